@@ -1,0 +1,322 @@
+"""What a compile worker does: builds of loaded modules, measured or emitted.
+
+`Steps` say how to build an optimised module from a loaded one; each step is one call of LLVMRunPasses, and the
+module after every step but the last is kept for later calls that begin with the same steps. A step always runs
+on a clone of the state before it, so a kept state and a recomputed one give the same code.
+
+`main` is the worker process; worker.py starts it and talks to it.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from ctypes import CDLL
+from dataclasses import dataclass
+from enum import StrEnum
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from irwright.errors import IrwrightError, LLVMError
+from irwright.llvm.codegen import CodegenLevel, FileType, ObjectInfo, TargetMachines, emit, read_object
+from irwright.llvm.module import Context, Linkage, Module, open_library
+
+
+class OutcomeKind(StrEnum):
+    """How an evaluation ended."""
+
+    OK = "ok"
+    INVALID = "invalid"
+    """LLVM or irwright refused it with a message"""
+    CRASH = "crash"
+    """the worker process died: abort, assertion, segfault"""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one call, good or bad; data, never raised."""
+
+    kind: OutcomeKind
+    detail: str = ""
+    """one line: LLVM's message, the signal, the limit"""
+    error: IrwrightError | None = None
+    """the error behind INVALID, for callers that want to raise it"""
+
+    @property
+    def ok(self) -> bool:
+        return self.kind is OutcomeKind.OK
+
+
+OK = Outcome(kind=OutcomeKind.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """A step: one pipeline in `opt -passes` syntax over the whole module."""
+
+    pipeline: str
+    inliner_threshold: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPasses:
+    """A step: a function pipeline of its own for each function; `default` for those not named ("" is none)."""
+
+    pipelines: tuple[tuple[str, str], ...]
+    """(function name, pipeline), sorted by name"""
+    default: str = ""
+
+    @classmethod
+    def of(cls, pipelines: Mapping[str, str], default: str = "") -> FunctionPasses:
+        return cls(tuple(sorted(pipelines.items())), default)
+
+
+Step = Passes | FunctionPasses
+Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What to make of a module: the steps, and how code is generated from the result."""
+
+    steps: Steps
+    level: CodegenLevel = CodegenLevel.DEFAULT
+    options: tuple[str, ...] = ()
+    """LLVM command line options that hold during code generation, each listed in `CODEGEN_DEFAULTS`"""
+
+
+CODEGEN_DEFAULTS = {
+    "-enable-machine-outliner": "never",
+    "-tail-merge-size": "3",
+    "-tail-merge-threshold": "150",
+    "-enable-misched": "1",
+    "-enable-post-misched": "1",
+    "-disable-block-placement": "0",
+    "-x86-cmov-converter": "1",
+    "-disable-lsr": "0",
+    "-enable-shrink-wrap": "1",
+    "-hoist-common-insts": "0",
+}
+"""Code generation options a build may set, with the value that restores LLVM's default afterwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one evaluation measured."""
+
+    state: bytes
+    """16-byte hash of the IR after the passes, joined with how code is generated"""
+    info: ObjectInfo | None
+    """None where the caller said it knows `state` already: nothing was emitted"""
+    num_instructions: int
+    pass_seconds: float
+    emit_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleFacts:
+    """What `load` tells of a module."""
+
+    functions: tuple[str, ...]
+    """defined in it, in module order"""
+    internal: tuple[str, ...]
+    """those of them that no other object can see"""
+    triple: str
+    num_instructions: int
+    instructions_by_function: dict[str, int]
+
+
+class Compiler:
+    """The operations of a worker; lives in the worker process alone."""
+
+    def __init__(self, library: Path, state_bytes: int) -> None:
+        self.library = open_library(library)
+        self.context = Context(self.library)
+        self.machines = TargetMachines(self.library)
+        self.modules: dict[str, Module] = {}
+        self.module_bytes: dict[str, int] = {}
+        self.states: OrderedDict[tuple[str, Steps], Module] = OrderedDict()
+        self.known: set[bytes] = set()
+        self.options_set: tuple[str, ...] = ()
+        self.state_bytes = state_bytes
+
+    def load(self, key: str, data: bytes, name: str, keep_debug: bool) -> None:
+        module = self.context.parse(data, name=name)
+        if not keep_debug:
+            module.strip_debug_info()
+        self.machines.get(module, CodegenLevel.DEFAULT)  # a target without backend fails here, by name
+        self.modules[key] = module
+        self.module_bytes[key] = len(data)
+
+    def drop(self, key: str) -> None:
+        for state in [state for state in self.states if state[0] == key]:
+            self.states.pop(state).close()
+        module = self.modules.pop(key, None)
+        if module is not None:
+            module.close()
+        # Parsed types and constants stay in a context for ever: start afresh when nothing lives in it.
+        if not self.modules:
+            self.context.close()
+            self.context = Context(self.library)
+            self.known.clear()
+
+    def facts(self, key: str) -> ModuleFacts:
+        module = self.modules[key]
+        definitions = module.definitions()
+        counts = module.instructions_by_function()
+        return ModuleFacts(
+            functions=tuple(name for name, _ in definitions),
+            internal=tuple(
+                name for name, ref in definitions if module.linkage(ref) in (Linkage.INTERNAL, Linkage.PRIVATE)
+            ),
+            triple=module.triple,
+            num_instructions=sum(counts.values()),
+            instructions_by_function=counts,
+        )
+
+    def evaluate(self, key: str, build: Build, known: Sequence[bytes], count_instructions: bool = False) -> Measured:
+        """Run the steps, hash, and (unless the state is known) generate an object and read its sizes."""
+        self.known.update(known)
+        started = time.perf_counter()
+        with self._run(key, build) as module:
+            state = module.state_hash() + _codegen_key(build)
+            num_instructions = module.num_instructions() if count_instructions else 0
+            ran = time.perf_counter()
+            info = None
+            if state not in self.known:
+                info = read_object(self._emit(module, build, FileType.OBJECT))
+                self.known.add(state)
+        return Measured(
+            state=state,
+            info=info,
+            num_instructions=num_instructions,
+            pass_seconds=ran - started,
+            emit_seconds=time.perf_counter() - ran,
+        )
+
+    def compile(self, key: str, build: Build, kind: str) -> bytes:
+        """The result of a build as `obj`, `asm`, `ll` or `bc`; the IR is verified first."""
+        with self._run(key, build) as module:
+            problem = module.verify()
+            if problem is not None:
+                raise LLVMError(f"the pass list leaves broken IR: {problem.strip().splitlines()[0]}")
+            if kind == "bc":
+                return module.bitcode()
+            if kind == "ll":
+                return module.text().encode(errors="surrogateescape")
+            return self._emit(module, build, FileType.OBJECT if kind == "obj" else FileType.ASSEMBLY)
+
+    def extract(self, key: str, function: str) -> bytes:
+        """Bitcode of `function` as its own translation unit."""
+        with self.modules[key].clone() as module:
+            module.extract(function)
+            return module.bitcode()
+
+    def ping(self, key: str | None = None) -> tuple[str, tuple[str, ...]]:
+        """Version and backends of the library."""
+        return ".".join(map(str, self.library.version)), self.library.backends
+
+    def _run(self, key: str, build: Build) -> Module:
+        """A module of the caller's own, with all steps run."""
+        steps = build.steps
+        base, done = self.modules[key], 0
+        for length in range(len(steps) - 1, 0, -1):
+            state = self.states.get((key, steps[:length]))
+            if state is not None:
+                self.states.move_to_end((key, steps[:length]))
+                base, done = state, length
+                break
+        module = base.clone()
+        for position in range(done, len(steps)):
+            try:
+                self._step(module, steps[position], build.level)
+            except LLVMError:
+                module.close()
+                raise
+            if position < len(steps) - 1:
+                self._keep((key, steps[: position + 1]), module)
+                module = module.clone()
+        return module
+
+    def _keep(self, state: tuple[str, Steps], module: Module) -> None:
+        self.states[state] = module
+        # The size of a module in memory is not told by LLVM; 20 times its bitcode is a safe guess.
+        total = sum(20 * self.module_bytes[key] for key, _ in self.states)
+        while total > self.state_bytes and len(self.states) > 1:
+            (key, _), oldest = self.states.popitem(last=False)
+            oldest.close()
+            total -= 20 * self.module_bytes[key]
+
+    def _step(self, module: Module, step: Step, level: CodegenLevel) -> None:
+        machine = self.machines.get(module, level)
+        if isinstance(step, Passes):
+            module.run_passes(step.pipeline, target_machine=machine, inliner_threshold=step.inliner_threshold)
+            return
+        pipelines = dict(step.pipelines)
+        names = module.functions()
+        chosen = {name: pipelines.get(name, step.default) for name in names}
+        if len(set(chosen.values())) == 1 and names:
+            # One pipeline for all: one call, since each call builds LLVM's pass and analysis managers anew.
+            pipeline = chosen[names[0]]
+            module.run_passes(f"function({pipeline})" if pipeline else "", target_machine=machine)
+            return
+        module.run_function_passes(chosen, target_machine=machine)
+
+    def _emit(self, module: Module, build: Build, file_type: FileType) -> bytes:
+        self._set_options(build.options)
+        return emit(module, self.machines.get(module, build.level), file_type)
+
+    def _set_options(self, options: tuple[str, ...]) -> None:
+        if options == self.options_set:
+            return
+        named = {option.partition("=")[0]: option for option in options}
+        unknown = named.keys() - CODEGEN_DEFAULTS.keys()
+        if unknown:
+            raise LLVMError(f"unknown code generation option {sorted(unknown)[0]!r}")
+        stale = {option.partition("=")[0] for option in self.options_set} - named.keys()
+        self.library.set_options((*options, *(f"{name}={CODEGEN_DEFAULTS[name]}" for name in sorted(stale))))
+        self.options_set = options
+
+
+def _codegen_key(build: Build) -> bytes:
+    return f"{int(build.level)}{build.options}".encode()
+
+
+def _serve(connection: Connection, library: Path, state_bytes: int) -> None:
+    compiler = Compiler(library, state_bytes)
+    connection.send((OK, compiler.ping()))
+    while True:
+        try:
+            operation, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            value = getattr(compiler, operation)(**arguments)
+            connection.send((OK, value))
+        except IrwrightError as error:
+            connection.send((Outcome(kind=OutcomeKind.INVALID, detail=str(error), error=_portable(error)), None))
+        except MemoryError:
+            connection.send((Outcome(kind=OutcomeKind.MEMORY, detail="out of memory"), None))
+
+
+def _portable(error: IrwrightError) -> IrwrightError | None:
+    """The error if it survives pickling (those with keyword-only fields do not), else None."""
+    return error if type(error).__init__ is IrwrightError.__init__ else LLVMError(str(error))
+
+
+def main() -> None:
+    """Serve calls on the socket whose descriptor is argv[1]; then library, memory limit, bytes of states to keep."""
+    descriptor, library, memory_bytes, state_bytes = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform == "linux":
+        CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    _serve(Connection(descriptor), Path(library), state_bytes)

@@ -1,0 +1,430 @@
+"""Context and Module: LLVM's objects with an owner.
+
+`with Context(library) as context` owns everything made inside it. A Module belongs to its context; closing
+either twice is harmless, using either after close raises `ClosedError` instead of crashing. Nothing here is
+thread-safe, and hostile IR can abort the process: only worker processes (worker.py) call this in production.
+
+Code generation is in codegen.py, the pass vocabulary in passes.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from ctypes import byref, c_char_p, c_size_t, c_void_p
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from irwright.errors import ClosedError, IRError, LLVMError
+from irwright.llvm import bindings
+
+BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
+"""Raw bitcode and the wrapper that Apple's tools put around it."""
+
+
+class Linkage(IntEnum):
+    """The members of LLVMLinkage that irwright sets or asks for."""
+
+    EXTERNAL = 0
+    AVAILABLE_EXTERNALLY = 1
+    LINK_ONCE_ODR = 3
+    WEAK_ODR = 6
+    INTERNAL = 8
+    PRIVATE = 9
+
+
+class Library:
+    """One loaded libLLVM: version, backends, and what differs between the majors."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.api = bindings.load(path)
+        self.version = bindings.version(self.api)
+        self.major = self.version[0]
+        self.backends = bindings.initialize_backends(self.api)
+        self.can_run_on_function = hasattr(self.api, "LLVMRunPassesOnFunction")
+
+    def take_string(self, address: int | None) -> str:
+        """Copy a message LLVM allocated and release it."""
+        if not address:
+            return ""
+        text = ctypes.string_at(address).decode(errors="replace")
+        self.api.LLVMDisposeMessage(address)
+        return text
+
+    def take_error(self, error: int | None) -> str | None:
+        """The message of an LLVMErrorRef, None on success; consumes the reference."""
+        if not error:
+            return None
+        message = self.api.LLVMGetErrorMessage(error)
+        text = ctypes.string_at(message).decode(errors="replace")
+        self.api.LLVMDisposeErrorMessage(message)
+        return text
+
+    def take_buffer(self, buffer: int) -> bytes:
+        """Copy a memory buffer and release it."""
+        data = ctypes.string_at(self.api.LLVMGetBufferStart(buffer), self.api.LLVMGetBufferSize(buffer))
+        self.api.LLVMDisposeMemoryBuffer(buffer)
+        return data
+
+    def set_options(self, options: tuple[str, ...]) -> None:
+        """Set LLVM's command line options (`-name=value`), which are global to the process.
+
+        An unknown option makes LLVM exit the process.
+        """
+        argv = (c_char_p * (len(options) + 1))(b"irwright", *(option.encode() for option in options))
+        self.api.LLVMParseCommandLineOptions(len(argv), argv, b"")
+
+
+@functools.cache
+def open_library(path: Path) -> Library:
+    """The library at `path`, loaded once per process (LLVM's global state can't be unloaded)."""
+    return Library(path)
+
+
+class Context:
+    """An LLVMContext and the diagnostics raised in it.
+
+    `keep_names=False` drops the names of values on parsing, which makes clones and printing cheaper and gives
+    the same text to modules that differ in names alone.
+    """
+
+    def __init__(self, library: Library, *, keep_names: bool = False) -> None:
+        self.library = library
+        self.api = library.api
+        self._ref: int | None = self.api.LLVMContextCreate()
+        self._modules: set[Module] = set()
+        self.diagnostics: list[str] = []
+        self._keeps_names = keep_names
+        self.api.LLVMContextSetDiscardValueNames(self._ref, 0 if keep_names else 1)
+        # The handler object must live as long as the context: LLVM holds a bare pointer to it.
+        self._handler = bindings.DIAGNOSTIC_HANDLER(self._on_diagnostic)
+        self.api.LLVMContextSetDiagnosticHandler(self._ref, self._handler, None)
+
+    def _on_diagnostic(self, info: int, _context: int | None) -> None:
+        if self.api.LLVMGetDiagInfoSeverity(info) == 0:  # LLVMDSError
+            self.diagnostics.append(self.library.take_string(self.api.LLVMGetDiagInfoDescription(info)))
+
+    @property
+    def ref(self) -> int:
+        if self._ref is None:
+            raise ClosedError("this LLVM context is closed; open a new one")
+        return self._ref
+
+    def take_diagnostics(self) -> str:
+        """All error diagnostics since the last call, joined."""
+        text = "; ".join(self.diagnostics)
+        self.diagnostics.clear()
+        return text
+
+    def parse(self, data: bytes, *, name: str = "<input>") -> Module:
+        """Parse bitcode or textual IR; `IRError` with line and column where LLVM names them."""
+        if not data.strip():
+            raise IRError(name, "the file is empty, not LLVM IR")
+        if data.startswith(BITCODE_MAGICS):
+            return self._parse_bitcode(data, name)
+        return self._parse_text(data, name)
+
+    def _parse_bitcode(self, data: bytes, name: str) -> Module:
+        buffer = self.api.LLVMCreateMemoryBufferWithMemoryRangeCopy(data, len(data), name.encode())
+        module = c_void_p()
+        self.diagnostics.clear()
+        failed = self.api.LLVMParseBitcodeInContext2(self.ref, buffer, byref(module))
+        self.api.LLVMDisposeMemoryBuffer(buffer)
+        problem = self.take_diagnostics()
+        if failed or not module.value:
+            raise IRError(name, _explain_bitcode(problem, self.library.major))
+        return self.adopt(module.value, name)
+
+    def _parse_text(self, data: bytes, name: str) -> Module:
+        if b"\0" in data:
+            raise IRError(name, "neither LLVM bitcode nor textual IR")
+        if not self._keeps_names:  # the text parser needs names; they are dropped on the way through bitcode
+            with Context(self.library, keep_names=True) as naming:
+                data = naming.parse(data, name=name).bitcode()
+            return self._parse_bitcode(data, name)
+        # LLVM wants the byte behind the buffer to be zero; the copy sees to it. The parser owns the buffer.
+        buffer = self.api.LLVMCreateMemoryBufferWithMemoryRangeCopy(data, len(data), name.encode())
+        module = c_void_p()
+        message = c_void_p()
+        self.diagnostics.clear()
+        failed = self.api.LLVMParseIRInContext(self.ref, buffer, byref(module), byref(message))
+        problem = self.library.take_string(message.value) or self.take_diagnostics()
+        if failed or not module.value:
+            raise _ir_error(problem, name)
+        return self.adopt(module.value, name)
+
+    def adopt(self, ref: int, name: str) -> Module:
+        """Take ownership of an LLVMModuleRef that lives in this context."""
+        module = Module(self, ref, name)
+        self._modules.add(module)
+        return module
+
+    def forget(self, module: Module) -> None:
+        """Drop a module from the list of what close() releases."""
+        self._modules.discard(module)
+
+    def close(self) -> None:
+        """Release all modules, then the context; harmless when closed already."""
+        if self._ref is None:
+            return
+        for module in list(self._modules):
+            module.close()
+        self.api.LLVMContextDispose(self._ref)
+        self._ref = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Module:
+    """One LLVM module; made by `Context.parse` or `clone`, released by `close` or with its context."""
+
+    def __init__(self, context: Context, ref: int, name: str) -> None:
+        self.context = context
+        self.library = context.library
+        self.api = context.api
+        self.name = name
+        self._ref: int | None = ref
+
+    @property
+    def ref(self) -> int:
+        if self._ref is None:
+            raise ClosedError(f"module {self.name!r} is closed; parse or clone it again")
+        return self._ref
+
+    @property
+    def triple(self) -> str:
+        return self.api.LLVMGetTarget(self.ref).decode()
+
+    @triple.setter
+    def triple(self, triple: str) -> None:
+        self.api.LLVMSetTarget(self.ref, triple.encode())
+
+    def set_data_layout(self, layout: str) -> None:
+        self.api.LLVMSetDataLayout(self.ref, layout.encode())
+
+    @property
+    def data_layout(self) -> str:
+        return self.api.LLVMGetDataLayoutStr(self.ref).decode()
+
+    def flag(self, key: str) -> int | None:
+        """An integer module flag such as `PIC Level`, None where it is absent."""
+        encoded = key.encode()
+        metadata = self.api.LLVMGetModuleFlag(self.ref, encoded, len(encoded))
+        if not metadata:
+            return None
+        value = self.api.LLVMMetadataAsValue(self.context.ref, metadata)
+        if self.api.LLVMGetMDNodeNumOperands(value) != 1:
+            return None
+        operand = c_void_p()
+        self.api.LLVMGetMDNodeOperands(value, byref(operand))
+        if not operand.value or not self.api.LLVMIsAConstantInt(operand.value):
+            return None
+        return self.api.LLVMConstIntGetZExtValue(operand.value)
+
+    def function_refs(self) -> Iterator[tuple[str, int]]:
+        """(name, LLVMValueRef) of every function, declarations included, in module order."""
+        ref = self.api.LLVMGetFirstFunction(self.ref)
+        while ref:
+            yield self.value_name(ref), ref
+            ref = self.api.LLVMGetNextFunction(ref)
+
+    def definitions(self) -> list[tuple[str, int]]:
+        """(name, LLVMValueRef) of the functions with a body that this module emits code for."""
+        return [
+            (name, ref)
+            for name, ref in self.function_refs()
+            if not self.api.LLVMIsDeclaration(ref) and self.linkage(ref) != Linkage.AVAILABLE_EXTERNALLY
+        ]
+
+    def functions(self) -> list[str]:
+        """Names of the functions this module defines."""
+        return [name for name, _ in self.definitions()]
+
+    def global_refs(self) -> Iterator[tuple[str, int]]:
+        """(name, LLVMValueRef) of every global variable."""
+        ref = self.api.LLVMGetFirstGlobal(self.ref)
+        while ref:
+            yield self.value_name(ref), ref
+            ref = self.api.LLVMGetNextGlobal(ref)
+
+    def value_name(self, ref: int) -> str:
+        size = c_size_t()
+        start = self.api.LLVMGetValueName2(ref, byref(size))
+        return ctypes.string_at(start, size.value).decode(errors="surrogateescape")
+
+    def linkage(self, ref: int) -> int:
+        return self.api.LLVMGetLinkage(ref)
+
+    def num_instructions(self) -> int:
+        """IR instructions in all defined functions (the protocol `instructions`)."""
+        return sum(self._count_instructions(ref) for _, ref in self.definitions())
+
+    def instructions_by_function(self) -> dict[str, int]:
+        """IR instructions of each defined function."""
+        return {name: self._count_instructions(ref) for name, ref in self.definitions()}
+
+    def _count_instructions(self, function: int) -> int:
+        api, count = self.api, 0
+        block = api.LLVMGetFirstBasicBlock(function)
+        while block:
+            instruction = api.LLVMGetFirstInstruction(block)
+            while instruction:
+                count += 1
+                instruction = api.LLVMGetNextInstruction(instruction)
+            block = api.LLVMGetNextBasicBlock(block)
+        return count
+
+    def extract(self, function: str) -> None:
+        """Keep `function` alone, as its own translation unit: every other definition becomes a declaration.
+
+        Other bodies and data stay visible as `available_externally` until the passes that remove them, so that
+        constants still fold as they would in the whole file (the paper's function objects).
+        """
+        if function not in self.functions():
+            raise LLVMError(f"no function {function!r} is defined in {self.name!r}")
+        available = Linkage.AVAILABLE_EXTERNALLY
+        for name, ref in [*self.definitions(), *self.global_refs()]:
+            if name == function:
+                self.api.LLVMSetLinkage(ref, Linkage.EXTERNAL)
+                self.api.LLVMSetVisibility(ref, 0)
+                self.api.LLVMSetComdat(ref, None)
+            elif not self.api.LLVMIsDeclaration(ref) and not name.startswith("llvm."):
+                self.api.LLVMSetComdat(ref, None)
+                # A private symbol (a string literal) has no name another object could define; it stays.
+                if self.linkage(ref) != Linkage.PRIVATE:
+                    self.api.LLVMSetLinkage(ref, available)
+        self.run_passes("elim-avail-extern,globaldce,strip-dead-prototypes")
+
+    def run_passes(
+        self, pipeline: str, *, target_machine: int | None = None, inliner_threshold: int | None = None
+    ) -> None:
+        """Run a pipeline in `opt -passes` syntax in place; `LLVMError` where LLVM does not know it."""
+        if not pipeline:
+            return
+        with _pass_options(self.library, inliner_threshold) as options:
+            error = self.api.LLVMRunPasses(self.ref, pipeline.encode(), target_machine, options)
+        problem = self.library.take_error(error)
+        if problem is not None:
+            raise LLVMError(f"LLVM {self.library.major} rejects the pass list {pipeline!r}: {problem}")
+
+    def run_function_passes(self, pipelines: Mapping[str, str], *, target_machine: int | None = None) -> None:
+        """Run a function pipeline of its own on each named function, in module order (LLVM 20 and newer)."""
+        if not self.library.can_run_on_function:
+            raise LLVMError(f"LLVM {self.library.major} can't run passes on one function; LLVM 20 or newer can")
+        with _pass_options(self.library, None) as options:
+            for name, ref in self.definitions():
+                pipeline = pipelines.get(name)
+                if not pipeline:
+                    continue
+                error = self.api.LLVMRunPassesOnFunction(ref, pipeline.encode(), target_machine, options)
+                problem = self.library.take_error(error)
+                if problem is not None:
+                    raise LLVMError(f"LLVM {self.library.major} rejects {pipeline!r} on {name!r}: {problem}")
+
+    def verify(self) -> str | None:
+        """LLVM's verifier: None where the module is well formed, else what is wrong."""
+        message = c_void_p()
+        broken = self.api.LLVMVerifyModule(self.ref, 2, byref(message))  # LLVMReturnStatusAction
+        text = self.library.take_string(message.value)
+        return text if broken else None
+
+    def strip_debug_info(self) -> None:
+        self.api.LLVMStripModuleDebugInfo(self.ref)
+
+    def link(self, other: Module) -> None:
+        """Link `other`, of the same context, into this module; `other` is consumed."""
+        failed = self.api.LLVMLinkModules2(self.ref, other.ref)
+        other._ref = None
+        self.context.forget(other)
+        if failed:
+            raise LLVMError(f"modules do not link: {self.context.take_diagnostics()}")
+
+    def clone(self) -> Module:
+        return self.context.adopt(self.api.LLVMCloneModule(self.ref), self.name)
+
+    def text(self) -> str:
+        """Textual IR."""
+        return self.library.take_string(self.api.LLVMPrintModuleToString(self.ref))
+
+    def function_text(self, ref: int) -> str:
+        """Textual IR of one function."""
+        return self.library.take_string(self.api.LLVMPrintValueToString(ref))
+
+    def bitcode(self) -> bytes:
+        return self.library.take_buffer(self.api.LLVMWriteBitcodeToMemoryBuffer(self.ref))
+
+    def state_hash(self) -> bytes:
+        """16 bytes that are equal for modules whose text is equal apart from the module's own name.
+
+        Text, not bitcode: passes that change nothing still change the bytes of bitcode.
+        """
+        address = self.api.LLVMPrintModuleToString(self.ref)
+        text = ctypes.string_at(address)
+        self.api.LLVMDisposeMessage(address)
+        start = text.find(b"\nsource_filename")
+        return hashlib.blake2b(text[max(start, 0) :], digest_size=16).digest()
+
+    def close(self) -> None:
+        """Release the module; harmless when closed already."""
+        if self._ref is None:
+            return
+        self.api.LLVMDisposeModule(self._ref)
+        self._ref = None
+        self.context.forget(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _pass_options:  # noqa: N801 - a context manager used like a function
+    """LLVMPassBuilderOptions as clang -Oz sets them (the SLP vectorizer on), released on exit."""
+
+    def __init__(self, library: Library, inliner_threshold: int | None) -> None:
+        self._api = library.api
+        self._ref: int = self._api.LLVMCreatePassBuilderOptions()
+        self._api.LLVMPassBuilderOptionsSetSLPVectorization(self._ref, 1)
+        if inliner_threshold is not None:
+            self._api.LLVMPassBuilderOptionsSetInlinerThreshold(self._ref, inliner_threshold)
+
+    def __enter__(self) -> int:
+        return self._ref
+
+    def __exit__(self, *_: object) -> None:
+        self._api.LLVMDisposePassBuilderOptions(self._ref)
+
+
+def _explain_bitcode(problem: str, major: int) -> str:
+    """One line for what LLVM's bitcode reader says, with the remedy where we know it."""
+    produced = re.search(r"Producer: '(?:LLVM|APPLE_\d+_)(\d+)", problem)
+    if produced and int(produced.group(1)) > major:
+        return (
+            f"bitcode of LLVM {produced.group(1)}, which LLVM {major} can't read; "
+            f"name that LLVM with --llvm, or compile with clang {major}"
+        )
+    return f"broken bitcode ({problem or 'LLVM gives no reason'}); compile the file again"
+
+
+def _ir_error(problem: str, name: str) -> IRError:
+    """LLVM's `<buffer>:line:column: error: text` plus source excerpt, as an IRError of one line."""
+    first = problem.strip().splitlines()[0] if problem.strip() else "not LLVM IR"
+    match = re.match(r"(?:.*?):(\d+):(\d+): (?:error: )?(.*)", first)
+    if match is None:
+        return IRError(name, f"not LLVM IR: {first}")
+    return IRError(name, f"not valid LLVM IR: {match.group(3)}", line=int(match.group(1)), column=int(match.group(2)))

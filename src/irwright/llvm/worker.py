@@ -1,0 +1,285 @@
+"""Compile workers: clean processes in which LLVM may crash, hang or eat memory without losing anything else.
+
+A worker (compiler.py) keeps modules parsed and evaluates in place, without a fork per evaluation: a call costs
+one message each way (about 0.1 ms). What goes wrong in LLVM comes back as an `Outcome`; a worker that died is
+replaced and only the call it was on is lost.
+
+Messages are pickled between processes of ours over a socket pair; nothing from outside is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from socket import socketpair
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from irwright.errors import LLVMError, WorkerError
+from irwright.llvm.compiler import Measured, ModuleFacts, Outcome, OutcomeKind
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request: an operation of `compiler.Compiler` by name, on a module by key (None: no module)."""
+
+    operation: str
+    module: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to a Call; `value` is None unless the outcome is ok."""
+
+    outcome: Outcome
+    value: Any
+    seconds: float
+    """wall time seen by the caller, messages included"""
+
+    def unwrap(self, what: str) -> Any:
+        """The value, or the outcome as an error that names `what`."""
+        if self.outcome.ok:
+            return self.value
+        if self.outcome.error is not None:
+            raise self.outcome.error
+        raise LLVMError(f"{what}: LLVM ended in {self.outcome.kind} ({self.outcome.detail})")
+
+
+class _Worker:
+    """One worker process as its parent sees it."""
+
+    def __init__(self, library: Path, memory_bytes: int, state_bytes: int) -> None:
+        ours, theirs = socketpair()
+        self.log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        self.loaded: set[str] = set()
+        self.known_sent = 0
+        start = "from irwright.llvm.compiler import main; main()"
+        command = [sys.executable, "-c", start, str(theirs.fileno()), str(library)]
+        self.process = subprocess.Popen(
+            [*command, str(memory_bytes), str(state_bytes)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+
+    def wait_ready(self) -> tuple[str, tuple[str, ...]]:
+        try:
+            _, value = self.connection.recv()
+        except (EOFError, ConnectionResetError) as error:
+            detail = self.last_words()
+            self.close()
+            raise WorkerError(f"the compile worker did not start: {detail}") from error
+        return value
+
+    def last_words(self) -> str:
+        """The most telling line of what the process wrote to stderr, and how it died."""
+        code = self.process.wait()
+        died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self.log.seek(0)
+        lines = [line.strip() for line in self.log.read(1 * MEBIBYTE).decode(errors="replace").splitlines()]
+        for line in lines:
+            if "LLVM ERROR" in line or "Assertion" in line or "bad_alloc" in line or "Error" in line:
+                return f"{died}: {line[:300]}"
+        return died
+
+    def close(self) -> None:
+        self.connection.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+@dataclass(slots=True)
+class _Running:
+    index: int
+    worker: _Worker
+    deadline: float
+    started: float
+
+
+class WorkerPool:
+    """Some workers on one library; `with` closes them.
+
+    Modules are registered once with `add_module` and loaded by each worker when a call first needs them.
+    """
+
+    def __init__(
+        self,
+        library: Path,
+        *,
+        jobs: int = 1,
+        timeout_seconds: float = 30.0,
+        memory_bytes: int = 4096 * MEBIBYTE,
+        state_bytes: int = 512 * MEBIBYTE,
+    ) -> None:
+        self.library = library
+        self.jobs = max(1, jobs)
+        self.timeout_seconds = timeout_seconds
+        self.num_replaced = 0
+        """workers lost to a crash, a hang or memory so far"""
+        self._memory_bytes = memory_bytes
+        self._state_bytes = state_bytes
+        self._modules: dict[str, tuple[bytes, str, bool]] = {}
+        self._idle: list[_Worker] = []
+        self._known: list[bytes] = []
+        self._known_set: set[bytes] = set()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers; harmless when closed already."""
+        self._closed = True
+        for worker in self._idle:
+            worker.close()
+        self._idle.clear()
+
+    def add_module(self, key: str, data: bytes, *, name: str, keep_debug: bool = False) -> ModuleFacts:
+        """Register bitcode or textual IR under `key`; raises what LLVM says of bad input."""
+        self._modules[key] = (data, name, keep_debug)
+        reply = self.call(Call(operation="facts", module=key))
+        if not reply.outcome.ok:
+            del self._modules[key]
+        return reply.unwrap(name)
+
+    def drop_module(self, key: str) -> None:
+        """Forget a module here and in every idle worker."""
+        self._modules.pop(key, None)
+        if not self._modules:
+            self._known.clear()
+            self._known_set.clear()
+            for worker in self._idle:
+                worker.known_sent = 0
+        for worker in [worker for worker in self._idle if key in worker.loaded]:
+            worker.loaded.discard(key)
+            worker.connection.send(("drop", {"key": key}))
+            worker.connection.recv()
+
+    def call(self, call: Call, *, timeout_seconds: float | None = None) -> Reply:
+        """One call, waited for."""
+        return self.map([call], timeout_seconds=timeout_seconds)[0]
+
+    def map(self, calls: Sequence[Call], *, timeout_seconds: float | None = None) -> list[Reply]:
+        """All calls on all workers; replies in the order of the calls."""
+        replies: list[Reply | None] = [None] * len(calls)
+        for index, reply in self.stream(calls, timeout_seconds=timeout_seconds):
+            replies[index] = reply
+        return [reply for reply in replies if reply is not None]
+
+    def stream(self, calls: Iterable[Call], *, timeout_seconds: float | None = None) -> Iterator[tuple[int, Reply]]:
+        """(index, reply) as they finish; abandoning the iterator ends the calls under way."""
+        if self._closed:
+            raise WorkerError("this worker pool is closed")
+        limit = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        pending = deque(enumerate(calls))
+        running: dict[Connection, _Running] = {}
+        try:
+            while pending or running:
+                while pending and len(running) < self.jobs:
+                    index, call = pending.popleft()
+                    worker = self._idle.pop() if self._idle else self._start_worker()
+                    now = time.monotonic()
+                    reply = self._begin(worker, call, limit)
+                    if reply is None:
+                        running[worker.connection] = _Running(index, worker, now + limit, now)
+                    else:
+                        yield index, reply
+                if not running:
+                    continue
+                patience = max(0.0, min(run.deadline for run in running.values()) - time.monotonic())
+                ready = wait(list(running), patience)
+                for connection in ready:
+                    run = running.pop(connection)  # type: ignore[arg-type]
+                    yield run.index, self._finish(run)
+                now = time.monotonic()
+                for connection in [c for c, run in running.items() if run.deadline <= now]:
+                    run = running.pop(connection)
+                    self._lose(run.worker)
+                    detail = f"no end within {limit:g} s"
+                    outcome = Outcome(kind=OutcomeKind.TIMEOUT, detail=detail)
+                    yield run.index, Reply(outcome=outcome, value=None, seconds=now - run.started)
+        finally:
+            for run in running.values():
+                run.worker.close()
+
+    def _start_worker(self) -> _Worker:
+        worker = _Worker(self.library, self._memory_bytes, self._state_bytes)
+        worker.wait_ready()
+        return worker
+
+    def _begin(self, worker: _Worker, call: Call, limit: float) -> Reply | None:
+        """Send a call; a Reply only where the worker was lost, or refused the module, before it could begin."""
+        arguments = dict(call.arguments)
+        started = time.monotonic()
+        try:
+            if call.module is not None:
+                arguments["key"] = call.module
+                if call.module not in worker.loaded:
+                    data, name, keep_debug = self._modules[call.module]
+                    load = {"key": call.module, "data": data, "name": name, "keep_debug": keep_debug}
+                    worker.connection.send(("load", load))
+                    if not worker.connection.poll(limit):
+                        self._lose(worker)
+                        outcome = Outcome(kind=OutcomeKind.TIMEOUT, detail=f"parsing takes over {limit:g} s")
+                        return Reply(outcome=outcome, value=None, seconds=time.monotonic() - started)
+                    outcome, _ = worker.connection.recv()
+                    if not outcome.ok:
+                        self._idle.append(worker)
+                        return Reply(outcome=outcome, value=None, seconds=time.monotonic() - started)
+                    worker.loaded.add(call.module)
+            if call.operation == "evaluate":
+                arguments["known"] = self._known[worker.known_sent :]
+                worker.known_sent = len(self._known)
+            worker.connection.send((call.operation, arguments))
+        except (EOFError, OSError):
+            return self._crashed(worker, started)
+        return None
+
+    def _finish(self, run: _Running) -> Reply:
+        try:
+            outcome, value = run.worker.connection.recv()
+        except (EOFError, OSError):
+            return self._crashed(run.worker, run.started)
+        self._idle.append(run.worker)
+        if isinstance(value, Measured) and value.info is not None and value.state not in self._known_set:
+            self._known_set.add(value.state)
+            self._known.append(value.state)
+        return Reply(outcome=outcome, value=value, seconds=time.monotonic() - run.started)
+
+    def _crashed(self, worker: _Worker, started: float) -> Reply:
+        words = worker.last_words()
+        memory = "bad_alloc" in words or "out of memory" in words or "MemoryError" in words
+        kind = OutcomeKind.MEMORY if memory else OutcomeKind.CRASH
+        self._lose(worker)
+        return Reply(outcome=Outcome(kind=kind, detail=words), value=None, seconds=time.monotonic() - started)
+
+    def _lose(self, worker: _Worker) -> None:
+        self.num_replaced += 1
+        worker.close()
+
+
+def default_jobs() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
