@@ -7,16 +7,20 @@ and reads only headers; it bounds-checks everything and raises `LLVMError` on wh
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
+from collections.abc import Iterator
 from ctypes import byref, c_void_p
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from irwright.errors import LLVMError, ToolchainError
 from irwright.llvm.module import Library, Module
 
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 2, 4, 8, 9
-STT_FUNC = 2
+STT_FUNC, STT_SECTION = 2, 3
+EM_X86_64 = 62
 
 
 class CodegenLevel(IntEnum):
@@ -131,15 +135,28 @@ class Section:
         return self.kind != SHT_NOBITS
 
 
+class FunctionSize(NamedTuple):
+    """Bytes of an object that one function is the cause of."""
+
+    code: int
+    """of its symbol"""
+    unwind: int
+    """of .eh_frame: its FDE"""
+    data: int
+    """of nameless read-only data it points at: jump tables, lookup tables, constant pools"""
+
+    @property
+    def total(self) -> int:
+        return self.code + self.unwind + self.data
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
     """Sections and function symbols of a relocatable object."""
 
     sections: tuple[Section, ...]
-    functions: dict[str, int] = field(default_factory=dict[str, int])
-    """code bytes by function symbol"""
-    unwind: dict[str, int] = field(default_factory=dict[str, int])
-    """bytes of .eh_frame that describe each function (its FDE)"""
+    functions: dict[str, FunctionSize] = field(default_factory=dict[str, "FunctionSize"])
+    """by function symbol"""
 
 
 def read_object(data: bytes) -> ObjectInfo:
@@ -148,6 +165,14 @@ def read_object(data: bytes) -> ObjectInfo:
         return _ElfReader(data).read()
     except (struct.error, IndexError, ValueError) as error:
         raise LLVMError(f"not a well-formed ELF object: {error}") from error
+
+
+class _Symbol(NamedTuple):
+    section: int
+    value: int
+    size: int
+    kind: int
+    name: int
 
 
 class _ElfReader:
@@ -159,105 +184,145 @@ class _ElfReader:
         self.order = "<" if data[5] == 1 else ">"
 
     def read(self) -> ObjectInfo:
+        self.machine: int = struct.unpack_from(self.order + "H", self.data, 18)[0]
+        self.headers = self._read_headers()
+        names = self.headers[self.names_index][4]
+        self.sections = tuple(
+            Section(name=self._string(names + row[0]), size=row[5], flags=row[2], kind=row[1], offset=row[4])
+            for row in self.headers
+        )
+        if any(s.has_content and s.offset + s.size > len(self.data) for s in self.sections):
+            raise ValueError("a section ends past the end of the file")
+        table = next((row for row in self.headers if row[1] == SHT_SYMTAB), None)
+        if table is None:
+            return ObjectInfo(sections=self.sections)
+        strings = self.headers[table[6]][4]
+        self.symbols = self._read_symbols(table)
+        functions = [
+            (symbol, self._string(strings + symbol.name))
+            for symbol in self.symbols
+            if symbol.kind == STT_FUNC and 0 < symbol.section < 0xFF00
+        ]
+        unwind = self._read_unwind()
+        data = self._read_owned_data([symbol for symbol, _ in functions])
+        return ObjectInfo(
+            sections=self.sections,
+            functions={
+                name: FunctionSize(symbol.size, unwind.get(symbol[:2], 0), data.get(symbol[:2], 0))
+                for symbol, name in functions
+            },
+        )
+
+    def _read_headers(self) -> list[tuple[int, ...]]:
         order, data = self.order, self.data
         if self.is64:
             (table,) = struct.unpack_from(order + "Q", data, 40)
-            entry_size, count, names_index = struct.unpack_from(order + "HHH", data, 58)
+            entry_size, count, self.names_index = struct.unpack_from(order + "HHH", data, 58)
             header = struct.Struct(order + "IIQQQQIIQQ")
         else:
             (table,) = struct.unpack_from(order + "I", data, 32)
-            entry_size, count, names_index = struct.unpack_from(order + "HHH", data, 46)
+            entry_size, count, self.names_index = struct.unpack_from(order + "HHH", data, 46)
             header = struct.Struct(order + "IIIIIIIIII")
         if entry_size < header.size:
             raise ValueError(f"section headers of {entry_size} bytes")
         if count == 0:  # more than 65,279 sections: the count stands in the first header
             count = header.unpack_from(data, table)[5]
-        if names_index == 0xFFFF:
-            names_index = header.unpack_from(data, table)[6]
+        if self.names_index == 0xFFFF:
+            self.names_index = header.unpack_from(data, table)[6]
         if count * entry_size > len(data):
             raise ValueError(f"{count} section headers in {len(data)} bytes")
-        raw = [header.unpack_from(data, table + index * entry_size) for index in range(count)]
-        names_offset = raw[names_index][4]
-        sections = tuple(
-            Section(name=self._string(names_offset + row[0]), size=row[5], flags=row[2], kind=row[1], offset=row[4])
-            for row in raw
-        )
-        functions: dict[str, int] = {}
-        by_address: dict[tuple[int, int], str] = {}
-        symbols: list[tuple[int, int]] = []
-        for row in raw:
-            if row[1] == SHT_SYMTAB:
-                self._read_symbols(row, raw[row[6]][4], functions, by_address, symbols)
-        unwind = self._read_unwind(raw, sections, by_address, symbols)
-        return ObjectInfo(sections=sections, functions=functions, unwind=unwind)
+        return [header.unpack_from(data, table + index * entry_size) for index in range(count)]
 
     def _string(self, offset: int) -> str:
         end = self.data.index(b"\0", offset)
         return self.data[offset:end].decode(errors="surrogateescape")
 
-    def _read_symbols(
-        self,
-        row: tuple[int, ...],
-        strings: int,
-        functions: dict[str, int],
-        by_address: dict[tuple[int, int], str],
-        symbols: list[tuple[int, int]],
-    ) -> None:
+    def _read_symbols(self, row: tuple[int, ...]) -> list[_Symbol]:
         entry = struct.Struct(self.order + ("IBBHQQ" if self.is64 else "IIIBBH"))
-        for position in range(row[4], row[4] + row[5] - entry.size + 1, entry.size):
-            fields = entry.unpack_from(self.data, position)
-            if self.is64:
-                name, info, _, index, value, size = fields
-            else:
-                name, value, size, info, _, index = fields
-            symbols.append((index, value))
-            if info & 0xF == STT_FUNC and 0 < index < 0xFF00:
-                text = self._string(strings + name)
-                functions[text] = size
-                # Aliases share an address: the first name keeps it.
-                by_address.setdefault((index, value), text)
+        end = row[4] + row[5] - row[5] % entry.size
+        rows = entry.iter_unpack(self.data[row[4] : end])
+        if self.is64:
+            return [_Symbol(index, value, size, info & 0xF, name) for name, info, _, index, value, size in rows]
+        return [_Symbol(index, value, size, info & 0xF, name) for name, value, size, info, _, index in rows]
 
-    def _read_unwind(
-        self,
-        raw: list[tuple[int, ...]],
-        sections: tuple[Section, ...],
-        by_address: dict[tuple[int, int], str],
-        symbols: list[tuple[int, int]],
-    ) -> dict[str, int]:
-        """Size of each function's FDE: .eh_frame records, joined to functions by the relocation at pc_begin."""
-        unwind: dict[str, int] = {}
-        for index, section in enumerate(sections):
+    def _read_unwind(self) -> dict[tuple[int, int], int]:
+        """(section, address) of each function to the size of its FDE in .eh_frame."""
+        unwind: dict[tuple[int, int], int] = {}
+        for index, section in enumerate(self.sections):
             if section.name != ".eh_frame" or not section.has_content:
                 continue
-            targets = self._relocation_targets(raw, index, symbols)
+            targets = {offset: (where, address) for offset, where, address in self._relocations(index)}
             position, end = section.offset, section.offset + section.size
             while position + 8 <= end:
                 length, cie = struct.unpack_from(self.order + "II", self.data, position)
-                if length == 0 or length == 0xFFFFFFFF:
+                if length in (0, 0xFFFFFFFF):
                     break
-                if cie != 0:
-                    target = targets.get(position + 8 - section.offset)
-                    name = by_address.get(target) if target else None
-                    if name is not None:
-                        unwind[name] = length + 4
+                target = targets.get(position + 8 - section.offset) if cie else None
+                if target is not None:
+                    unwind[target] = length + 4
                 position += length + 4
         return unwind
 
-    def _relocation_targets(
-        self, raw: list[tuple[int, ...]], section: int, symbols: list[tuple[int, int]]
-    ) -> dict[int, tuple[int, int]]:
-        """Offset in `section` to (section index, address) that its relocation points at."""
-        targets: dict[int, tuple[int, int]] = {}
-        for row in raw:
+    def _read_owned_data(self, functions: list[_Symbol]) -> dict[tuple[int, int], int]:
+        """Bytes of nameless read-only data (no symbol, no string) that each function's code points at.
+
+        A piece begins where code points and ends at the next such place, symbol, or end of its section.
+        """
+        wanted = {
+            index
+            for index, section in enumerate(self.sections)
+            if section.name.startswith((".rodata", ".data.rel.ro"))
+            and not section.name.startswith(".rodata.str")
+            and section.has_content
+            and section.size
+        }
+        if not wanted:
+            return {}
+        starts: dict[int, set[int]] = {index: {0, self.sections[index].size} for index in wanted}
+        named: set[tuple[int, int]] = set()
+        for symbol in self.symbols:
+            if symbol.section in wanted and symbol.kind != STT_SECTION:
+                starts[symbol.section] |= {symbol.value, symbol.value + symbol.size}
+                named.add((symbol.section, symbol.value))
+        references: list[tuple[int, int, int, int]] = []  # code section, offset in it, data section, address
+        for index, section in enumerate(self.sections):
+            if section.flags & SHF_EXECINSTR:
+                for offset, where, address in self._relocations(index):
+                    if where in wanted and 0 <= address < self.sections[where].size:
+                        references.append((index, offset, where, address))
+                        starts[where].add(address)
+        ordered = {index: sorted(places) for index, places in starts.items()}
+        by_section: dict[int, list[_Symbol]] = {}
+        for symbol in sorted(functions):
+            by_section.setdefault(symbol.section, []).append(symbol)
+        addresses = {index: [symbol.value for symbol in symbols] for index, symbols in by_section.items()}
+        owned: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
+        for code, offset, where, address in references:
+            if (where, address) in named or code not in by_section:
+                continue
+            position = bisect_right(addresses[code], offset) - 1
+            if position < 0:
+                continue
+            places = ordered[where]
+            size = places[bisect_right(places, address)] - address
+            owned.setdefault(by_section[code][position][:2], {})[(where, address)] = size
+        return {function: sum(pieces.values()) for function, pieces in owned.items()}
+
+    def _relocations(self, section: int) -> Iterator[tuple[int, int, int]]:
+        """(offset, section pointed at, address in it) of the relocations of a section."""
+        # A pc-relative operand of x86-64 is counted from its end, four bytes on.
+        bias = {2: 4, 4: 4} if self.machine == EM_X86_64 else {}
+        for row in self.headers:
             if row[1] not in (SHT_RELA, SHT_REL) or row[7] != section:
                 continue
             with_addend = row[1] == SHT_RELA
             layout = ("QQq" if self.is64 else "IIi") if with_addend else ("QQ" if self.is64 else "II")
             entry = struct.Struct(self.order + layout)
-            for position in range(row[4], row[4] + row[5] - entry.size + 1, entry.size):
-                fields = entry.unpack_from(self.data, position)
-                symbol = fields[1] >> 32 if self.is64 else fields[1] >> 8
+            end = row[4] + row[5] - row[5] % entry.size
+            in_code = bool(self.sections[section].flags & SHF_EXECINSTR)
+            for fields in entry.iter_unpack(self.data[row[4] : end]):
+                information = fields[1]
+                symbol = self.symbols[information >> 32 if self.is64 else information >> 8]
+                kind = information & (0xFFFFFFFF if self.is64 else 0xFF)
                 addend = fields[2] if with_addend else 0
-                index, value = symbols[symbol]
-                targets[fields[0]] = (index, value + addend)
-        return targets
+                yield fields[0], symbol.section, symbol.value + addend + (bias.get(kind, 0) if in_code else 0)

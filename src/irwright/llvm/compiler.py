@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from irwright.errors import IrwrightError, LLVMError
-from irwright.llvm.codegen import CodegenLevel, FileType, ObjectInfo, TargetMachines, emit, read_object
+from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
 from irwright.llvm.module import Context, Linkage, Module, open_library
 
 
@@ -120,6 +120,18 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionsMeasured:
+    """What one evaluation measured of each function by itself."""
+
+    states: dict[str, bytes]
+    """hash of each function's IR after the passes, joined with how code is generated"""
+    sizes: dict[str, FunctionSize]
+    """of the functions whose state was new to the worker"""
+    pass_seconds: float
+    emit_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleFacts:
     """What `load` tells of a module."""
 
@@ -143,6 +155,7 @@ class Compiler:
         self.module_bytes: dict[str, int] = {}
         self.states: OrderedDict[tuple[str, Steps], Module] = OrderedDict()
         self.known: set[bytes] = set()
+        self.known_generation = 0
         self.options_set: tuple[str, ...] = ()
         self.state_bytes = state_bytes
 
@@ -164,7 +177,6 @@ class Compiler:
         if not self.modules:
             self.context.close()
             self.context = Context(self.library)
-            self.known.clear()
 
     def facts(self, key: str) -> ModuleFacts:
         module = self.modules[key]
@@ -180,9 +192,15 @@ class Compiler:
             instructions_by_function=counts,
         )
 
-    def evaluate(self, key: str, build: Build, known: Sequence[bytes], count_instructions: bool = False) -> Measured:
-        """Run the steps, hash, and (unless the state is known) generate an object and read its sizes."""
+    def learn(self, generation: int, known: Sequence[bytes]) -> None:
+        """Take over states whose sizes the parent knows; a new generation means it has forgotten the old ones."""
+        if generation != self.known_generation:
+            self.known_generation = generation
+            self.known.clear()
         self.known.update(known)
+
+    def evaluate(self, key: str, build: Build, count_instructions: bool = False) -> Measured:
+        """Run the steps, hash, and (unless the state is known) generate an object and read its sizes."""
         started = time.perf_counter()
         with self._run(key, build) as module:
             state = module.state_hash() + _codegen_key(build)
@@ -198,6 +216,29 @@ class Compiler:
             num_instructions=num_instructions,
             pass_seconds=ran - started,
             emit_seconds=time.perf_counter() - ran,
+        )
+
+    def evaluate_functions(self, key: str, build: Build) -> FunctionsMeasured:
+        """Run the steps and measure each function by itself; code is generated only for those not seen before."""
+        started = time.perf_counter()
+        with self._run(key, build) as module:
+            salt = key.encode() + _codegen_key(build)  # data that functions point at differs between modules
+            states = {name: state + salt for name, state in module.function_hashes().items()}
+            definitions = [(name, ref) for name, ref in module.definitions() if name in states]
+            ran = time.perf_counter()
+            fresh = {name for name, _ in definitions if states[name] not in self.known}
+            sizes: dict[str, FunctionSize] = {}
+            if fresh:
+                for name, ref in definitions:
+                    if name not in fresh:
+                        module.hide(ref)
+                if len(fresh) < len(definitions):
+                    module.run_passes("elim-avail-extern")
+                functions = read_object(self._emit(module, build, FileType.OBJECT)).functions
+                sizes = {name: size for name, size in functions.items() if name in fresh}
+                self.known.update(states[name] for name in sizes)
+        return FunctionsMeasured(
+            states=states, sizes=sizes, pass_seconds=ran - started, emit_seconds=time.perf_counter() - ran
         )
 
     def compile(self, key: str, build: Build, kind: str) -> bytes:
@@ -293,10 +334,11 @@ def _serve(connection: Connection, library: Path, state_bytes: int) -> None:
     connection.send((OK, compiler.ping()))
     while True:
         try:
-            operation, arguments = connection.recv()
+            operation, arguments, generation, known = connection.recv()
         except EOFError:
             return
         try:
+            compiler.learn(generation, known)
             value = getattr(compiler, operation)(**arguments)
             connection.send((OK, value))
         except IrwrightError as error:

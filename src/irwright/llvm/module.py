@@ -307,6 +307,11 @@ class Module:
                     self.api.LLVMSetLinkage(ref, available)
         self.run_passes("elim-avail-extern,globaldce,strip-dead-prototypes")
 
+    def hide(self, function: int) -> None:
+        """Mark a definition as one that exists elsewhere: `elim-avail-extern` then makes it a declaration."""
+        self.api.LLVMSetComdat(function, None)
+        self.api.LLVMSetLinkage(function, Linkage.AVAILABLE_EXTERNALLY)
+
     def run_passes(
         self, pipeline: str, *, target_machine: int | None = None, inliner_threshold: int | None = None
     ) -> None:
@@ -365,6 +370,25 @@ class Module:
     def bitcode(self) -> bytes:
         return self.library.take_buffer(self.api.LLVMWriteBitcodeToMemoryBuffer(self.ref))
 
+    def function_hashes(self) -> dict[str, bytes]:
+        """For each defined function 16 bytes that are equal where its code must be equal.
+
+        The text of the function with attribute groups and metadata written out, so that numbering that other
+        functions shift does not matter. Global data is taken as given: compare within one module's variants.
+        """
+        address = self.api.LLVMPrintModuleToString(self.ref)
+        text = ctypes.string_at(address)
+        self.api.LLVMDisposeMessage(address)
+        notes = _Notes(text)
+        hashes: dict[str, bytes] = {}
+        start = text.find(b"\ndefine ")
+        while start >= 0:
+            end = text.find(b"\n}\n", start)
+            body = text[start:end]
+            hashes[_defined_name(body)] = hashlib.blake2b(notes.write_out(body), digest_size=16).digest()
+            start = text.find(b"\ndefine ", end)
+        return hashes
+
     def state_hash(self) -> bytes:
         """16 bytes that are equal for modules whose text is equal apart from the module's own name.
 
@@ -408,6 +432,46 @@ class _pass_options:  # noqa: N801 - a context manager used like a function
 
     def __exit__(self, *_: object) -> None:
         self._api.LLVMDisposePassBuilderOptions(self._ref)
+
+
+_NOTE = re.compile(rb"(?<=[ (,{])([!#]\d+)\b")
+_DEFINED = re.compile(rb'@("(?:[^"])*"|[-\w.$]+)\(')
+
+
+class _Notes:
+    """The attribute groups (#0) and metadata nodes (!0) at the end of a module's text."""
+
+    def __init__(self, text: bytes) -> None:
+        self._raw = {
+            match.group(1): match.group(2)
+            for match in re.finditer(rb"^(?:attributes )?([!#]\d+) = (.*)$", text, re.MULTILINE)
+        }
+        self._written: dict[bytes, bytes] = {}
+
+    def write_out(self, text: bytes) -> bytes:
+        return _NOTE.sub(lambda match: self._write(match.group(1)), text)
+
+    def _write(self, name: bytes) -> bytes:
+        known = self._written.get(name)
+        if known is not None:
+            return known
+        self._written[name] = b"^"  # a node that names itself, as loops do
+        raw = self._raw.get(name, name)
+        content = raw if name[:1] == b"#" else _NOTE.sub(lambda match: self._write(match.group(1)), raw)
+        written = content if len(content) < 40 else hashlib.blake2b(content, digest_size=12).hexdigest().encode()
+        self._written[name] = written
+        return written
+
+
+def _defined_name(body: bytes) -> str:
+    """The name of the function whose text begins with `define`."""
+    match = _DEFINED.search(body, 0, body.find(b"{") if b"{" in body else len(body))
+    if match is None:
+        raise LLVMError(f"no function name in {body[:80]!r}")
+    name = match.group(1)
+    if name.startswith(b'"'):
+        name = re.sub(rb"\\([0-9A-F]{2})", lambda hexa: bytes([int(hexa.group(1), 16)]), name[1:-1])
+    return name.decode(errors="surrogateescape")
 
 
 def _explain_bitcode(problem: str, major: int) -> str:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from socket import socketpair
@@ -25,7 +25,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from irwright.errors import LLVMError, WorkerError
-from irwright.llvm.compiler import Measured, ModuleFacts, Outcome, OutcomeKind
+from irwright.llvm.codegen import FunctionSize, ObjectInfo
+from irwright.llvm.compiler import FunctionsMeasured, Measured, ModuleFacts, Outcome, OutcomeKind
 
 MEBIBYTE = 1 << 20
 
@@ -137,8 +138,9 @@ class WorkerPool:
         self._state_bytes = state_bytes
         self._modules: dict[str, tuple[bytes, str, bool]] = {}
         self._idle: list[_Worker] = []
+        self._sizes: dict[bytes, ObjectInfo | FunctionSize] = {}
         self._known: list[bytes] = []
-        self._known_set: set[bytes] = set()
+        self._generation = 1
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -158,6 +160,8 @@ class WorkerPool:
 
     def add_module(self, key: str, data: bytes, *, name: str, keep_debug: bool = False) -> ModuleFacts:
         """Register bitcode or textual IR under `key`; raises what LLVM says of bad input."""
+        if key in self._modules:
+            self.drop_module(key)
         self._modules[key] = (data, name, keep_debug)
         reply = self.call(Call(operation="facts", module=key))
         if not reply.outcome.ok:
@@ -169,13 +173,20 @@ class WorkerPool:
         self._modules.pop(key, None)
         if not self._modules:
             self._known.clear()
-            self._known_set.clear()
+            self._sizes.clear()
+            self._generation += 1
             for worker in self._idle:
                 worker.known_sent = 0
         for worker in [worker for worker in self._idle if key in worker.loaded]:
             worker.loaded.discard(key)
-            worker.connection.send(("drop", {"key": key}))
+            self._send(worker, "drop", {"key": key})
             worker.connection.recv()
+
+    def _send(self, worker: _Worker, operation: str, arguments: dict[str, Any]) -> None:
+        """Send a call, with the states that became known since this worker last heard."""
+        known = self._known[worker.known_sent :]
+        worker.known_sent = len(self._known)
+        worker.connection.send((operation, arguments, self._generation, known))
 
     def call(self, call: Call, *, timeout_seconds: float | None = None) -> Reply:
         """One call, waited for."""
@@ -239,7 +250,7 @@ class WorkerPool:
                 if call.module not in worker.loaded:
                     data, name, keep_debug = self._modules[call.module]
                     load = {"key": call.module, "data": data, "name": name, "keep_debug": keep_debug}
-                    worker.connection.send(("load", load))
+                    self._send(worker, "load", load)
                     if not worker.connection.poll(limit):
                         self._lose(worker)
                         outcome = Outcome(kind=OutcomeKind.TIMEOUT, detail=f"parsing takes over {limit:g} s")
@@ -249,10 +260,7 @@ class WorkerPool:
                         self._idle.append(worker)
                         return Reply(outcome=outcome, value=None, seconds=time.monotonic() - started)
                     worker.loaded.add(call.module)
-            if call.operation == "evaluate":
-                arguments["known"] = self._known[worker.known_sent :]
-                worker.known_sent = len(self._known)
-            worker.connection.send((call.operation, arguments))
+            self._send(worker, call.operation, arguments)
         except (EOFError, OSError):
             return self._crashed(worker, started)
         return None
@@ -263,10 +271,29 @@ class WorkerPool:
         except (EOFError, OSError):
             return self._crashed(run.worker, run.started)
         self._idle.append(run.worker)
-        if isinstance(value, Measured) and value.info is not None and value.state not in self._known_set:
-            self._known_set.add(value.state)
-            self._known.append(value.state)
+        if isinstance(value, Measured):
+            value = self._complete(value)
+        elif isinstance(value, FunctionsMeasured):
+            value = self._complete_functions(value)
         return Reply(outcome=outcome, value=value, seconds=time.monotonic() - run.started)
+
+    def _complete(self, measured: Measured) -> Measured:
+        """Fill in the sizes of a state that was measured before, or remember them."""
+        if measured.info is None:
+            return replace(measured, info=self._sizes[measured.state])
+        self._remember(measured.state, measured.info)
+        return measured
+
+    def _complete_functions(self, measured: FunctionsMeasured) -> FunctionsMeasured:
+        for name, size in measured.sizes.items():
+            self._remember(measured.states[name], size)
+        sizes = {name: self._sizes.get(state) for name, state in measured.states.items()}
+        return replace(measured, sizes={name: size for name, size in sizes.items() if size is not None})
+
+    def _remember(self, state: bytes, size: ObjectInfo | FunctionSize) -> None:
+        if state not in self._sizes:
+            self._sizes[state] = size
+            self._known.append(state)
 
     def _crashed(self, worker: _Worker, started: float) -> Reply:
         words = worker.last_words()
