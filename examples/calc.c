@@ -1,19 +1,18 @@
 /*
  * calc.c - a calculator with big integers: a tokeniser, a Pratt parser that evaluates as it goes,
- * variables, a few functions, and errors that point at their column.
+ * the variables a to z, and errors that point at their column.
  *
  * Integers are a sign and up to 4096 bits, held by value; a result that needs more is an error.
  * Division rounds towards zero. From loosest to tightest: = (assignment), comparisons, + and -,
  * * / %, unary -, ^ (to the right), ! (factorial).
  */
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_LIMBS 128
-#define MAX_NAME 12
-#define MAX_VARIABLES 16
 #define MAX_DEPTH 40
 #define MAX_DIGITS 1300
 
@@ -21,8 +20,7 @@ enum calc_error {
     CALC_OK,
     CALC_ERR_CHARACTER,
     CALC_ERR_SYNTAX,
-    CALC_ERR_NAME,
-    CALC_ERR_ARGUMENTS,
+    CALC_ERR_UNSET,
     CALC_ERR_OVERFLOW,
     CALC_ERR_DIVIDE,
     CALC_ERR_DOMAIN,
@@ -277,93 +275,20 @@ static void big_to_text(const struct big *a, char *out) {
     *out = '\0';
 }
 
-/* ---- functions ----------------------------------------------------------------------------- */
-
-static enum calc_error call_abs(const struct big *arguments, struct big *result) {
-    *result = arguments[0];
-    result->negative = false;
-    return CALC_OK;
-}
-
-static enum calc_error call_gcd(const struct big *arguments, struct big *result) {
-    struct big x = arguments[0], y = arguments[1], quotient, rest;
-    while (big_divide(&x, &y, &quotient, &rest) == CALC_OK) {
-        x = y;
-        y = rest;
-    }
-    return call_abs(&x, result);
-}
-
-static enum calc_error call_powmod(const struct big *arguments, struct big *result) {
-    const struct big *base = &arguments[0], *exponent = &arguments[1], *modulus = &arguments[2];
-    if (exponent->negative)
-        return CALC_ERR_DOMAIN;
-    struct big power, quotient;
-    big_set(&power, 1);
-    enum calc_error error = big_divide(&power, modulus, &quotient, &power);
-    for (int bit = 32 * exponent->size - 1; bit >= 0 && error == CALC_OK; bit--) {
-        error = big_multiply(&power, &power, &power);
-        if (error == CALC_OK)
-            error = big_divide(&power, modulus, &quotient, &power);
-        if (error == CALC_OK && exponent->limbs[bit / 32] >> (bit % 32) & 1) {
-            error = big_multiply(&power, base, &power);
-            if (error == CALC_OK)
-                error = big_divide(&power, modulus, &quotient, &power);
-        }
-    }
-    *result = power;
-    return error;
-}
-
-/* Newton's iteration, from a power of two above the root downwards. */
-static enum calc_error call_sqrt(const struct big *arguments, struct big *result) {
-    struct big x = {.size = arguments->size / 2 + 2}, next = {0}, rest;
-    if (arguments->negative)
-        return CALC_ERR_DOMAIN;
-    x.limbs[x.size - 1] = 1;
-    for (bool smaller = arguments->size > 0; smaller;) {
-        enum calc_error error = big_divide(arguments, &x, &next, &rest);
-        if (error == CALC_OK)
-            error = big_add(&next, &x, false, &next);
-        if (error != CALC_OK)
-            return error;
-        divide_small(&next, 2);
-        smaller = compare_magnitude(&next, &x) < 0;
-        if (smaller)
-            x = next;
-    }
-    *result = arguments->size > 0 ? x : *arguments;
-    return CALC_OK;
-}
-
-#define MAX_ARGUMENTS 3
-
-static const struct function {
-    const char *name;
-    int num_arguments;
-    enum calc_error (*call)(const struct big *arguments, struct big *result);
-} functions[] = {{"abs", 1, call_abs}, {"gcd", 2, call_gcd}, {"powmod", 3, call_powmod}, {"sqrt", 1, call_sqrt}};
-
 /* ---- tokeniser ----------------------------------------------------------------------------- */
 
-enum token_kind { TOKEN_END, TOKEN_NUMBER, TOKEN_NAME, TOKEN_OPERATOR };
+enum token_kind { TOKEN_END, TOKEN_NUMBER, TOKEN_VARIABLE, TOKEN_OPERATOR };
 
 struct token {
     enum token_kind kind;
     int column;
-    char operator; /* 'e' for ==, 'n' for !=, 'l' for <=, 'g' for >= */
-    char name[MAX_NAME];
+    char letter; /* the variable or the operator: 'e' for ==, 'n' for !=, 'l' for <=, 'g' for >= */
     struct big number;
 };
 
-struct variable {
-    char name[MAX_NAME];
-    struct big value;
-};
-
 struct calc {
-    struct variable variables[MAX_VARIABLES];
-    int num_variables;
+    struct big variables[26];
+    uint32_t variables_set; /* a bit each */
     const char *line, *pos;
     struct token token;
     int depth;
@@ -378,34 +303,18 @@ static void fail(struct calc *calc, enum calc_error error, int column) {
     calc->error_column = column;
 }
 
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 static void read_number(struct calc *calc) {
     struct big base, digit, *number = &calc->token.number;
     big_set(&base, 10);
     big_set(number, 0);
     enum calc_error error = CALC_OK;
-    for (; is_digit(*calc->pos) && error == CALC_OK; calc->pos++) {
+    for (; isdigit((unsigned char)*calc->pos) && error == CALC_OK; calc->pos++) {
         big_set(&digit, (uint32_t)(*calc->pos - '0'));
         error = big_multiply(number, &base, number);
         if (error == CALC_OK)
             error = big_add(number, &digit, false, number);
     }
     fail(calc, error, calc->token.column);
-}
-
-static void read_name(struct calc *calc) {
-    size_t length = 0;
-    for (; is_letter(*calc->pos) || is_digit(*calc->pos); calc->pos++) {
-        if (length == MAX_NAME - 1) {
-            fail(calc, CALC_ERR_NAME, calc->token.column);
-            break;
-        }
-        calc->token.name[length++] = *calc->pos;
-    }
-    calc->token.name[length] = '\0';
 }
 
 static void next_token(struct calc *calc) {
@@ -417,34 +326,24 @@ static void next_token(struct calc *calc) {
     token->kind = TOKEN_END;
     if (c == '\0')
         return;
-    if (is_digit(c)) {
+    if (isdigit((unsigned char)c)) {
         token->kind = TOKEN_NUMBER;
         read_number(calc);
-    } else if (is_letter(c)) {
-        token->kind = TOKEN_NAME;
-        read_name(calc);
-    } else if (strchr("+-*/%^!()=<>,;", c)) {
-        token->kind = TOKEN_OPERATOR;
-        token->operator = c;
-        calc->pos++;
-        if (*calc->pos == '=' && strchr("=!<>", c)) {
-            token->operator = c == '=' ? 'e' : c == '!' ? 'n' : c == '<' ? 'l' : 'g';
-            calc->pos++;
-        }
-    } else {
+        return;
+    }
+    token->letter = c;
+    token->kind = c >= 'a' && c <= 'z' ? TOKEN_VARIABLE : TOKEN_OPERATOR;
+    calc->pos++;
+    if (token->kind == TOKEN_OPERATOR && !strchr("+-*/%^!()=<>;", c))
         fail(calc, CALC_ERR_CHARACTER, token->column);
+    if (*calc->pos == '=' && strchr("=!<>", c)) {
+        token->letter = c == '=' ? 'e' : c == '!' ? 'n' : c == '<' ? 'l' : 'g';
+        calc->pos++;
     }
 }
 
-static bool at_operator(const struct calc *calc, char operator) {
-    return calc->token.kind == TOKEN_OPERATOR && calc->token.operator == operator;
-}
-
-static void expect(struct calc *calc, char operator) {
-    if (at_operator(calc, operator))
-        next_token(calc);
-    else
-        fail(calc, CALC_ERR_SYNTAX, calc->token.column);
+static bool at_operator(const struct calc *calc, char letter) {
+    return calc->token.kind == TOKEN_OPERATOR && calc->token.letter == letter;
 }
 
 /* ---- parser -------------------------------------------------------------------------------- */
@@ -454,7 +353,7 @@ static void expect(struct calc *calc, char operator) {
 
 /* How tightly an operator binds on its left and on its right. */
 static const struct infix {
-    char operator;
+    char letter;
     int left, right;
 } infixes[] = {
     {'e', 2, 3}, {'n', 2, 3}, {'<', 2, 3}, {'>', 2, 3}, {'l', 2, 3}, {'g', 2, 3},
@@ -463,10 +362,26 @@ static const struct infix {
 
 static void parse_expression(struct calc *calc, int min_power, struct big *value);
 
-static enum calc_error apply(char operator, const struct big *a, const struct big *b, struct big *result) {
+static bool holds(char comparison, int order) {
+    switch (comparison) {
+    case 'e':
+        return order == 0;
+    case 'n':
+        return order != 0;
+    case '<':
+        return order < 0;
+    case '>':
+        return order > 0;
+    case 'l':
+        return order <= 0;
+    default:
+        return order >= 0;
+    }
+}
+
+static enum calc_error apply(char letter, const struct big *a, const struct big *b, struct big *result) {
     struct big unused;
-    int order = big_compare(a, b);
-    switch (operator) {
+    switch (letter) {
     case '+':
         return big_add(a, b, false, result);
     case '-':
@@ -479,93 +394,26 @@ static enum calc_error apply(char operator, const struct big *a, const struct bi
         return big_divide(a, b, &unused, result);
     case '^':
         return big_power(a, b, result);
-    case 'e':
-        big_set(result, order == 0);
-        return CALC_OK;
-    case 'n':
-        big_set(result, order != 0);
-        return CALC_OK;
-    case '<':
-        big_set(result, order < 0);
-        return CALC_OK;
-    case '>':
-        big_set(result, order > 0);
-        return CALC_OK;
-    case 'l':
-        big_set(result, order <= 0);
-        return CALC_OK;
     default:
-        big_set(result, order >= 0);
+        big_set(result, holds(letter, big_compare(a, b)));
         return CALC_OK;
     }
 }
 
-static struct variable *find_variable(struct calc *calc, const char *name) {
-    for (int i = 0; i < calc->num_variables; i++) {
-        if (strcmp(calc->variables[i].name, name) == 0)
-            return &calc->variables[i];
-    }
-    return NULL;
-}
-
-static void assign(struct calc *calc, const char *name, const struct big *value, int column) {
-    struct variable *variable = find_variable(calc, name);
-    if (calc->error != CALC_OK)
-        return;
-    if (!variable) {
-        if (calc->num_variables == MAX_VARIABLES) {
-            fail(calc, CALC_ERR_NAME, column);
-            return;
-        }
-        variable = &calc->variables[calc->num_variables++];
-        memcpy(variable->name, name, MAX_NAME);
-    }
-    variable->value = *value;
-}
-
-static void parse_call(struct calc *calc, const char *name, int column, struct big *value) {
-    struct big arguments[MAX_ARGUMENTS];
-    const struct function *function = NULL;
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        if (strcmp(functions[i].name, name) == 0)
-            function = &functions[i];
-    }
-    if (!function) {
-        fail(calc, CALC_ERR_NAME, column);
-        return;
-    }
-    int count = 0;
-    do {
-        next_token(calc);
-        if (count == function->num_arguments)
-            fail(calc, CALC_ERR_ARGUMENTS, column);
-        else
-            parse_expression(calc, 0, &arguments[count++]);
-    } while (at_operator(calc, ',') && calc->error == CALC_OK);
-    expect(calc, ')');
-    if (count < function->num_arguments)
-        fail(calc, CALC_ERR_ARGUMENTS, column);
-    if (calc->error == CALC_OK)
-        fail(calc, function->call(arguments, value), column);
-}
-
-static void parse_name(struct calc *calc, int min_power, struct big *value) {
-    char name[MAX_NAME];
-    int column = calc->token.column;
-    memcpy(name, calc->token.name, MAX_NAME);
+static void parse_variable(struct calc *calc, int min_power, struct big *value) {
+    int index = calc->token.letter - 'a', column = calc->token.column;
     next_token(calc);
-    if (at_operator(calc, '(')) {
-        parse_call(calc, name, column, value);
-    } else if (at_operator(calc, '=') && min_power == 0) {
+    if (at_operator(calc, '=') && min_power == 0) {
         next_token(calc);
         parse_expression(calc, 0, value);
-        assign(calc, name, value, column);
+        if (calc->error != CALC_OK)
+            return;
+        calc->variables[index] = *value;
+        calc->variables_set |= 1u << index;
+    } else if (calc->variables_set >> index & 1) {
+        *value = calc->variables[index];
     } else {
-        const struct variable *variable = find_variable(calc, name);
-        if (variable)
-            *value = variable->value;
-        else
-            fail(calc, CALC_ERR_NAME, column);
+        fail(calc, CALC_ERR_UNSET, column);
     }
 }
 
@@ -574,8 +422,8 @@ static void parse_operand(struct calc *calc, int min_power, struct big *value) {
     if (calc->token.kind == TOKEN_NUMBER) {
         *value = calc->token.number;
         next_token(calc);
-    } else if (calc->token.kind == TOKEN_NAME) {
-        parse_name(calc, min_power, value);
+    } else if (calc->token.kind == TOKEN_VARIABLE) {
+        parse_variable(calc, min_power, value);
     } else if (at_operator(calc, '-')) {
         next_token(calc);
         parse_expression(calc, PREFIX_POWER, value);
@@ -583,7 +431,9 @@ static void parse_operand(struct calc *calc, int min_power, struct big *value) {
     } else if (at_operator(calc, '(')) {
         next_token(calc);
         parse_expression(calc, 0, value);
-        expect(calc, ')');
+        if (!at_operator(calc, ')'))
+            fail(calc, CALC_ERR_SYNTAX, calc->token.column);
+        next_token(calc);
     } else {
         fail(calc, CALC_ERR_SYNTAX, calc->token.column);
     }
@@ -591,7 +441,7 @@ static void parse_operand(struct calc *calc, int min_power, struct big *value) {
 
 static const struct infix *find_infix(const struct calc *calc) {
     for (size_t i = 0; i < sizeof infixes / sizeof infixes[0]; i++) {
-        if (at_operator(calc, infixes[i].operator))
+        if (at_operator(calc, infixes[i].letter))
             return &infixes[i];
     }
     return NULL;
@@ -616,7 +466,7 @@ static void parse_expression(struct calc *calc, int min_power, struct big *value
         next_token(calc);
         parse_expression(calc, infix->right, &right);
         if (calc->error == CALC_OK)
-            fail(calc, apply(infix->operator, value, &right, value), column);
+            fail(calc, apply(infix->letter, value, &right, value), column);
     }
     calc->depth--;
 }
@@ -676,12 +526,9 @@ static void check_values(void) {
         {"12345678901234567890 * 98765432109876543210", "1219326311370217952237463801111263526900"},
         {"10 ^ 60 / (10 ^ 30 + 1)", "999999999999999999999999999999"},
         {"10 ^ 60 % (10 ^ 30 + 1)", "1"},
-        {"340282366841710300949110269842519228416 / 18446744073709551615", "18446744069414584320"},
-        {"sqrt(2 * 10 ^ 40)", "141421356237309504880"},
-        {"sqrt(0) + sqrt(1) + sqrt(99)", "10"},
-        {"gcd(2 ^ 64 - 1, -(2 ^ 48) + 1)", "65535"},
-        {"powmod(3, 2 ^ 127 - 2, 2 ^ 127 - 1)", "1"},
-        {"a = b = 6; a * b + abs(-a)", "42"},
+        {"(2 ^ 128 - 2 ^ 96 + 5) / (2 ^ 64 - 1)", "18446744069414584320"},
+        {"(2 ^ 128 - 2 ^ 96 + 5) % (2 ^ 64 - 1)", "18446744069414584325"},
+        {"a = b = 6; a * b", "36"},
         {"1 == 1; a", "6"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -694,22 +541,10 @@ static void check_errors(void) {
         enum calc_error error;
         int column;
     } cases[] = {
-        {"", CALC_ERR_SYNTAX, 1},
-        {"1 + ", CALC_ERR_SYNTAX, 5},
-        {"(1 + 2", CALC_ERR_SYNTAX, 7},
-        {"1 2", CALC_ERR_SYNTAX, 3},
-        {"2 + a = 3", CALC_ERR_SYNTAX, 7},
-        {"1 + $", CALC_ERR_CHARACTER, 5},
-        {"4 * nope", CALC_ERR_NAME, 5},
-        {"nope(1)", CALC_ERR_NAME, 1},
-        {"1 + gcd(2)", CALC_ERR_ARGUMENTS, 5},
-        {"abs(1, 2)", CALC_ERR_ARGUMENTS, 1},
-        {"7 / (3 - 3)", CALC_ERR_DIVIDE, 3},
-        {"2 ^ 4096", CALC_ERR_OVERFLOW, 3},
-        {"1 + 2 ^ -1", CALC_ERR_DOMAIN, 7},
-        {"(-3)!", CALC_ERR_DOMAIN, 5},
-        {"sqrt(-4)", CALC_ERR_DOMAIN, 1},
-    };
+        {"", CALC_ERR_SYNTAX, 1},           {"1 + ", CALC_ERR_SYNTAX, 5},        {"(1 + 2", CALC_ERR_SYNTAX, 7},
+        {"1 2", CALC_ERR_SYNTAX, 3},        {"2 + a = 3", CALC_ERR_SYNTAX, 7},   {"1 + $", CALC_ERR_CHARACTER, 5},
+        {"4 * n", CALC_ERR_UNSET, 5},       {"7 / (3 - 3)", CALC_ERR_DIVIDE, 3}, {"2 ^ 4096", CALC_ERR_OVERFLOW, 3},
+        {"1 + 2 ^ -1", CALC_ERR_DOMAIN, 7}, {"(-3)!", CALC_ERR_DOMAIN, 5},       {"1)", CALC_ERR_SYNTAX, 2}};
     struct big value;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum calc_error error = calc_run(&calc, cases[i].line, &value);
@@ -724,13 +559,8 @@ static void check_errors(void) {
 /* Identities over operands of many sizes, with runs of zero and one bits to stress the division. */
 static void check_identities(void) {
     static const char *const identities[] = {
-        "(x / y) * y + x % y == x",
-        "(x + y) * (x - y) == x ^ 2 - y ^ 2",
-        "abs(x % y) < abs(y)",
-        "(x * y) / y == x",
-        "x % gcd(x, y) + y % gcd(x, y) == 0",
-        "sqrt(y ^ 2 + abs(y)) == abs(y)",
-        "(x < y) + (x == y) + (x > y) == 1",
+        "(x / y) * y + x % y == x", "(x + y) * (x - y) == x ^ 2 - y ^ 2", "(x % y) ^ 2 < y ^ 2",
+        "(x * y) / y == x",         "(x < y) + (x == y) + (x > y) == 1",
     };
     uint32_t state = 20240229;
     for (int round = 0; round < 60; round++) {

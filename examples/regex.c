@@ -78,13 +78,13 @@ static bool class_add_escape(struct char_class *set, char letter) {
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
         if ((letter | 0x20) != named[i][0])
             continue;
-        struct char_class class = {{0}};
+        struct char_class wanted = {{0}};
         for (const char *range = named[i] + 1; *range; range += 2)
-            class_add(&class, range[0], range[1]);
+            class_add(&wanted, range[0], range[1]);
         if (letter != named[i][0])
-            class_invert(&class);
+            class_invert(&wanted);
         for (int k = 0; k < 8; k++)
-            set->bits[k] |= class.bits[k];
+            set->bits[k] |= wanted.bits[k];
         return true;
     }
     return false;
@@ -478,7 +478,7 @@ static void check_matches(void) {
         {"\\Bcat", "cat concat", {7, 10, -1, -1, -1, -1}},
         {"\\.\\t", "A.\t", {1, 3, -1, -1, -1, -1}},
         {"([\\w.]+)@((?:\\w+\\.)+\\w+)", "to: j.doe@mail.example.org.", {4, 26, 4, 9, 10, 26}},
-        {"(\\d{1,3})(?:\\.(\\d{1,3})){3}", "ip 192.168.0.17", {3, 15, 3, 6, 13, 15}},
+        {"\\D(\\d{1,3})(?:\\.(\\d{1,3})){3}", "ip 192.168.0.17", {2, 15, 3, 6, 13, 15}},
         {"[^ -~]+", "na\xC3\xAFve", {2, 4, -1, -1, -1, -1}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

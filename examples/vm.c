@@ -93,8 +93,7 @@ struct assembler {
     int pass;
 };
 
-/* Copies the next word of the line into word; false at the end of the line. A word that is too
- * long is cut, and then no longer a valid name. */
+/* False at the end of the line. A word that is too long becomes empty, and so no valid name. */
 static bool next_word(const char **pos, char word[MAX_NAME]) {
     size_t length = 0;
     while (**pos == ' ' || **pos == '\t')
@@ -355,12 +354,10 @@ static enum fault execute(struct vm *vm, enum opcode opcode, uint32_t operand, s
     case OP_NOT:
         top[0] = !top[0];
         return FAULT_NONE;
-    case OP_JZ:
-        if (top[0] != 0)
-            return FAULT_NONE;
-        /* fallthrough */
     case OP_JUMP:
-        *pc = operand;
+    case OP_JZ:
+        if (opcode == OP_JUMP || top[0] == 0)
+            *pc = operand;
         return FAULT_NONE;
     case OP_CALL:
         if (vm->num_frames == MAX_FRAMES)
@@ -500,15 +497,16 @@ static void check_programs(void) {
     CHECK(run_source(sieve_source) == FAULT_NONE);
     CHECK(strcmp(vm.output, "2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 53 59 61 67 71 73 79 83 89 97 ") == 0);
     CHECK(run_source(sort_source) == FAULT_NONE);
-    uint32_t state = 7;
-    int32_t sum = 0;
+    uint32_t state = 7, sum = 0;
     for (int i = 0; i < 20; i++) {
         state = state * 1103515245u + 12345u;
-        sum += (int32_t)((state >> 16) % 100) - 50 - vm.memory[i];
+        sum += (state >> 16) % 100 - 50 - (uint32_t)vm.memory[i];
         CHECK(i == 0 || vm.memory[i - 1] <= vm.memory[i]);
     }
     CHECK(sum == 0);
-    CHECK(run_source("push 'o'\npush 'k'\nswap\nputc\nputc\nhalt") == FAULT_NONE && strcmp(vm.output, "ok") == 0);
+    CHECK(run_source("push 12\n push 10\n and\n push 3\n or\n push -6\n neg\n xor\n push 13\n eq\n"
+                     "push 'k'\n swap\n print\n putc\n halt\n") == FAULT_NONE);
+    CHECK(strcmp(vm.output, "1 k") == 0);
 }
 
 static void check_faults(void) {

@@ -166,6 +166,12 @@ def test_second_run_keeps_what_is_done(run: Run, tmp_path: Path, fetcher: Folder
     assert changed.packages[0].status == "built", "other flags make other bitcode"
 
 
+def test_a_new_version_replaces_the_old_one(run: Run, tmp_path: Path) -> None:
+    run(SPEC)
+    run(dataclasses.replace(SPEC, version="1.1"))
+    assert {module.version for module in modules("training", cache=tmp_path / "cache")} == {"1.1"}
+
+
 def test_killed_run_resumes_to_the_same_bytes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(SPEC, cache=tmp_path / "straight")
     real = build_module._compile  # pyright: ignore[reportPrivateUsage]

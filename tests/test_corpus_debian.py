@@ -53,7 +53,7 @@ def test_fetch_takes_any_debian_revision_and_keeps_the_archive(apt: AptFetcher, 
     assert archive == work_folder(tmp_path) / "archives" / "foo_1.0.orig.tar.xz"
     assert archive.read_text() == "archive", "the half file of the failed revision is not kept"
     calls = (tmp_path / "apt.log").read_text()
-    assert calls.count("update") == 1
+    assert calls.count(" update\n") == 1
     assert "Dir::Etc::sourcelist=" + str(work_folder(tmp_path)) in calls
     assert apt.fetch(make_spec()) == archive
     assert (tmp_path / "apt.log").read_text() == calls, "the second fetch asks nobody"
@@ -97,7 +97,7 @@ def test_failed_update_is_tried_again(apt: AptFetcher, tmp_path: Path) -> None:
         apt.fetch(make_spec())
     script.write_text(good)
     assert apt.fetch(make_spec()).exists()
-    assert "update" in (tmp_path / "apt.log").read_text()
+    assert " update\n" in (tmp_path / "apt.log").read_text()
 
 
 def test_without_apt(tmp_path: Path) -> None:

@@ -23,7 +23,18 @@ from collections.abc import Sequence
 
 
 class IrwrightError(Exception):
-    """Base of all; `str(error)` is the one line a user reads."""
+    """Base of all; `str(error)` is the one line a user reads. Errors travel between processes: they pickle."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Not by calling the class: its arguments are fields, not the message.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[IrwrightError], args: tuple[object, ...], fields: dict[str, object]) -> IrwrightError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class ToolchainError(IrwrightError):

@@ -38,9 +38,12 @@ class Parameter:
         return self.since <= llvm_major and (self.until is None or llvm_major <= self.until)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PassInfo:
-    """One pass: where it runs, which LLVMs have it, what it takes, and why it's left out if it is."""
+    """One pass: where it runs, which LLVMs have it, what it takes, and why it's left out if it is.
+
+    There is one object per pass, in PASSES; equality is identity.
+    """
 
     name: str
     level: Level
@@ -52,6 +55,8 @@ class PassInfo:
     """The first and last LLVM major that has it; None while the newest does."""
     excluded: str | None = None
     """Why no list may hold it; None if usable."""
+    excluded_in: tuple[int, int | None] = (OLDEST_LLVM, None)
+    """The first and last LLVM major `excluded` is true of; `left_out` answers for one."""
     accepts: tuple[Parameter, ...] = ()
     """Every parameter word LLVM takes (usable passes only: those of excluded ones aren't checked)."""
     one_parameter: bool = False
@@ -59,6 +64,11 @@ class PassInfo:
 
     def supported(self, llvm_major: int) -> bool:
         return self.since <= llvm_major and (self.until is None or llvm_major <= self.until)
+
+    def left_out(self, llvm_major: int) -> str | None:
+        """Why no list for this LLVM may hold it; None if usable there."""
+        since, until = self.excluded_in
+        return self.excluded if since <= llvm_major and (until is None or llvm_major <= until) else None
 
 
 # Written name -> (older name, last LLVM that knows only the older one). Lists hold the newer name.
@@ -73,6 +83,7 @@ RENAMED: dict[str, tuple[str, int]] = {
 # The same for parameters, by pass.
 RENAMED_PARAMETERS: dict[str, dict[str, tuple[str, int]]] = {
     "function-attrs": {"skip-non-recursive-function-attrs": ("skip-non-recursive", 17)},
+    "globaldce": {"vfe-linkage-unit-visibility": ("in-lto-post-link", 20)},
     "gvn": {"scalar-pre": ("pre", 22), "no-scalar-pre": ("no-pre", 22)},
 }
 
@@ -84,7 +95,7 @@ IMPLIED_PARAMETERS: dict[str, tuple[str, int]] = {"instcombine": ("no-verify-fix
 ANY_LEVEL = frozenset({"invalidate", "require", "print", "verify", "guard-widening", "trigger-verifier-error"})
 
 # Loop passes LLVM refuses (and aborts) under loop-mssa(...): they don't keep MemorySSA.
-LOSES_MEMORY_SSA: frozenset[str] = frozenset()
+LOSES_MEMORY_SSA = frozenset({"canon-freeze", "loop-bound-split", "loop-idiom-vectorize", "loop-versioning-licm"})
 
 _OPT_LEVELS = "|O0 O1 O2 O3 Os@17-22 Oz@17-22"
 
@@ -103,7 +114,7 @@ global-merge@18 module
     : [no-]group-by-use [no-]ignore-single-use [no-]merge-const [no-]merge-const-aggressive@21 [no-]merge-external
       max-offset=N
 global-merge-func@20 module
-globaldce module
+globaldce module : - : vfe-linkage-unit-visibility
 globalopt module
 hotcoldsplit module
 inferattrs module
@@ -240,6 +251,13 @@ loop-unroll-full loop
 loop-versioning-licm loop
 simple-loop-unswitch loop : - nontrivial no-trivial : [no-]nontrivial [no-]trivial
 """
+
+# Usable passes some LLVMs get wrong: name -> first and last of these, reason. Numbers are issues of llvm-project.
+_WRONG: dict[str, tuple[int, int | None, str]] = {
+    "attributor": (21, None, "marks loads as invariant that aren't, issues 147706 and 181103"),
+    "attributor-cgscc": (21, None, "marks loads as invariant that aren't, issues 147706 and 181103"),
+    "gvn-sink": (17, 18, "merges address computations of different types, issue 85333"),
+}
 
 # reason, level: names. Ordered by what would go wrong.
 _EXCLUDED: tuple[tuple[str, Level, str], ...] = (
@@ -426,9 +444,12 @@ def _usable_row(row: str) -> PassInfo:
     name, since, until = _span(word)
     if level not in ("module", "cgscc", "function", "loop", "loop-mssa"):
         raise ValueError(f"no level {level!r} in row {row!r}")
+    wrong_since, wrong_until, reason = _WRONG.get(name, (OLDEST_LLVM, None, None))
     return PassInfo(
         name=name,
         level=level,
+        excluded=reason,
+        excluded_in=(wrong_since, wrong_until),
         params=tuple("" if text == "-" else text for text in tries.split()) or ("",),
         since=since,
         until=until,
@@ -467,14 +488,15 @@ def find_parameter(info: PassInfo, word: str) -> Parameter | None:
     """The parameter a word such as `max-iterations=3` gives, in any LLVM."""
     name, equals, value = word.partition("=")
     for parameter in info.accepts:
-        if parameter.name == name and parameter.number == bool(equals) and (not equals or value.isdecimal()):
-            return parameter
+        if parameter.name == name and parameter.number == bool(equals):
+            plain = value.isdecimal() and value.isascii() and len(value) < 10  # LLVM reads it as an int
+            return parameter if plain or not equals else None
     return None
 
 
 def spell_parameter(info: PassInfo, word: str, llvm_major: int) -> str | None:
     """What this LLVM calls a parameter; None if it lacks it."""
-    if info.excluded:
+    if not info.accepts and info.left_out(llvm_major):
         return word
     parameter = find_parameter(info, word)
     if parameter is None:
@@ -511,7 +533,7 @@ def usable_passes(llvm_major: int) -> tuple[PassInfo, ...]:
     """The passes of this LLVM that lists may hold, by name."""
     if llvm_major < OLDEST_LLVM:
         raise ValueError(f"LLVM {llvm_major} is older than {OLDEST_LLVM}, the oldest one with a pass table")
-    infos = (info for info in PASSES.values() if not info.excluded and info.supported(llvm_major))
+    infos = (info for info in PASSES.values() if info.supported(llvm_major) and not info.left_out(llvm_major))
     return tuple(sorted(infos, key=lambda info: info.name))
 
 

@@ -4,10 +4,11 @@ The passes themselves are in pass_table.py. Running a list is llvm/module.py's j
 
 A pass list has two texts. The *flat form* is what people and models write: `sroa,instcombine<max-iterations=1>,inline`,
 each pass at its own level. The *pipeline* is what `opt -passes` and LLVMRunPasses take, adaptors spelled out:
-`function(sroa,instcombine<max-iterations=1>),cgscc(inline)`. Both parse to the same list. How passes of one level are
-grouped under adaptors isn't part of a list: neighbours share one. What the flat form can't say is kept as a `Group`:
-function passes inside the bottom-up walk (`cgscc(inline,function(sroa))`), `devirt<4>(...)`, `repeat<2>(...)`,
-`function<eager-inv>(...)`, a plain loop pass under `loop-mssa(...)`.
+`function(sroa,instcombine<max-iterations=1;no-verify-fixpoint>),cgscc(inline)`. Both parse to the same list. How passes
+of one level are grouped under adaptors isn't part of a list: neighbours share one. What the flat form can't say is kept
+as a `Group`: function passes inside the bottom-up walk (`cgscc(inline,function(sroa))`), `devirt<4>(...)`,
+`function<eager-inv>(...)`, a plain loop pass under `loop-mssa(...)`. `repeat<2>(...)`, which newer LLVMs have no more,
+is read as its passes twice.
 
 Lists hold the newest spelling of every name; `PassList.pipeline` writes what one LLVM calls it.
 """
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LLVM = 22
 
-Adaptor = Literal["module", "cgscc", "function", "loop", "loop-mssa", "devirt", "repeat", "coro-cond"]
+Adaptor = Literal["module", "cgscc", "function", "loop", "loop-mssa", "devirt", "coro-cond"]
 
 # Adaptor -> where it may stand.
 _ADAPTORS: dict[str, frozenset[str]] = {
@@ -56,8 +57,8 @@ _ADAPTORS: dict[str, frozenset[str]] = {
     "function": frozenset({"module", "cgscc", "function"}),
     "loop": frozenset({"module", "cgscc", "function", "loop"}),
     "loop-mssa": frozenset({"module", "cgscc", "function", "loop-mssa"}),
-    "repeat": frozenset({"module", "cgscc", "function", "loop", "loop-mssa"}),
 }
+_KEYWORDS = (*_ADAPTORS, "repeat")
 
 # Level a text stands at -> levels of the passes it may hold (adaptors are inferred).
 _HOLDS: dict[Level, frozenset[Level]] = {
@@ -67,8 +68,6 @@ _HOLDS: dict[Level, frozenset[Level]] = {
     "loop": frozenset({"loop"}),
     "loop-mssa": frozenset({"loop", "loop-mssa"}),
 }
-
-_FUNCTION_ARGUMENTS = ("eager-inv", "no-rerun")
 
 
 def oz_pipeline(llvm_major: int) -> str:
@@ -108,11 +107,11 @@ class Group:
 
     adaptor: Adaptor
     argument: str
-    """The text between `<` and `>`: a count, or `eager-inv`; '' without."""
+    """The text between `<` and `>`: a count, `eager-inv`, `no-rerun`; '' without."""
     items: tuple[Item, ...]
 
     def __str__(self) -> str:
-        return PassList((self,)).text
+        return str(PassList((self,)))
 
 
 Item: TypeAlias = Pass | Group
@@ -162,39 +161,41 @@ class PassList:
 
     @property
     def is_flat(self) -> bool:
+        """True if the flat form says it all."""
         return all(isinstance(item, Pass) and item.level == item.info.level for item in self.items)
 
-    @property
-    def text(self) -> str:
+    def __str__(self) -> str:
         return ",".join(map(str, self.items)) if self.is_flat else _render(self.items, "module", str)
 
-    def __str__(self) -> str:
-        return self.text
+    def pipeline(self, llvm_major: int = DEFAULT_LLVM, *, level: Level = "module") -> str:
+        """The text this LLVM takes at `level`: for `opt -passes` and LLVMRunPasses, or LLVMRunPassesOnFunction.
 
-    def pipeline(self, llvm_major: int = DEFAULT_LLVM) -> str:
-        """The text for `opt -passes` and LLVMRunPasses of this LLVM; PassListError if it lacks a pass."""
+        PassListError if this LLVM lacks a pass, ValueError if one can't stand at the level.
+        """
         if not self.items:
-            return "no-op-module"
+            return f"no-op-{level}"
 
         def spelled(one: Pass) -> str:
             text = spell(one.name, one.params, llvm_major)
             if text is None:
-                PassList.parse(self.text, llvm_major=llvm_major, allow_excluded=True)  # raises, with the column
+                PassList.parse(str(self), llvm_major=llvm_major, allow_excluded=True)  # raises, with the column
             return text or one.name
 
-        return _render(self.items, "module", spelled)
+        return _render(self.items if level == "module" else _normalise(self.items, level), level, spelled)
 
     def supported(self, llvm_major: int) -> bool:
         """True if this LLVM has every pass and parameter."""
         return all(one.supported(llvm_major) for one in self.passes())
 
     def restricted_to(self, llvm_major: int) -> PassList:
-        """Leave out what this LLVM lacks: the pass, or only the parameters if it runs without them."""
+        """Leave out the passes this LLVM lacks or gets wrong, and parameters it lacks."""
 
         def portable(one: Pass) -> Pass | None:
+            if one.info.left_out(llvm_major) or not one.info.supported(llvm_major):
+                return None
             if one.supported(llvm_major):
                 return one
-            if not one.info.supported(llvm_major) or one.info.one_parameter:
+            if one.info.one_parameter:
                 return None
             kept = (word for word in words(one.params) if spell_parameter(one.info, word, llvm_major) is not None)
             return replace(one, params=";".join(kept))
@@ -310,10 +311,8 @@ def _map_leaves(items: tuple[Item, ...], change: Callable[[Pass], Pass | None]) 
     return tuple(changed)
 
 
-def _inner_level(adaptor: Adaptor, level: Level) -> Level:
-    """The level of what stands inside an adaptor that stands at `level`."""
-    if adaptor == "repeat":
-        return level
+def _inner_level(adaptor: Adaptor) -> Level:
+    """The level of what stands inside an adaptor."""
     if adaptor == "coro-cond":
         return "module"
     return "cgscc" if adaptor == "devirt" else adaptor
@@ -337,9 +336,6 @@ def _group_wrapper(group: Group, level: Level) -> _Wrapper:
             return "cgscc" if level == "module" else ""
         case "loop" | "loop-mssa":
             return "function" if level in ("module", "cgscc") else ""
-        case "repeat" if level in ("module", "cgscc"):
-            inner: set[_Wrapper] = {_wrapper(item, level) for item in group.items}
-            return inner.pop() if len(inner) == 1 else ""
         case _:
             return ""
 
@@ -359,7 +355,7 @@ def _render(items: Sequence[Item], level: Level, write: Callable[[Pass], str]) -
                 parts.append(write(item))
                 continue
             argument = f"<{item.argument}>" if item.argument else ""
-            inner = _render(item.items, _inner_level(item.adaptor, level), write)
+            inner = _render(item.items, _inner_level(item.adaptor), write)
             parts.append(f"{item.adaptor}{argument}({inner})")
     return ",".join(parts)
 
@@ -375,7 +371,7 @@ def _normalise(items: Iterable[Item], level: Level) -> tuple[Item, ...]:
             continue
         if level not in _ADAPTORS[item.adaptor]:
             raise ValueError(f"{item.adaptor}(...) inside {level}(...)")
-        inner = _normalise(item.items, _inner_level(item.adaptor, level))
+        inner = _normalise(item.items, _inner_level(item.adaptor))
         if not inner:
             continue
         group = replace(item, items=inner)
@@ -408,7 +404,7 @@ def _edit(items: tuple[Item, ...], level: Level, rng: random.Random, space: Pass
     at = rng.randrange(len(items))
     chosen = items[at]
     if isinstance(chosen, Group) and rng.random() < 0.8:
-        inner = _edit(chosen.items, _inner_level(chosen.adaptor, level), rng, space, room)
+        inner = _edit(chosen.items, _inner_level(chosen.adaptor), rng, space, room)
         return (*items[:at], replace(chosen, items=inner), *items[at + 1 :])
     match rng.choice(("insert", "delete", "replace", "swap", "parameters", "duplicate", "shuffle")):
         case "insert" if room > 0:
@@ -421,7 +417,7 @@ def _edit(items: tuple[Item, ...], level: Level, rng: random.Random, space: Pass
             swapped = list(items)
             swapped[at], swapped[other] = swapped[other], swapped[at]
             return tuple(swapped)
-        case "parameters" if isinstance(chosen, Pass) and not chosen.info.excluded:
+        case "parameters" if isinstance(chosen, Pass) and not chosen.info.left_out(space.llvm_major):
             changed = replace(chosen, params=space.draw_params(chosen.info, rng))
             return (*items[:at], changed, *items[at + 1 :])
         case "duplicate":
@@ -589,7 +585,7 @@ class _Parser:
         """Items up to the end or an unopened `)`; `inside` is the adaptor around them, for messages."""
         items: list[Item] = []
         while True:
-            items.append(self._item(level, inside))
+            items += self._item(level, inside)
             following = self._peek()
             if following in ("", ")"):
                 return tuple(items)
@@ -597,7 +593,7 @@ class _Parser:
                 raise self._error(f"expected ',' but found {following!r}", self._at)
             self._at += 1
 
-    def _item(self, level: Level, inside: str) -> Item:
+    def _item(self, level: Level, inside: str) -> tuple[Item, ...]:
         self._peek()
         start = self._at
         while self._text[self._at : self._at + 1] not in ("", ",", "<", ">", "(", ")"):
@@ -607,16 +603,20 @@ class _Parser:
             raise self._error("empty item", start)
         argument_at = self._at + 1
         argument = self._argument(name)
+        if name == "repeat":
+            return self._repeat(argument, level, inside, start)
         if name in _ADAPTORS:
-            return self._group(cast(Adaptor, name), argument or "", level, inside, start)
+            return (self._group(cast(Adaptor, name), argument, level, inside, start),)
         if self._peek() == "(":
-            raise self._error(f"{name!r} takes no passes in parentheses; only {', '.join(_ADAPTORS)} do", self._at)
-        return self._pass(name, argument or "", level, inside, start, argument_at)
+            self._look_up(name, start)
+            raise self._error(f"{name!r} takes no passes in parentheses; only {', '.join(_KEYWORDS)} do", self._at)
+        return (self._pass(name, argument, level, inside, start, argument_at),)
 
-    def _argument(self, name: str) -> str | None:
-        if self._text[self._at : self._at + 1] != "<":
-            return None
+    def _argument(self, name: str) -> str:
+        """The text between `<` and `>`, '' without."""
         start = self._at
+        if self._text[start : start + 1] != "<":
+            return ""
         depth = 0
         for at in range(start, len(self._text)):
             depth += {"<": 1, ">": -1}.get(self._text[at], 0)
@@ -625,39 +625,51 @@ class _Parser:
                 return self._text[start + 1 : at]
         raise self._error(f"'<' after {name!r} is never closed", start)
 
+    def _repeat(self, argument: str, level: Level, inside: str, start: int) -> tuple[Item, ...]:
+        count = int(self._count("repeat", argument, start))
+        items = self._parenthesised("repeat", level, inside, start)
+        if len(items) * count > 10_000:
+            raise self._error("'repeat' makes more than 10000 passes", start)
+        return items * count
+
     def _group(self, adaptor: Adaptor, argument: str, level: Level, inside: str, start: int) -> Group:
-        if self._peek() != "(":
-            raise self._error(f"{adaptor!r} needs passes in parentheses", start)
         if level not in _ADAPTORS[adaptor]:
             raise self._error(f"{adaptor}(...) can't stand inside {inside}(...)", start)
-        argument = self._group_argument(adaptor, argument, start)
+        argument = self._group_argument(adaptor, argument, level, start)
+        return Group(adaptor, argument, self._parenthesised(adaptor, _inner_level(adaptor), adaptor, start))
+
+    def _parenthesised(self, keyword: str, level: Level, inside: str, start: int) -> tuple[Item, ...]:
+        if self._peek() != "(":
+            raise self._error(f"{keyword!r} needs passes in parentheses", start)
         opened = self._at
         self._at += 1
         self._depth += 1
         if self._depth > 50:
             raise self._error("more than 50 adaptors inside each other", start)
-        around = inside if adaptor == "repeat" and inside else adaptor
-        items = self._list(_inner_level(adaptor, level), around)
+        items = self._list(level, inside)
         if self._peek() != ")":
-            raise self._error(f"'(' after {adaptor!r} is never closed", opened)
+            raise self._error(f"'(' after {keyword!r} is never closed", opened)
         self._at += 1
         self._depth -= 1
-        return Group(adaptor, argument, items)
+        return items
 
-    def _group_argument(self, adaptor: Adaptor, argument: str, start: int) -> str:
+    def _count(self, keyword: str, argument: str, start: int) -> str:
         argument = argument.strip()
-        if adaptor in ("repeat", "devirt"):
-            if not (argument.isdecimal() and argument.isascii() and 0 < int(argument) <= 100):
-                raise self._error(f"{adaptor!r} needs a count from 1 to 100, as in {adaptor}<2>(...)", start)
-            return str(int(argument))
-        if adaptor == "function":
-            given = {word.strip() for word in argument.split(";") if word.strip()}
-            if given <= set(_FUNCTION_ARGUMENTS):
-                return ";".join(sorted(given))
-        elif not argument:
-            return ""
-        accepted = " and ".join(_FUNCTION_ARGUMENTS) if adaptor == "function" else "nothing"
-        raise self._error(f"{adaptor!r} takes {accepted} between '<' and '>', not {argument!r}", start)
+        if not (argument.isdecimal() and argument.isascii() and len(argument) < 10 and 0 < int(argument) <= 100):
+            raise self._error(f"{keyword!r} needs a count from 1 to 100, as in {keyword}<2>(...)", start)
+        return str(int(argument))
+
+    def _group_argument(self, adaptor: Adaptor, argument: str, level: Level, start: int) -> str:
+        if adaptor == "devirt":
+            return self._count(adaptor, argument, start)
+        given = {word.strip() for word in argument.split(";") if word.strip()}
+        accepted: set[str] = set()
+        if adaptor == "function" and level != "function":
+            accepted = {"eager-inv", "no-rerun"} if level == "cgscc" else {"eager-inv"}
+        if given <= accepted:
+            return ";".join(sorted(given))
+        takes = " and ".join(sorted(accepted)) or "nothing"
+        raise self._error(f"{adaptor!r} takes {takes} between '<' and '>' here, not {argument!r}", start)
 
     def _pass(self, name: str, argument: str, level: Level, inside: str, start: int, argument_at: int) -> Pass:
         info = self._look_up(name, start)
@@ -668,7 +680,7 @@ class _Parser:
             raise self._error(f"{own} pass {name!r} can't stand inside {inside}(...)", start)
         if level == "loop-mssa" and info.name in LOSES_MEMORY_SSA:
             raise self._error(f"pass {name!r} loses MemorySSA; it needs loop(...), not {inside}(...)", start)
-        if info.excluded:
+        if info.left_out(self._major):
             return Pass(info.name, argument, own)
         return Pass(info.name, self._parameters(info, argument, start, argument_at), own)
 
@@ -678,13 +690,15 @@ class _Parser:
         if info is None:
             import difflib  # slow to import, needed on mistakes alone
 
-            known = [*(n for n, i in PASSES.items() if not i.excluded or self._allow_excluded), *_ADAPTORS]
+            allowed = (n for n, i in PASSES.items() if self._allow_excluded or not i.left_out(self._major))
+            known = [*allowed, *_KEYWORDS]
             close = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
             raise self._error(f"unknown pass {name!r}", start, close)
-        if info.excluded and not self._allow_excluded:
-            raise self._error(f"pass {name!r} is left out of pass lists ({info.excluded})", start)
         if not info.supported(self._major):
             raise self._error(f"pass {name!r} is {_span_text(info)}, not in LLVM {self._major}", start)
+        reason = info.left_out(self._major)
+        if reason and not self._allow_excluded:
+            raise self._error(f"pass {name!r} is left out of pass lists ({reason})", start)
         return info
 
     def _parameters(self, info: PassInfo, argument: str, start: int, at: int) -> str:
@@ -711,7 +725,8 @@ class _Parser:
         if spell_parameter(info, word, self._major) is None:
             span = _span_text(parameter)
             raise self._error(f"parameter {word!r} of {info.name!r} is {span}, not in LLVM {self._major}", at)
-        return word
+        name, equals, value = word.partition("=")
+        return f"{name}={int(value)}" if equals else name
 
 
 def _span_text(what: PassInfo | Parameter) -> str:

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,7 +29,7 @@ from typing import Literal
 
 from irwright.corpus.commands import Command, build_environment, find_commands
 from irwright.corpus.debian import AptFetcher, Fetcher, unpack
-from irwright.corpus.modules import Failure, Progress, Record, hash_ir, read_manifest, source_hash, write_manifest
+from irwright.corpus.modules import Failure, Record, hash_ir, read_manifest, source_hash, write_manifest
 from irwright.corpus.packages import PackageSpec, Role, default_cache, load_packages, select_packages, work_folder
 from irwright.errors import CorpusError, StorageError
 
@@ -85,7 +85,7 @@ def build(
     cache: Path,
     clang: Path,
     jobs: int,
-    progress: Progress,
+    progress: Callable[[str], None],
     fetcher: Fetcher | None = None,
     keep_trees: bool = False,
 ) -> BuildReport:
@@ -210,7 +210,8 @@ def _build_package(
         summary = {"key": key, "package": spec.package, "version": spec.version, "role": spec.role}
         summary |= {"seconds": round(time.monotonic() - started, 1)}
         (output / "build.json").write_text(json.dumps(summary) + "\n")
-        shutil.rmtree(final, ignore_errors=True)
+        for outdated in final.parent.iterdir():
+            shutil.rmtree(outdated)
         output.rename(final)
 
 

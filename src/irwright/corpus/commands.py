@@ -34,7 +34,7 @@ from irwright.errors import CorpusError
 SKIPPED_FOLDERS = re.compile(
     r"(unit|system|self|regress)?[-_.]?(tests?|testing|testsuite|testdata|check)|(.*[-_])?(tests?|(oss)?fuzz(er|ing|ers)?)"
     r"|examples?|samples?|demos?|bench(marks?)?|contrib|docs?|doc-?src|tutorials?|third[-_]?party|extern(al)?|vendor"
-    r"|win(32|64|dows|ce)?|msdos|dos|djgpp|msvc|vc(net|\d+)?|visualc?|vms|amiga|atari|macos(x|9)?|mac|os2|os400|beos"
+    r"|win(32|64|ce)?|windows|msdos|dos|djgpp|msvc|vc(net|\d+)?|visualc?|vms|amiga|atari|macos(x|9)?|mac|os2|os400|beos"
     r"|qnx|tandem|nintendods|gnulib|gllib|CMakeFiles|autom4te\.cache|debian",
     re.IGNORECASE,
 )

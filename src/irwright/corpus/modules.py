@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,3 @@ def _hasher(line: str) -> Any:
     digest = hashlib.sha256()
     digest.update(line.encode() + b"\n")
     return digest
-
-
-Progress = Callable[[str], None]
-"""Takes one line of progress."""

@@ -51,15 +51,40 @@ def compiling_flags(flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def seed_bitcode(clang: Path, source: Path, flags: Sequence[str], *, timeout_seconds: float = 300.0) -> bytes:
-    """Unoptimised bitcode of a source, carrying minsize and optsize; `SourceError` with clang's first error."""
+OPTIONS_OF_KIND = {"obj": ("-c",), "asm": ("-S",), "bc": ("-c", "-emit-llvm"), "ll": ("-S", "-emit-llvm")}
+"""What makes clang write an object, assembly, bitcode or textual IR."""
+
+
+def seed_bitcode(
+    clang: Path,
+    source: Path,
+    flags: Sequence[str],
+    *,
+    directory: Path | None = None,
+    name: str | None = None,
+    timeout_seconds: float = 300.0,
+) -> bytes:
+    """Unoptimised bitcode of a source, carrying minsize and optsize; `SourceError` with clang's first error.
+
+    clang runs in `directory`; errors call the source `name`.
+    """
     arguments = [*compiling_flags(flags), *UNOPTIMISED, "-emit-llvm", "-c", str(source)]
-    return _run(clang, arguments, source, timeout_seconds)
+    return _run(clang, arguments, Path(name or source), timeout_seconds, directory)
 
 
-def baseline_object(clang: Path, source: Path, flags: Sequence[str], *, timeout_seconds: float = 300.0) -> bytes:
-    """What `clang -Oz -c` makes of a source, or of a .ll or .bc file."""
-    return _run(clang, [*compiling_flags(flags), SIZE_LEVEL, "-c", str(source)], source, timeout_seconds)
+def baseline(
+    clang: Path,
+    source: Path,
+    flags: Sequence[str],
+    kind: str = "obj",
+    *,
+    directory: Path | None = None,
+    name: str | None = None,
+    timeout_seconds: float = 300.0,
+) -> bytes:
+    """What `clang -Oz -c` makes of a source, or of a .ll or .bc file, as `obj`, `asm`, `bc` or `ll`."""
+    arguments = [*compiling_flags(flags), SIZE_LEVEL, *OPTIONS_OF_KIND[kind], str(source)]
+    return _run(clang, arguments, Path(name or source), timeout_seconds, directory)
 
 
 def lower(
@@ -99,12 +124,16 @@ def lowering_flags(flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _run(clang: Path, arguments: Sequence[str], source: Path, timeout_seconds: float) -> bytes:
+def _run(
+    clang: Path, arguments: Sequence[str], source: Path, timeout_seconds: float, directory: Path | None = None
+) -> bytes:
     with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
         output = Path(folder) / "out"
-        command = [str(clang), "-Qunused-arguments", *arguments, "-o", str(output)]
+        command = [str(clang.absolute()), "-Qunused-arguments", *arguments, "-o", str(output)]
         try:
-            run = subprocess.run(command, capture_output=True, timeout=timeout_seconds, check=False)
+            run = subprocess.run(
+                command, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_seconds, check=False, cwd=directory
+            )
         except subprocess.TimeoutExpired as error:
             raise SourceError(str(source), f"clang takes over {timeout_seconds:g} s") from error
         except OSError as error:

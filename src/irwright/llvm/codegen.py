@@ -167,6 +167,10 @@ def read_object(data: bytes) -> ObjectInfo:
         raise LLVMError(f"not a well-formed ELF object: {error}") from error
 
 
+def _three_shorts(order: str, data: bytes, offset: int) -> tuple[int, int, int]:
+    return struct.unpack_from(order + "HHH", data, offset)
+
+
 class _Symbol(NamedTuple):
     section: int
     value: int
@@ -198,6 +202,10 @@ class _ElfReader:
             return ObjectInfo(sections=self.sections)
         strings = self.headers[table[6]][4]
         self.symbols = self._read_symbols(table)
+        self.relocation_tables: dict[int, list[tuple[int, ...]]] = {}
+        for row in self.headers:
+            if row[1] in (SHT_RELA, SHT_REL):
+                self.relocation_tables.setdefault(row[7], []).append(row)
         functions = [
             (symbol, self._string(strings + symbol.name))
             for symbol in self.symbols
@@ -216,19 +224,18 @@ class _ElfReader:
     def _read_headers(self) -> list[tuple[int, ...]]:
         order, data = self.order, self.data
         if self.is64:
-            (table,) = struct.unpack_from(order + "Q", data, 40)
-            entry_size, count, self.names_index = struct.unpack_from(order + "HHH", data, 58)
+            table: int = struct.unpack_from(order + "Q", data, 40)[0]
+            entry_size, count, names_index = _three_shorts(order, data, 58)
             header = struct.Struct(order + "IIQQQQIIQQ")
         else:
-            (table,) = struct.unpack_from(order + "I", data, 32)
-            entry_size, count, self.names_index = struct.unpack_from(order + "HHH", data, 46)
+            table = struct.unpack_from(order + "I", data, 32)[0]
+            entry_size, count, names_index = _three_shorts(order, data, 46)
             header = struct.Struct(order + "IIIIIIIIII")
         if entry_size < header.size:
             raise ValueError(f"section headers of {entry_size} bytes")
         if count == 0:  # more than 65,279 sections: the count stands in the first header
             count = header.unpack_from(data, table)[5]
-        if self.names_index == 0xFFFF:
-            self.names_index = header.unpack_from(data, table)[6]
+        self.names_index = names_index if names_index != 0xFFFF else int(header.unpack_from(data, table)[6])
         if count * entry_size > len(data):
             raise ValueError(f"{count} section headers in {len(data)} bytes")
         return [header.unpack_from(data, table + index * entry_size) for index in range(count)]
@@ -312,16 +319,14 @@ class _ElfReader:
         """(offset, section pointed at, address in it) of the relocations of a section."""
         # A pc-relative operand of x86-64 is counted from its end, four bytes on.
         bias = {2: 4, 4: 4} if self.machine == EM_X86_64 else {}
-        for row in self.headers:
-            if row[1] not in (SHT_RELA, SHT_REL) or row[7] != section:
-                continue
+        for row in self.relocation_tables.get(section, ()):
             with_addend = row[1] == SHT_RELA
             layout = ("QQq" if self.is64 else "IIi") if with_addend else ("QQ" if self.is64 else "II")
             entry = struct.Struct(self.order + layout)
             end = row[4] + row[5] - row[5] % entry.size
             in_code = bool(self.sections[section].flags & SHF_EXECINSTR)
             for fields in entry.iter_unpack(self.data[row[4] : end]):
-                information = fields[1]
+                information: int = fields[1]
                 symbol = self.symbols[information >> 32 if self.is64 else information >> 8]
                 kind = information & (0xFFFFFFFF if self.is64 else 0xFF)
                 addend = fields[2] if with_addend else 0

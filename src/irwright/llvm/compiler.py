@@ -9,6 +9,7 @@ on a clone of the state before it, so a kept state and a recomputed one give the
 
 from __future__ import annotations
 
+import hashlib
 import resource
 import signal
 import sys
@@ -153,6 +154,7 @@ class Compiler:
         self.machines = TargetMachines(self.library)
         self.modules: dict[str, Module] = {}
         self.module_bytes: dict[str, int] = {}
+        self.module_salts: dict[str, bytes] = {}
         self.states: OrderedDict[tuple[str, Steps], Module] = OrderedDict()
         self.known: set[bytes] = set()
         self.known_generation = 0
@@ -163,9 +165,14 @@ class Compiler:
         module = self.context.parse(data, name=name)
         if not keep_debug:
             module.strip_debug_info()
-        self.machines.get(module, CodegenLevel.DEFAULT)  # a target without backend fails here, by name
+        if not module.triple:  # written by hand: for this machine, as clang takes it
+            module.triple = self.library.default_triple()
+        machine = self.machines.get(module, CodegenLevel.DEFAULT)  # a target without backend fails here, by name
+        if not module.data_layout:
+            module.set_data_layout(self.machines.data_layout(machine))
         self.modules[key] = module
         self.module_bytes[key] = len(data)
+        self.module_salts[key] = hashlib.blake2b(data, digest_size=8).digest()
 
     def drop(self, key: str) -> None:
         for state in [state for state in self.states if state[0] == key]:
@@ -222,7 +229,7 @@ class Compiler:
         """Run the steps and measure each function by itself; code is generated only for those not seen before."""
         started = time.perf_counter()
         with self._run(key, build) as module:
-            salt = key.encode() + _codegen_key(build)  # data that functions point at differs between modules
+            salt = self.module_salts[key] + _codegen_key(build)  # data functions point at differs between modules
             states = {name: state + salt for name, state in module.function_hashes().items()}
             definitions = [(name, ref) for name, ref in module.definitions() if name in states]
             ran = time.perf_counter()
@@ -310,8 +317,14 @@ class Compiler:
         module.run_function_passes(chosen, target_machine=machine)
 
     def _emit(self, module: Module, build: Build, file_type: FileType) -> bytes:
+        """Generate code from a clone, which has the order of uses that reading bitcode gives.
+
+        Code depends on that order, which no text shows: from the module as the passes left it, modules of equal
+        state would differ in size, and the compiler that lowers the result would make another object.
+        """
         self._set_options(build.options)
-        return emit(module, self.machines.get(module, build.level), file_type)
+        with module.clone() as fresh:
+            return emit(fresh, self.machines.get(fresh, build.level), file_type)
 
     def _set_options(self, options: tuple[str, ...]) -> None:
         if options == self.options_set:
@@ -342,14 +355,9 @@ def _serve(connection: Connection, library: Path, state_bytes: int) -> None:
             value = getattr(compiler, operation)(**arguments)
             connection.send((OK, value))
         except IrwrightError as error:
-            connection.send((Outcome(kind=OutcomeKind.INVALID, detail=str(error), error=_portable(error)), None))
+            connection.send((Outcome(kind=OutcomeKind.INVALID, detail=str(error), error=error), None))
         except MemoryError:
             connection.send((Outcome(kind=OutcomeKind.MEMORY, detail="out of memory"), None))
-
-
-def _portable(error: IrwrightError) -> IrwrightError | None:
-    """The error if it survives pickling (those with keyword-only fields do not), else None."""
-    return error if type(error).__init__ is IrwrightError.__init__ else LLVMError(str(error))
 
 
 def main() -> None:

@@ -72,6 +72,10 @@ class Library:
         self.api.LLVMDisposeMemoryBuffer(buffer)
         return data
 
+    def default_triple(self) -> str:
+        """The target of IR that names none."""
+        return self.take_string(self.api.LLVMGetDefaultTargetTriple())
+
     def set_options(self, options: tuple[str, ...]) -> None:
         """Set LLVM's command line options (`-name=value`), which are global to the process.
 

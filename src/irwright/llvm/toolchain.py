@@ -14,9 +14,10 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from irwright.errors import ToolchainError
 
@@ -344,21 +345,20 @@ def _memory() -> Path:
     return cache_folder() / "toolchains.json"
 
 
-def _read_memory() -> dict[str, dict[str, object]]:
+def _read_memory() -> dict[str, dict[str, Any]]:
     try:
         return json.loads(_memory().read_text())
     except (OSError, ValueError):
         return {}
 
 
-def _cached(path: Path, key: str | None = None) -> dict[str, str | list[str]] | None:
+def _cached(path: Path, key: str | None = None) -> Any:
+    """What was remembered of this file as it is now, None where that is nothing."""
     entry = _read_memory().get(key or str(path))
-    if entry is None or entry.get("stamp") != _stamp(path):
-        return None
-    return entry["facts"]  # type: ignore[return-value]
+    return None if entry is None or entry.get("stamp") != _stamp(path) else entry["facts"]
 
 
-def _remember(path: Path, facts: dict[str, object], key: str | None = None) -> None:
+def _remember(path: Path, facts: Mapping[str, str | Sequence[str]], key: str | None = None) -> None:
     """Keep a probe's answer; a cache that can't be written costs time, not the result."""
     memory = _read_memory()
     memory[key or str(path)] = {"stamp": _stamp(path), "facts": facts}

@@ -179,8 +179,12 @@ class WorkerPool:
                 worker.known_sent = 0
         for worker in [worker for worker in self._idle if key in worker.loaded]:
             worker.loaded.discard(key)
-            self._send(worker, "drop", {"key": key})
-            worker.connection.recv()
+            try:
+                self._send(worker, "drop", {"key": key})
+                worker.connection.recv()
+            except (EOFError, OSError):
+                self._idle.remove(worker)
+                self._lose(worker)
 
     def _send(self, worker: _Worker, operation: str, arguments: dict[str, Any]) -> None:
         """Send a call, with the states that became known since this worker last heard."""
@@ -210,7 +214,7 @@ class WorkerPool:
             while pending or running:
                 while pending and len(running) < self.jobs:
                     index, call = pending.popleft()
-                    worker = self._idle.pop() if self._idle else self._start_worker()
+                    worker = self._take_worker()
                     now = time.monotonic()
                     reply = self._begin(worker, call, limit)
                     if reply is None:
@@ -235,7 +239,12 @@ class WorkerPool:
             for run in running.values():
                 run.worker.close()
 
-    def _start_worker(self) -> _Worker:
+    def _take_worker(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.poll() is None:
+                return worker
+            self._lose(worker)  # died between two calls, killed from outside
         worker = _Worker(self.library, self._memory_bytes, self._state_bytes)
         worker.wait_ready()
         return worker

@@ -1,0 +1,600 @@
+"""Make objects smaller than `clang -Oz` makes them: one file, or many at a time.
+
+`tune` is the whole job for one input and `tune_files` for many: seed IR, baseline, search, the best plan applied
+to the IR with its debug info, lowered by the user's own compiler, and measured as a file. What is not smaller
+than the baseline is thrown away and the baseline's own object is the result, so no result is ever larger.
+
+Which plan to try next is search.py's business; what a size means is measure.py's.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import platform
+import random
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
+
+from irwright.errors import IRError, IrwrightError, LLVMError, ToolchainError
+from irwright.evaluator import Evaluator, Plan, TrialStore
+from irwright.files import HasBitcode, Input, as_input, plan_outputs, read_ir, write_output
+from irwright.llvm import clang
+from irwright.llvm.compiler import ModuleFacts
+from irwright.llvm.toolchain import Toolchain, find
+from irwright.llvm.worker import Call, WorkerPool, default_jobs
+from irwright.measure import Protocol, Sizes, measure_object, protocol
+from irwright.passes import PassList, minimise
+from irwright.search import Budget, Switches, Task, search
+
+logger = logging.getLogger(__name__)
+
+MINIMISE_EVALUATIONS = 100
+"""at most, for each list of a plan"""
+
+Tunable = str | Path | bytes | HasBitcode | Input
+OnProgress = Callable[[str, int, float], None]
+"""called with the file, the compilations spent on it, and its smallest size so far (under the protocol)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How files are tuned; the same for all files of a run."""
+
+    budget: Budget = field(default_factory=lambda: Budget(compilations=16))
+    """of each file"""
+    strategy: str = "compose"
+    protocol: Protocol = field(default_factory=lambda: protocol("oz"))
+    target: str | None = None
+    """a triple; None is what the flags or the IR say, else this machine"""
+    seed: int = 0
+    switches: Switches = field(default_factory=Switches)
+    minimise: bool = False
+    """shorten the winning lists where that costs no bytes; these compilations come on top of the budget"""
+    plan: Plan | None = None
+    """build this plan in place of a search"""
+    emit: tuple[str, ...] = ("obj",)
+    """what results carry: `obj`, `bc`, `ll`, `asm`; the first one is written to the output"""
+    llvm: str | None = None
+    """as `toolchain.find` takes it"""
+    coreset: tuple[Plan, ...] | None = None
+    """None is the one irwright brings for the protocol and LLVM"""
+    trials_folder: Path | None = None
+    """where trials are kept, in a folder per module; a search that finds its trials there resumes"""
+    timeout_seconds: float = 30.0
+    """of one evaluation"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneResult:
+    """What became of one input."""
+
+    file: str
+    target: str
+    """triple"""
+    protocol: str
+    baseline: Sizes
+    tuned: Sizes
+    baseline_bytes: int
+    """what the protocol counts: bytes, or IR instructions under `instructions`"""
+    tuned_bytes: int
+    plan: Plan
+    functions: tuple[str, ...]
+    """defined in the module before any pass"""
+    num_compilations: int
+    seconds: float
+    artefacts: Mapping[str, bytes]
+    """by kind: what `Settings.emit` asked for"""
+    output: str | None = None
+    """the file written"""
+    warnings: tuple[str, ...] = ()
+    """what the user should know, one line each"""
+    notes: tuple[str, ...] = ()
+    """for --debug: where in-process sizes and those of the compiler differ"""
+
+    @property
+    def saved(self) -> int:
+        return self.baseline_bytes - self.tuned_bytes
+
+    @property
+    def saved_percent(self) -> float:
+        return 100.0 * self.saved / self.baseline_bytes if self.baseline_bytes else 0.0
+
+    def function_lists(self) -> dict[str, PassList]:
+        """The complete list of each function: what runs over the module, its own passes, what finishes."""
+        own = dict(self.plan.tails)
+        return {
+            name: PassList(
+                (*self.plan.base.items, *own.get(name, self.plan.tail).items, *self.plan.finish.items)
+            )
+            for name in self.functions
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The row of `irwright tune --json`: these keys and no others."""
+        lists: dict[str, Any] = (
+            {"functions": {name: str(passes) for name, passes in self.function_lists().items()}}
+            if self.plan.tails
+            else {"pass_list": str(self.plan.as_list())}
+        )
+        return {
+            "file": self.file,
+            "target": self.target,
+            "protocol": self.protocol,
+            "baseline_bytes": self.baseline_bytes,
+            "tuned_bytes": self.tuned_bytes,
+            **lists,
+            "num_compilations": self.num_compilations,
+            "seconds": round(self.seconds, 3),
+            "output": self.output,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneFailure:
+    """A file that could not be tuned."""
+
+    file: str
+    error: IrwrightError
+
+
+def tune(
+    what: Tunable,
+    *,
+    budget: int | str | Budget = 16,
+    strategy: str = "compose",
+    protocol: str = "oz",
+    target: str | None = None,
+    flags: Sequence[str] = (),
+    seed: int = 0,
+    jobs: int | None = None,
+    switches: Switches | None = None,
+    minimise: bool = False,
+    emit: str | Sequence[str] = "obj",
+    output: str | Path | None = None,
+    llvm: str | None = None,
+    coreset: Sequence[Plan] | None = None,
+    trials_folder: str | Path | None = None,
+    timeout_seconds: float = 30.0,
+    on_progress: OnProgress | None = None,
+) -> TuneResult:
+    """Search for a smaller object of one source, .ll, .bc, or IR in memory; raises IrwrightError.
+
+    `budget` is compilations (16), a time ("30s") or a Budget; `flags` are the compiler's. The result is the same
+    for a seed whatever the number of `jobs` (None: all cores), unless the budget is a time.
+    """
+    settings = make_settings(
+        budget=budget,
+        strategy=strategy,
+        protocol=protocol,
+        target=target,
+        seed=seed,
+        switches=switches,
+        minimise=minimise,
+        emit=emit,
+        llvm=llvm,
+        coreset=coreset,
+        trials_folder=trials_folder,
+        timeout_seconds=timeout_seconds,
+    )
+    item = as_input(what, flags)
+    (path,) = plan_outputs([item], None if output is None else Path(output), settings.emit[0])
+    with Tuner(settings, jobs=jobs or default_jobs(), on_progress=on_progress) as tuner:
+        return tuner.tune(item, path)
+
+
+def make_settings(
+    *,
+    budget: int | str | Budget = 16,
+    protocol: str = "oz",
+    emit: str | Sequence[str] = "obj",
+    switches: Switches | None = None,
+    coreset: Sequence[Plan] | None = None,
+    trials_folder: str | Path | None = None,
+    **others: Any,
+) -> Settings:
+    """Settings from what people write: numbers, names and strings."""
+    return Settings(
+        budget=budget if isinstance(budget, Budget) else Budget.parse(str(budget)),
+        protocol=find_protocol(protocol),
+        emit=(emit,) if isinstance(emit, str) else tuple(emit),
+        switches=switches or Switches(),
+        coreset=None if coreset is None else tuple(coreset),
+        trials_folder=None if trials_folder is None else Path(trials_folder),
+        **others,
+    )
+
+
+find_protocol = protocol  # `tune` has a parameter of that name
+
+
+def tune_files(
+    inputs: Sequence[Tunable],
+    settings: Settings,
+    *,
+    flags: Sequence[str] = (),
+    output: Path | None = None,
+    jobs: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> Generator[TuneResult | TuneFailure]:
+    """Tune many inputs, `jobs` at a time; one outcome for each, in the order of the inputs, as they are ready.
+
+    A file that fails costs that file. Closing the generator ends the work under way and keeps its trials.
+    """
+    items = [as_input(what, flags) for what in inputs]
+    paths = plan_outputs(items, output, settings.emit[0])
+    jobs = jobs or default_jobs()
+    if len(items) > 1 and jobs > 1:
+        yield from _tune_in_threads(items, paths, settings, jobs, on_progress)
+        return
+    with Tuner(settings, jobs=jobs, on_progress=on_progress) as tuner:
+        for item, path in zip(items, paths, strict=True):
+            yield tuner.attempt(item, path)
+
+
+class _Stopped(Exception):  # noqa: N818 - no error
+    """Raised inside a search that is to end at once."""
+
+
+def _tune_in_threads(
+    items: Sequence[Input],
+    paths: Sequence[Path | None],
+    settings: Settings,
+    jobs: int,
+    on_progress: OnProgress | None,
+) -> Generator[TuneResult | TuneFailure]:
+    """A thread for each job, with workers of its own, takes files in order."""
+    stop = threading.Event()
+    ended: list[TuneResult | TuneFailure | BaseException | None] = [None] * len(items)
+    signals = [threading.Event() for _ in items]
+    indices = itertools.count()
+
+    def progress(file: str, num_compilations: int, best: float) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if on_progress is not None:
+            on_progress(file, num_compilations, best)
+
+    def work() -> None:
+        with Tuner(settings, jobs=1, on_progress=progress) as tuner:
+            while not stop.is_set() and (index := next(indices)) < len(items):
+                try:
+                    ended[index] = tuner.attempt(items[index], paths[index])
+                except BaseException as error:  # handed to the caller's thread
+                    ended[index] = error
+                signals[index].set()
+
+    threads = [threading.Thread(target=work, daemon=True, name=f"tune-{n}") for n in range(min(jobs, len(items)))]
+    for thread in threads:
+        thread.start()
+    try:
+        for index, signal in enumerate(signals):
+            while not signal.wait(0.2):
+                if not any(thread.is_alive() for thread in threads) and not signal.is_set():
+                    raise LLVMError(f"{items[index].name}: its thread ended without a result")
+            outcome = ended[index]
+            if isinstance(outcome, BaseException):
+                raise outcome
+            assert outcome is not None
+            ended[index] = None
+            yield outcome
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workpiece:
+    """One input, parsed and ready to be built under any plan."""
+
+    item: Input
+    source: Path
+    """as clang is given it"""
+    toolchain: Toolchain
+    flags: tuple[str, ...]
+    evaluator: Evaluator
+    """of the module without debug info: what a search measures"""
+    with_debug: Evaluator
+    """of the module as it came: what results are made from"""
+    is_ir: bool
+
+    @property
+    def facts(self) -> ModuleFacts:
+        return self.evaluator.facts
+
+    @property
+    def plan_of_oz(self) -> Plan:
+        """The pass list that is LLVM's own -Oz."""
+        return Plan(base=PassList.parse("default<Oz>", llvm_major=self.toolchain.major))
+
+    def baseline(self, kind: str) -> bytes:
+        """What the protocol compares with: the real `clang -Oz` where there is one."""
+        if self.evaluator.protocol.name == "oz" and self.toolchain.clang_lowers:
+            return clang.baseline(
+                self.toolchain.need_clang(),
+                self.source,
+                self.flags,
+                kind,
+                directory=self.item.directory,
+                name=self.item.name,
+            )
+        return self.build(self.plan_of_oz, kind)
+
+    def build(self, plan: Plan, kind: str) -> bytes:
+        """The module under a plan, lowered by the user's compiler, or in process where that has no backend."""
+        if kind in ("bc", "ll") or not self.toolchain.clang_lowers:
+            return self.with_debug.compile(plan, kind)
+        return clang.lower(
+            self.toolchain.need_clang(),
+            self.with_debug.compile(plan, "bc"),
+            self.flags,
+            name=self.item.name,
+            optimise_codegen=self.evaluator.protocol.name != "paper",
+            assembly=kind == "asm",
+            options=plan.codegen_options,
+        )
+
+
+class Tuner:
+    """Tunes one input after the other with workers that stay; `with` closes them. Not for several threads."""
+
+    def __init__(self, settings: Settings, *, jobs: int = 1, on_progress: OnProgress | None = None) -> None:
+        self.settings = settings
+        self._jobs = jobs
+        self._on_progress = on_progress
+        self._pools: dict[Path, WorkerPool] = {}
+        self._find = functools.cache(functools.partial(find, llvm=settings.llvm))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; harmless when closed already."""
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+
+    def attempt(self, item: Input, output: Path | None = None) -> TuneResult | TuneFailure:
+        """`tune`, with a failure as data."""
+        try:
+            return self.tune(item, output)
+        except IrwrightError as error:
+            logger.debug("%s failed", item.name, exc_info=error)
+            return TuneFailure(file=item.name, error=error)
+
+    def tune(self, item: Input, output: Path | None = None) -> TuneResult:
+        """Tune one input and write the result where `output` says."""
+        started = time.monotonic()
+        with self.open(item) as piece:
+            result = self._tune(piece, started)
+        if output is None:
+            return result
+        write_output(output, result.artefacts[self.settings.emit[0]])
+        return replace(result, output=str(output))
+
+    @contextmanager
+    def open(self, item: Input) -> Generator[Workpiece]:
+        """Compile an input to seed IR and load it into the workers."""
+        ir = read_ir(item)
+        with _on_disk(item) as source:
+            toolchain, flags, pool, seed, facts = self._load(item, source, ir)
+            major, measured = toolchain.major, self.settings.protocol
+            try:
+                pool.add_module("debug", seed, name=item.name, keep_debug=True)
+                with self._store(item, seed, toolchain) as store:
+                    yield Workpiece(
+                        item=item,
+                        source=source,
+                        toolchain=toolchain,
+                        flags=flags,
+                        evaluator=Evaluator(pool, "seed", facts, measured, llvm_major=major, store=store),
+                        with_debug=Evaluator(pool, "debug", facts, measured, llvm_major=major),
+                        is_ir=ir is not None,
+                    )
+            finally:
+                if pool.library in self._pools:
+                    pool.drop_module("seed")
+                    pool.drop_module("debug")
+
+    def _store(self, item: Input, seed: bytes, toolchain: Toolchain) -> TrialStore | nullcontext[None]:
+        """Trials belong to these bytes, this protocol and this LLVM: a file that changed has none."""
+        if self.settings.trials_folder is None:
+            return nullcontext()
+        version = f"{self.settings.protocol.name} {toolchain.library.version} {toolchain.library.path}"
+        key = blake2b(version.encode() + b"\0" + seed, digest_size=6).hexdigest()
+        return TrialStore(self.settings.trials_folder / f"{item.stem}-{self.settings.protocol.name}-{key}")
+
+    # -------------------------------------------------------------- reading
+
+    def _load(
+        self, item: Input, source: Path, ir: bytes | None
+    ) -> tuple[Toolchain, tuple[str, ...], WorkerPool, bytes, ModuleFacts]:
+        """Toolchain, compiler flags, pool, seed IR, and what the module is."""
+        target = self.settings.target
+        flags = (*((f"--target={target}",) if target else ()), *item.flags)
+        target = target or _target_of(item.flags)
+        if ir is not None and target is None:
+            return self._load_ir(item, source, ir)
+        # A source, or IR that is to get another target.
+        toolchain = self._find(target)
+        seed = clang.seed_bitcode(toolchain.need_clang(), source, flags, directory=item.directory, name=item.name)
+        pool = self._pool(toolchain)
+        return toolchain, flags, pool, seed, pool.add_module("seed", seed, name=item.name)
+
+    def _load_ir(
+        self, item: Input, source: Path, ir: bytes
+    ) -> tuple[Toolchain, tuple[str, ...], WorkerPool, bytes, ModuleFacts]:
+        """IR as it is, with the toolchain of the target it names."""
+        toolchain = self._find(None)
+        pool = self._pool(toolchain)
+        try:
+            facts = pool.add_module("seed", ir, name=item.name)
+        except IrwrightError as error:
+            missing = re.search(r"has no backend for target '([^']*)'", str(error))
+            if missing is None:
+                raise
+            if not missing.group(1):  # IR for any target: the compiler's own
+                ir = clang.seed_bitcode(toolchain.need_clang(), source, item.flags, name=item.name)
+            else:
+                toolchain = self._find(missing.group(1))
+                pool = self._pool(toolchain)
+            facts = pool.add_module("seed", ir, name=item.name)
+        # clang would take IR for its own target otherwise, whatever the module says.
+        return toolchain, (f"--target={facts.triple}", *item.flags), pool, ir, facts
+
+    def _pool(self, toolchain: Toolchain) -> WorkerPool:
+        library = toolchain.library.path
+        if library not in self._pools:
+            self._pools[library] = WorkerPool(
+                library, jobs=self._jobs, timeout_seconds=self.settings.timeout_seconds
+            )
+        return self._pools[library]
+
+    # -------------------------------------------------------------- tuning
+
+    def _tune(self, piece: Workpiece, started: float) -> TuneResult:
+        settings = self.settings
+        warnings = _warnings(piece)
+        baseline_object = piece.baseline("obj")
+        baseline = measure_object(baseline_object)
+        oz = piece.evaluator.evaluate([piece.plan_of_oz], free=True)[0]
+        notes: list[str] = []
+        if oz.sizes is not None and oz.sizes.total != baseline.total:
+            notes.append(f"-Oz is {baseline.total} bytes, and {oz.sizes.total} with default<Oz> in process")
+        counts_instructions = settings.protocol.counts_instructions
+        baseline_bytes = oz.num_instructions if counts_instructions else baseline.total
+        chosen, tuned, tuned_bytes, artefacts = piece.plan_of_oz, baseline, baseline_bytes, {"obj": baseline_object}
+        if not oz.outcome.ok:
+            warnings.append(f"{piece.item.name}: left as it is: LLVM's own -Oz ends in {oz.outcome.kind} ({oz.outcome.detail})")
+        elif piece.facts.functions:
+            plan, cost = self._search(piece)
+            if plan != piece.plan_of_oz or cost < baseline_bytes:
+                try:
+                    built = piece.build(plan, "obj")
+                except IrwrightError as error:
+                    warnings.append(f"{piece.item.name}: the best pass list fails a check, -Oz stands: {error}")
+                else:
+                    sizes = measure_object(built)
+                    if not counts_instructions and sizes.total != cost:
+                        notes.append(f"the best list gives {sizes.total} bytes, and {cost:g} in process")
+                    size = int(cost) if counts_instructions else sizes.total
+                    if size < baseline_bytes:
+                        chosen, tuned, tuned_bytes, artefacts = plan, sizes, size, {"obj": built}
+        is_tuned = tuned_bytes < baseline_bytes
+        for kind in settings.emit:
+            if kind not in artefacts:
+                artefacts[kind] = piece.build(chosen, kind) if is_tuned else piece.baseline(kind)
+        return TuneResult(
+            file=piece.item.name,
+            target=piece.facts.triple,
+            protocol=settings.protocol.name,
+            baseline=baseline,
+            tuned=tuned,
+            baseline_bytes=baseline_bytes,
+            tuned_bytes=tuned_bytes,
+            plan=chosen,
+            functions=piece.facts.functions,
+            num_compilations=piece.evaluator.num_compilations,
+            seconds=time.monotonic() - started,
+            artefacts={kind: artefacts[kind] for kind in settings.emit},
+            warnings=tuple(warnings),
+            notes=tuple(notes),
+        )
+
+    def _search(self, piece: Workpiece) -> tuple[Plan, float]:
+        """The best plan and its cost in process."""
+        settings, evaluator = self.settings, piece.evaluator
+        if settings.plan is not None:
+            trial = evaluator.evaluate([settings.plan])[0]
+            return (settings.plan, trial.cost(settings.protocol))
+
+        def on_trial(num_compilations: int, best: float) -> None:
+            if self._on_progress is not None:
+                self._on_progress(piece.item.name, num_compilations, best)
+
+        task = Task(
+            evaluator=evaluator,
+            budget=settings.budget,
+            rng=random.Random(settings.seed),
+            coreset=self._coreset(piece.toolchain.major),
+            switches=settings.switches,
+            on_trial=on_trial,
+        )
+        best = search(task, settings.strategy)
+        plan = _minimise(best.plan, evaluator) if settings.minimise else best.plan
+        return plan, evaluator.evaluate([plan])[0].cost(settings.protocol)
+
+    def _coreset(self, llvm_major: int) -> tuple[Plan, ...]:
+        if self.settings.coreset is not None:
+            return self.settings.coreset
+        from irwright.coreset import load_coreset
+
+        return load_coreset(self.settings.protocol.name, llvm_major)
+
+
+def _minimise(plan: Plan, evaluator: Evaluator) -> Plan:
+    """Drop what is not needed from the lists that run on all functions."""
+    if plan.is_one_list:
+        plan = Plan(base=plan.as_list())
+    for part in ("base", "tail", "finish"):
+
+        def cost(passes: PassList, part: str = part, plan: Plan = plan) -> float:
+            return evaluator.evaluate([replace(plan, **{part: passes})])[0].cost(evaluator.protocol)
+
+        passes: PassList = getattr(plan, part)
+        if passes.items:
+            plan = replace(plan, **{part: minimise(passes, cost, sort=False, max_evaluations=MINIMISE_EVALUATIONS)})
+    return plan
+
+
+def _warnings(piece: Workpiece) -> list[str]:
+    """One line where most functions refuse to be optimised: IR of `clang -O0`."""
+    if not piece.is_ir or not piece.facts.functions:
+        return []
+    text = piece.evaluator.compile(Plan(base=PassList()), "ll")
+    groups = {name for name, words in re.findall(rb"^attributes (#\d+) = \{(.*)\}", text, re.MULTILINE) if b"optnone" in words}
+    headers = re.findall(rb"^define .*$", text, re.MULTILINE)
+    skipped = sum(any(group in groups for group in re.findall(rb"#\d+", header)) for header in headers)
+    if 2 * skipped <= len(headers):
+        return []
+    return [
+        f"{piece.item.name}: {skipped} of {len(headers)} functions are optnone (IR of clang -O0), which every pass"
+        " skips; make the IR with clang -Oz -Xclang -disable-llvm-passes -emit-llvm"
+    ]
+
+
+def _target_of(flags: Sequence[str]) -> str | None:
+    """The target that compiler flags name, None for the compiler's own."""
+    target = None
+    for position, flag in enumerate(flags):
+        if flag.startswith("--target="):
+            target = flag.partition("=")[2]
+        elif flag in ("-target", "--target") and position + 1 < len(flags):
+            target = flags[position + 1]
+    return target
+
+
+@contextmanager
+def _on_disk(item: Input) -> Iterator[Path]:
+    """The input as a file clang can read."""
+    if item.path is not None:
+        yield item.path
+        return
+    assert item.data is not None
+    with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
+        file = Path(folder) / f"{item.stem}{'.bc' if item.data.startswith(b'BC') else '.ll'}"
+        file.write_bytes(item.data)
+        yield file
