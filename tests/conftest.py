@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Seeds:
     """Seed bitcode of tests/modules by (name, target), made by one clang when first asked for."""
 
     clang: Path
-    _made: dict[tuple[str, str | None], bytes]
+    _made: dict[tuple[str, str | None], bytes] = field(repr=False)
 
     def source(self, name: str) -> Path:
         return MODULES / f"{name}.c"

@@ -64,7 +64,8 @@ def test_abort_is_an_outcome_and_nothing_else_is_lost(llvm: LLVM) -> None:
     with llvm.pool(jobs=2, timeout_seconds=60) as pool:
         pool.add_module("machine", llvm.seeds.bitcode("machine"), name="machine.c")
         good = pool.call(evaluate("machine", SMALL[0]))
-        pipelines = [SMALL[0], "trigger-crash-module", SMALL[0], SMALL[1], "trigger-crash-module", SMALL[0]]
+        abort = "trigger-crash-module" if llvm.major >= 19 else "trigger-crash"
+        pipelines = [SMALL[0], abort, SMALL[0], SMALL[1], abort, SMALL[0]]
         replies = pool.map([evaluate("machine", pipeline) for pipeline in pipelines])
         kinds = [reply.outcome.kind for reply in replies]
         ok, crash = OutcomeKind.OK, OutcomeKind.CRASH
@@ -228,7 +229,7 @@ def test_closed_pool_is_an_error(tools: Toolchain) -> None:
 def test_library_that_is_none_does_not_start(tmp_path: Path) -> None:
     path = tmp_path / "libLLVM.so"
     path.write_text("not a library")
-    with WorkerPool(path) as pool, pytest.raises(WorkerError, match="the compile worker did not start: .*invalid ELF"):
+    with WorkerPool(path) as pool, pytest.raises(WorkerError, match="the compile worker did not start: .*OSError: "):
         pool.call(Call(operation="ping"))
 
 

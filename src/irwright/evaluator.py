@@ -19,8 +19,22 @@ from pathlib import Path
 from typing import Any, Self
 
 from irwright.errors import StorageError
-from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.compiler import OK, Build, FunctionPasses, ModuleFacts, Outcome, OutcomeKind, Passes, Steps
+from irwright.llvm.codegen import CodegenLevel, FunctionSize
+from irwright.llvm.compiler import (
+    OK,
+    Build,
+    FunctionPasses,
+    InlineOnce,
+    ModuleFacts,
+    Outcome,
+    OutcomeKind,
+    Part,
+    Passes,
+    Promote,
+    Step,
+    Steps,
+)
+from irwright.llvm.pieces import Promoted
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import Protocol, Sizes, sizes_of
 from irwright.passes import PassList, function_local
@@ -34,9 +48,13 @@ NOTHING = PassList()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How to optimise one module; hashable, and plain text when written out."""
+    """How to optimise one module; hashable, and plain text when written out.
 
-    base: PassList
+    Three shapes: one list (`base`, `tail`, `finish`); the same with a list for each function (`tails`); and
+    `parts`, plans in pieces that each give the functions their `tails` name, joined and then finished.
+    """
+
+    base: PassList = NOTHING
     """over the whole module"""
     tails: tuple[tuple[str, PassList], ...] = ()
     """(function, function-local list), sorted: what each function gets after the base"""
@@ -45,28 +63,52 @@ class Plan:
     finish: PassList = NOTHING
     """over the whole module, last"""
     inliner_threshold: int | None = None
-    """of every inliner in the base; None is LLVM's own"""
+    """of every inliner in base and finish; None is LLVM's own"""
     codegen_options: tuple[str, ...] = ()
     """options of LLVM's code generation, such as `-enable-machine-outliner=always`"""
+    in_pieces: bool = False
+    """functions keep their signatures and may be joined with those of other plans (llvm/pieces.py)"""
+    inline_once: bool = False
+    """only in pieces: static functions called from one place are inlined first"""
+    parts: tuple[Plan, ...] = ()
+    """the first owns the data; each gives the functions that its `tails` name"""
 
     def __post_init__(self) -> None:
         if not all(function_local(tail) for tail in (self.tail, *(tail for _, tail in self.tails))):
             raise ValueError("a tail may hold function and loop passes only")
+        if any(not part.in_pieces or part.parts or part.finish.items for part in self.parts):
+            raise ValueError("parts are plans in pieces without parts or a finish of their own")
 
     @property
     def is_one_list(self) -> bool:
         """The plan is a single pass list, the same for every function."""
-        return not self.tails and self.inliner_threshold is None and not self.codegen_options
+        special = self.tails or self.parts or self.in_pieces or self.codegen_options
+        return not special and self.inliner_threshold is None
 
     def as_list(self) -> PassList:
         """The plan as one list (only where `is_one_list`)."""
         return PassList((*self.base.items, *self.tail.items, *self.finish.items))
 
-    def steps(self, llvm_major: int) -> Steps:
-        """The calls of LLVM that build it."""
-        steps: list[Passes | FunctionPasses] = []
-        for chunk in chunks(self.base):
-            steps.append(Passes(chunk.pipeline(llvm_major), self.inliner_threshold))
+    def list_for(self, function: str) -> PassList:
+        """All passes a function of that name goes through, in order."""
+        for part in self.parts:
+            if any(name == function for name, _ in part.tails):
+                return PassList((*part.list_for(function).items, *self.finish.items))
+        tail = next((tail for name, tail in self.tails if name == function), self.tail)
+        return PassList((*self.base.items, *tail.items, *self.finish.items))
+
+    def build(self, llvm_major: int, level: CodegenLevel) -> Build:
+        """The plan as work for a compile worker."""
+        parts = tuple(Part(part._steps(llvm_major), frozenset(name for name, _ in part.tails)) for part in self.parts)
+        return Build(steps=self._steps(llvm_major), parts=parts, level=level, options=self.codegen_options)
+
+    def _steps(self, llvm_major: int) -> Steps:
+        steps: list[Step] = []
+        if self.in_pieces:
+            steps.append(Promote())
+        if self.inline_once:
+            steps.append(InlineOnce())
+        steps += [Passes(chunk.pipeline(llvm_major), self.inliner_threshold) for chunk in chunks(self.base)]
         if self.tails or self.tail.items:
             default = function_pipeline(self.tail, llvm_major)
             pipelines = {name: function_pipeline(tail, llvm_major) for name, tail in self.tails}
@@ -77,7 +119,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, defaults left out; `from_json` reads it back."""
-        data: dict[str, Any] = {"base": str(self.base)}
+        data: dict[str, Any] = {"base": str(self.base)} if self.base.items else {}
         if self.tails:
             data["functions"] = {name: str(tail) for name, tail in self.tails}
         if self.tail.items:
@@ -88,6 +130,12 @@ class Plan:
             data["inliner_threshold"] = self.inliner_threshold
         if self.codegen_options:
             data["codegen_options"] = list(self.codegen_options)
+        if self.in_pieces:
+            data["in_pieces"] = True
+        if self.inline_once:
+            data["inline_once"] = True
+        if self.parts:
+            data["parts"] = [part.to_json() for part in self.parts]
         return data
 
     @classmethod
@@ -99,12 +147,15 @@ class Plan:
 
         functions: Mapping[str, str] = data.get("functions", {})
         return cls(
-            base=read(data["base"]),
+            base=read(data.get("base", "")),
             tails=tuple(sorted((name, read(text)) for name, text in functions.items())),
             tail=read(data.get("tail", "")),
             finish=read(data.get("finish", "")),
             inliner_threshold=data.get("inliner_threshold"),
             codegen_options=tuple(data.get("codegen_options", ())),
+            in_pieces=data.get("in_pieces", False),
+            inline_once=data.get("inline_once", False),
+            parts=tuple(cls.from_json(part, llvm_major=llvm_major) for part in data.get("parts", ())),
         )
 
 
@@ -152,6 +203,8 @@ class FunctionTrial:
     plan: Plan
     outcome: Outcome
     sizes: dict[str, FunctionSize] = field(default_factory=dict[str, FunctionSize])
+    references: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """functions of the module that each one names, itself left out"""
     seconds: float = 0.0
 
 
@@ -212,13 +265,18 @@ class Evaluator:
                 self._store.add_functions(trial)
         return [self._function_trials[plan] for plan in plans]
 
+    def survey(self) -> Promoted | None:
+        """What a build in pieces works with, None where the module can't be made of pieces."""
+        reply = self.pool.call(Call(operation="survey", module=self.module))
+        return reply.value if reply.outcome.ok else None
+
     def compile(self, plan: Plan, kind: str) -> bytes:
         """The result of a plan as `obj`, `asm`, `ll` or `bc`; verified, not counted."""
         arguments = {"build": self._build(plan), "kind": kind}
         return self.pool.call(Call(operation="compile", module=self.module, arguments=arguments)).unwrap(self.module)
 
     def _build(self, plan: Plan) -> Build:
-        return Build(steps=plan.steps(self.llvm_major), level=self.protocol.level, options=plan.codegen_options)
+        return plan.build(self.llvm_major, self.protocol.level)
 
     def _call(self, plan: Plan, operation: str = "evaluate") -> Call:
         arguments: dict[str, Any] = {"build": self._build(plan)}
@@ -243,7 +301,14 @@ class Evaluator:
         if reply.value is None:
             return FunctionTrial(plan=plan, outcome=reply.outcome, seconds=reply.seconds)
         self.seconds_in_llvm += reply.value.pass_seconds + reply.value.emit_seconds
-        return FunctionTrial(plan=plan, outcome=reply.outcome, sizes=reply.value.sizes, seconds=reply.seconds)
+        value = reply.value
+        return FunctionTrial(
+            plan=plan,
+            outcome=reply.outcome,
+            sizes=value.sizes,
+            references=value.references,
+            seconds=reply.seconds,
+        )
 
 
 # ------------------------------------------------------------------ trials on disk
@@ -260,6 +325,7 @@ _COLUMNS = (
     ("bss", "int64"),
     ("num_instructions", "int64"),
     ("functions", "string"),
+    ("references", "string"),
     ("seconds", "float64"),
 )
 
@@ -293,14 +359,21 @@ class TrialStore:
         self._append({**row, "num_instructions": trial.num_instructions})
 
     def add_functions(self, trial: FunctionTrial) -> None:
-        self._append(self._row("functions", trial.plan, trial.outcome, trial.sizes, trial.seconds))
+        row = self._row("functions", trial.plan, trial.outcome, trial.sizes, trial.seconds)
+        references = {name: sorted(names) for name, names in trial.references.items() if names}
+        self._append({**row, "references": json.dumps(references)})
 
     def _row(
         self, kind: str, plan: Plan, outcome: Outcome, functions: Mapping[str, FunctionSize], seconds: float
     ) -> dict[str, Any]:
         row: dict[str, Any] = {name: 0 for name, type_name in _COLUMNS if type_name == "int64"}
         row |= {"kind": kind, "plan": json.dumps(plan.to_json()), "outcome": outcome.kind.value}
-        return row | {"detail": outcome.detail, "functions": json.dumps(functions), "seconds": seconds}
+        return row | {
+            "detail": outcome.detail,
+            "functions": json.dumps(functions),
+            "references": "{}",
+            "seconds": seconds,
+        }
 
     def _append(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
@@ -353,8 +426,13 @@ class TrialStore:
             outcome = OK if kind is OutcomeKind.OK else Outcome(kind=kind, detail=row["detail"])
             functions = {name: FunctionSize(*size) for name, size in json.loads(row["functions"]).items()}
             if row["kind"] == "functions":
+                references = json.loads(row["references"])
                 function_trials[plan] = FunctionTrial(
-                    plan=plan, outcome=outcome, sizes=functions, seconds=row["seconds"]
+                    plan=plan,
+                    outcome=outcome,
+                    sizes=functions,
+                    references={name: frozenset(references.get(name, ())) for name in functions},
+                    seconds=row["seconds"],
                 )
                 continue
             numbers = {name: row[name] for name in ("text", "rodata", "unwind", "data", "bss")}

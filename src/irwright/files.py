@@ -146,22 +146,26 @@ SUFFIXES = {"obj": ".o", "bc": ".bc", "ll": ".ll", "asm": ".s"}
 """What can be emitted, and how such a file ends."""
 
 
-def plan_outputs(inputs: Sequence[Input], output: Path | None, kind: str) -> list[Path | None]:
+def plan_outputs(inputs: Sequence[Input], output: str | Path | None, kind: str) -> list[Path | None]:
     """Where each input's result goes: `output` itself, or a file in it where it is a folder.
 
-    One input and a name that is no folder: that file. Equal stems get the name of their parent folder in front,
-    and a number where that does not help. StorageError, before any work is done, for what can't be written.
+    One input and a name that is no folder (a slash at its end makes it one): that file. Equal stems get the name
+    of their parent folder in front, and a number where that does not help. StorageError, before any work is done,
+    for what can't be written.
     """
     if output is None:
         return [None for _ in inputs]
-    names_folder = output.is_dir() or str(output).endswith(os.sep)
+    names_folder = str(output).endswith(os.sep) or Path(output).is_dir()
+    output = Path(output)
     if len(inputs) == 1 and not names_folder:
         paths = [output]
     else:
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(str(output), f"is no folder to write {len(inputs)} results to ({error.strerror})") from error
+            raise StorageError(
+                str(output), f"is no folder to write {len(inputs)} results to ({error.strerror})"
+            ) from error
         paths = [output / f"{stem}{SUFFIXES[kind]}" for stem in _distinct_stems(inputs)]
     for item, path in zip(inputs, paths, strict=True):
         source = item.full_path

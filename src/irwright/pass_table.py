@@ -83,7 +83,6 @@ RENAMED: dict[str, tuple[str, int]] = {
 # The same for parameters, by pass.
 RENAMED_PARAMETERS: dict[str, dict[str, tuple[str, int]]] = {
     "function-attrs": {"skip-non-recursive-function-attrs": ("skip-non-recursive", 17)},
-    "globaldce": {"vfe-linkage-unit-visibility": ("in-lto-post-link", 20)},
     "gvn": {"scalar-pre": ("pre", 22), "no-scalar-pre": ("no-pre", 22)},
 }
 
@@ -170,7 +169,7 @@ gvn function
 gvn-hoist function
 gvn-sink function
 infer-alignment@18 function
-instcombine function : - max-iterations=1 max-iterations=2 : max-iterations=N [no-]use-loop-info@17-20
+instcombine function : - max-iterations=1 max-iterations=2 : max-iterations=N [no-]use-loop-info@17-19
 instsimplify function
 interleaved-access@18 function
 interleaved-load-combine@18 function
@@ -206,7 +205,7 @@ reg2mem function
 scalarize-masked-mem-intrin function
 scalarizer function
     : - load-store no-variable-insert-extract
-    : [no-]load-store@19 [no-]variable-insert-extract@19 min-bits=N@19
+    : [no-]load-store@20 [no-]variable-insert-extract@20 min-bits=N@20
 sccp function
 separate-const-offset-from-gep function : - lower-gep : lower-gep
 simplifycfg function

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from irwright.errors import IrwrightError
 from irwright.evaluator import NOTHING, Evaluator, FunctionTrial, Plan, Trial
+from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList, PassSpace
 
 BATCH = 8
@@ -78,6 +79,16 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coreset:
+    """The table of good plans, each part ordered, best first."""
+
+    lists: tuple[Plan, ...] = ()
+    """whole lists, by what the first k of them save together"""
+    pieces: tuple[Plan, ...] = ()
+    """plans in pieces (a base and a tail), by what the modules composed of the first k save"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
     """What a search may change beside pass lists."""
 
@@ -97,7 +108,7 @@ class Task:
     evaluator: Evaluator
     budget: Budget
     rng: random.Random
-    coreset: Sequence[Plan] = ()
+    coreset: Coreset = field(default_factory=Coreset)
     switches: Switches = field(default_factory=Switches)
     best: Trial | None = None
     baseline: Trial | None = None
@@ -183,21 +194,42 @@ def random_search(task: Task) -> None:
 
 
 def coreset_search(task: Task) -> None:
-    """The table in its order, the last compilation for the module made of each function's best."""
-    _compose_table(task, _run_table(task, task.left))
+    """The table in its order: whole lists, then pieces, the last compilation for the module made of them."""
+    pieces = _Pieces.of(task) if task.left >= 3 else None
+    if pieces is None:
+        task.run(task.coreset.lists[: task.left])
+        return
+    spare = task.left
+    num_lists = 1 if spare < 8 else 2 + spare // 16
+    task.run(task.coreset.lists[:num_lists])
+    for plan in task.coreset.pieces[: max(0, task.left - 1)]:
+        pieces.add(task.run_functions([plan]))
+    _compose(task, pieces)
+    if task.left:
+        task.run(task.coreset.lists[num_lists : num_lists + task.left])
 
 
 def evolve(task: Task) -> None:
     """Evolution of whole lists: begin with the coreset, then mutate and splice what was best."""
+    seeds = [plan.as_list() for plan in task.coreset.lists if plan.is_one_list]
+    share = len(seeds) if task.budget.compilations is None else max(4, task.budget.compilations // 6)
+    _evolve(task, seeds[:share], lambda passes: Plan(base=passes), length=(1, 50), fresh=0.1)
+
+
+def _evolve(
+    task: Task, seeds: Sequence[PassList], make: Callable[[PassList], Plan], *, length: tuple[int, int], fresh: float
+) -> None:
+    """Spend the budget on lists bred from the seeds; `make` turns a list into a plan, `fresh` is the share drawn."""
     major = task.evaluator.llvm_major
     space = PassSpace(major)
     population: list[tuple[float, int, PassList]] = []
 
-    def admit(trials: Iterable[Trial]) -> None:
-        for trial in trials:
-            entry = (task.cost(trial), len(trial.plan.base), trial.plan.base)
-            if trial.outcome.ok and all(entry[2] != known for _, _, known in population):
-                population.append(entry)
+    def admit(lists: Sequence[PassList]) -> None:
+        known = {passes for _, _, passes in population}
+        for passes, trial in zip(lists, task.run([make(passes) for passes in lists]), strict=False):
+            if trial.outcome.ok and passes not in known:
+                known.add(passes)
+                population.append((task.cost(trial), len(passes), passes))
         population.sort(key=lambda entry: entry[:2])
         # Lists of equal cost are mostly the same state: keep two of each.
         counts: Counter[float] = Counter()
@@ -208,135 +240,60 @@ def evolve(task: Task) -> None:
                 kept.append(entry)
         population[:] = kept[:16]
 
-    seeds = [Plan(base=plan.as_list()) for plan in task.coreset if plan.is_one_list]
-    share = len(seeds) if task.budget.compilations is None else max(4, task.budget.compilations // 6)
-    admit(task.run(seeds[:share]))
+    def child() -> PassList:
+        dice = task.rng.random()
+        if dice < fresh or not population:
+            return PassList.sample(task.rng, llvm_major=major, length=length)
+        bred = _pick(population, task.rng)
+        if dice < 0.5:
+            bred = bred.splice(_pick(population, task.rng), task.rng)
+        for _ in range(task.rng.randint(1, 3)):
+            bred = bred.mutate(task.rng, llvm_major=major, space=space, max_length=length[1])
+        return bred
+
+    admit(seeds)
     while task.left:
-        children: list[Plan] = []
-        for _ in range(BATCH):
-            dice = task.rng.random()
-            if dice < 0.1 or not population:
-                child = PassList.sample(task.rng, llvm_major=major)
-            else:
-                child = _pick(population, task.rng)
-                if dice < 0.5:
-                    child = child.splice(_pick(population, task.rng), task.rng)
-                for _ in range(task.rng.randint(1, 3)):
-                    child = child.mutate(task.rng, llvm_major=major, space=space)
-            children.append(Plan(base=child))
-        admit(task.run(children))
+        admit([child() for _ in range(BATCH)])
 
 
 def compose(task: Task) -> None:
-    """A list for every function: the table, evolution of each function's lists, composition, finishing passes."""
-    if task.left < 2 * BATCH + 8:
+    """A list for every function: the table, evolution of each function's lists, joining, finishing passes."""
+    if task.left <= len(task.coreset.pieces) // 2 + 8:
         coreset_search(task)
         return
-    total = task.left
     unlimited = task.budget.compilations is None
-    table = _run_table(task, len(task.coreset) if unlimited else max(BATCH, total // 8))
-    reserve = 4 * BATCH if unlimited else min(3 * BATCH, total // 5)
-    base = table.best_base()
-    if base is None:  # nothing but failures: the table does not fit this module
-        random_search(task)
+    total = task.left
+    task.run(task.coreset.lists[: len(task.coreset.lists) if unlimited else max(4, total // 20)])
+    pieces = _Pieces.of(task)
+    if pieces is None:
+        evolve(task)
         return
-    lists = _FunctionLists(task, base, table)
+    table = list(task.coreset.pieces[: len(task.coreset.pieces) if unlimited else max(BATCH, total // 6)])
+    while table and task.left:
+        batch, table = table[:BATCH], table[BATCH:]
+        pieces.add(task.run_functions(batch))
+    reserve = 4 * BATCH if unlimited else min(4 * BATCH, total // 6)
     while task.left > reserve and (not unlimited or task.share_spent < 0.85):
-        lists.generation(min(BATCH, task.left - reserve))
-    composed = task.run([lists.plan()])
-    if composed and composed[0].outcome.ok:
-        _finish(task, composed[0])
-    if task.best is not None and task.best.plan.base != base.base:
-        _finish(task, task.best)
+        pieces.generation(min(BATCH, task.left - reserve))
+    composed = _compose(task, pieces)
+    if composed is not None:
+        _finish(task, composed)
 
 
-# ------------------------------------------------------------------ the table and its composition
+def _compose(task: Task, pieces: _Pieces) -> Trial | None:
+    plan = pieces.plan()
+    if plan is None or not task.left:
+        return None
+    trial = task.run([plan])[0]
+    return trial if trial.outcome.ok else None
 
 
-class _Table:
-    """Whole-object trials of coreset plans, and what each list made of each function, by base."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self.trials: list[Trial] = []
-
-    def add(self, trials: Iterable[Trial]) -> None:
-        self.trials += [trial for trial in trials if trial.outcome.ok]
-
-    def bases(self) -> dict[Plan, list[Trial]]:
-        """Trials grouped by what they share: everything but the tail."""
-        groups: dict[Plan, list[Trial]] = {}
-        for trial in self.trials:
-            groups.setdefault(replace(trial.plan, tail=NOTHING, tails=()), []).append(trial)
-        return groups
-
-    def predicted(self, trials: Sequence[Trial]) -> tuple[float, dict[str, PassList]]:
-        """Cost of the module composed of each function's best list, and those lists."""
-        best: dict[str, tuple[int, PassList]] = {}
-        for trial in trials:
-            assert trial.sizes is not None
-            for name, size in trial.sizes.functions.items():
-                if name not in best or size.total < best[name][0]:
-                    best[name] = (size.total, trial.plan.tail)
-        anchor = min(trials, key=self._task.cost)
-        assert anchor.sizes is not None
-        saved = sum(size.total - best[name][0] for name, size in anchor.sizes.functions.items())
-        return self._task.cost(anchor) - saved, {name: tail for name, (_, tail) in best.items()}
-
-    def best_base(self) -> Plan | None:
-        groups = self.bases()
-        if not groups:
-            return None
-        return min(groups, key=lambda base: self.predicted(groups[base])[0])
-
-    def best_composition(self) -> tuple[float, Plan | None]:
-        """The cheapest predicted composition that is no single list already tried."""
-        best: tuple[float, Plan | None] = (float("inf"), None)
-        for base, trials in self.bases().items():
-            cost, tails = self.predicted(trials)
-            if cost < best[0] and len(set(tails.values())) > 1:
-                best = (cost, _composed(base, tails))
-        return best
-
-
-def _composed(base: Plan, tails: dict[str, PassList]) -> Plan:
-    """The plan in which the commonest list is the default and the others are named."""
-    default = Counter(tails.values()).most_common(1)[0][0]
-    named = tuple(sorted((name, tail) for name, tail in tails.items() if tail != default))
-    return replace(base, tail=default, tails=named)
-
-
-def _can_compose(task: Task) -> bool:
-    return not task.evaluator.protocol.counts_instructions and task.evaluator.llvm_major >= RUN_ON_FUNCTION_SINCE
-
-
-def _run_table(task: Task, compilations: int) -> _Table:
-    """Try the coreset in order, keeping the last compilation for a composition where that promises more."""
-    table = _Table(task)
-    plans = list(task.coreset)
-    spare = min(compilations, task.left)
-    while plans and spare > 0:
-        if spare <= 2 and _can_compose(task) and table.best_composition()[0] < task.best_cost:
-            break
-        step = 1 if spare <= BATCH else 4
-        batch, plans = plans[: min(step, spare)], plans[min(step, spare) :]
-        table.add(task.run(batch))
-        spare -= len(batch)
-    return table
-
-
-def _compose_table(task: Task, table: _Table) -> None:
-    cost, plan = table.best_composition() if _can_compose(task) else (0.0, None)
-    if plan is not None and cost < task.best_cost and task.left:
-        task.run([plan])
-
-
-# ------------------------------------------------------------------ evolution per function
+# ------------------------------------------------------------------ a list for every function
 
 
 @dataclass(slots=True)
 class _Candidates:
-    """What is known of one function: its best lists and everything tried."""
+    """What is known of one function under one base: its best lists and everything tried."""
 
     best: list[tuple[int, int, PassList]] = field(default_factory=list[tuple[int, int, PassList]])
     """(bytes, passes, list), best first"""
@@ -349,103 +306,182 @@ class _Candidates:
         improved = not self.best or size < self.best[0][0]
         self.stale = 0 if improved else self.stale + 1
         entry = (size, len(tail), tail)
-        same = sum(known == size for known, _, _ in self.best)
-        if same < 2 or entry[1] < max(length for known, length, _ in self.best if known == size):
+        same = [length for known, length, _ in self.best if known == size]
+        if len(same) < 2 or entry[1] < max(same):
             self.best.append(entry)
             self.best.sort(key=lambda item: item[:2])
             del self.best[6:]
         return improved
 
 
-class _FunctionLists:
-    """Evolution of a list for every function of one base, all functions in one compilation."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One way to build a function."""
 
-    def __init__(self, task: Task, base: Plan, table: _Table) -> None:
+    size: int
+    base: Plan
+    tail: PassList
+    references: frozenset[str]
+
+
+class _Pieces:
+    """Search for every function of a module by itself, all functions in one compilation.
+
+    A function is built by a base (a plan in pieces: what is inlined, first simplifications) and a function-local
+    tail. Functions of different bases are joined by LLVM's linker.
+    """
+
+    def __init__(self, task: Task, promoted: Promoted) -> None:
         self._task = task
-        self._base = base
+        self._promoted = promoted
         self._rng = task.rng
         self._major = task.evaluator.llvm_major
         self._space = PassSpace(self._major).restricted(lambda info: info.level in ("function", "loop", "loop-mssa"))
-        self._functions: dict[str, _Candidates] = {}
-        self._donors: list[PassList] = [plan.tail for plan in task.coreset if plan.tail.items]
-        for trial in table.bases()[base]:
-            assert trial.sizes is not None
-            for name, size in trial.sizes.functions.items():
-                self._note(name, size.total, trial.plan.tail)
+        self._bases: list[Plan] = list(dict.fromkeys(_base_of(plan) for plan in task.coreset.pieces))
+        self._candidates: dict[tuple[str, Plan], _Candidates] = {}
+        self._choices: dict[str, dict[frozenset[str], _Choice]] = {}
+        self._donors: list[PassList] = list(dict.fromkeys(plan.tail for plan in task.coreset.pieces if plan.tail.items))
 
-    def _note(self, name: str, size: int, tail: PassList) -> None:
-        candidates = self._functions.setdefault(name, _Candidates())
+    @classmethod
+    def of(cls, task: Task) -> _Pieces | None:
+        """The search in pieces, None where the module or the protocol does not admit it."""
+        if task.evaluator.protocol.counts_instructions or not task.coreset.pieces:
+            return None
+        if task.evaluator.llvm_major < RUN_ON_FUNCTION_SINCE:
+            return None
+        promoted = task.evaluator.survey()
+        return None if promoted is None or not promoted.all_functions else cls(task, promoted)
+
+    def add(self, trials: Iterable[FunctionTrial]) -> None:
+        """Take over what trials of plans in pieces measured."""
+        for trial in trials:
+            if not trial.outcome.ok:
+                continue
+            base, named = _base_of(trial.plan), dict(trial.plan.tails)
+            for name, size in trial.sizes.items():
+                self._note(name, base, named.get(name, trial.plan.tail), size.total, trial.references[name])
+
+    def _note(self, name: str, base: Plan, tail: PassList, size: int, references: frozenset[str]) -> None:
+        candidates = self._candidates.setdefault((name, base), _Candidates())
         candidates.tried.add(tail)
-        if candidates.note(size, tail) and len(candidates.tried) > 8:
-            self._donors.append(tail)  # what helped one function is worth trying on others
-            del self._donors[:-64]
+        candidates.note(size, tail)
+        choices = self._choices.setdefault(name, {})
+        statics = references.intersection(self._promoted.functions)
+        smallest = min((choice.size for choice in choices.values()), default=size + 1)
+        known = choices.get(statics)
+        if known is None or size < known.size or (size == known.size and len(tail) < len(known.tail)):
+            choices[statics] = _Choice(size, base, tail, statics)
+            if size < smallest and len(candidates.tried) > BATCH:
+                self._donors.append(tail)  # what helped one function is worth trying on others
+                del self._donors[:-64]
 
     def generation(self, count: int) -> None:
-        """Propose and measure `count` plans."""
-        plans = [self._propose() for _ in range(count)]
-        for plan, trial in zip(plans, self._task.run_functions(plans), strict=False):
-            proposed = dict(plan.tails)
-            for name, tail in proposed.items():
-                self._functions[name].tried.add(tail)
-            if trial.outcome.ok:
-                for name, size in trial.sizes.items():
-                    if name in proposed:
-                        self._note(name, size.total, proposed[name])
+        """Propose and measure `count` plans, each with one base and a list of its own for every function."""
+        chosen = self.choose()
+        weights = [1 + 4 * sum(choice.base == base for choice in chosen.values()) for base in self._bases]
+        bases = self._rng.choices(self._bases, weights, k=count)
+        self.add(self._task.run_functions([self._propose(base) for base in bases]))
 
-    def _propose(self) -> Plan:
-        tails = [(name, self._candidate(candidates)) for name, candidates in self._functions.items()]
-        return replace(self._base, tails=tuple(sorted((name, tail) for name, tail in tails if tail is not None)))
+    def _propose(self, base: Plan) -> Plan:
+        tails: list[tuple[str, PassList]] = []
+        for name in self._choices:
+            tail = self._candidate(self._candidates.setdefault((name, base), _Candidates()))
+            tails.append((name, tail))
+        return replace(base, tails=tuple(sorted(tails, key=lambda item: item[0])))
 
-    def _candidate(self, candidates: _Candidates) -> PassList | None:
-        """A list not yet tried on this function, None when that is hard to find or seldom pays."""
-        if candidates.stale > 60 and self._rng.random() < 0.5:
-            return None
-        for _ in range(6):
-            tail = self._draw(candidates)
-            if tail not in candidates.tried and tail.items:
-                candidates.tried.add(tail)
-                return tail
-        return None
+    def _candidate(self, candidates: _Candidates) -> PassList:
+        """A list not yet tried on this function; one of its best where that is hard to find or seldom pays."""
+        if candidates.stale <= 60 or self._rng.random() < 0.5:
+            for _ in range(6):
+                tail = self._draw(candidates)
+                if tail not in candidates.tried:
+                    candidates.tried.add(tail)
+                    return tail
+        return candidates.best[0][2] if candidates.best else NOTHING
 
     def _draw(self, candidates: _Candidates) -> PassList:
         rng = self._rng
-        own = candidates.best[min(int(rng.expovariate(0.8)), len(candidates.best) - 1)][2]
         dice = rng.random()
-        if dice < 0.30 and self._donors:
+        if (dice < 0.3 or not candidates.best) and self._donors:
             return rng.choice(self._donors)
-        if dice < 0.40:
+        if dice < 0.4 or not candidates.best:
             return PassList.sample(rng, llvm_major=self._major, length=(2, 24), space=self._space)
-        if dice < 0.60 and self._donors:
+        own = candidates.best[min(int(rng.expovariate(0.8)), len(candidates.best) - 1)][2]
+        if dice < 0.6 and self._donors:
             own = own.splice(rng.choice(self._donors), rng)
         for _ in range(rng.choice((1, 1, 2, 3))):
             own = own.mutate(rng, llvm_major=self._major, space=self._space, max_length=40)
         return own
 
-    def plan(self) -> Plan:
-        """The module of winners."""
-        return _composed(self._base, {name: known.best[0][2] for name, known in self._functions.items()})
+    def choose(self) -> dict[str, _Choice]:
+        """A choice for every function that is reached from outside, of least total size.
+
+        Starts from each function's smallest and improves one function at a time: a choice that no longer calls
+        a static function may be larger itself and still save that function.
+        """
+        order = [name for name in self._promoted.all_functions if name in self._choices]
+        chosen = {name: min(self._choices[name].values(), key=lambda choice: choice.size) for name in order}
+        total = self._total(chosen)
+        several = [name for name in order if len(self._choices[name]) > 1]
+        for _ in range(3 if len(several) * len(order) < 20_000 else 0):
+            before = total
+            for name in several:
+                kept = chosen[name]
+                for choice in self._choices[name].values():
+                    previous = chosen[name]
+                    chosen[name] = choice
+                    candidate = self._total(chosen)
+                    if candidate < total:
+                        total, kept = candidate, choice
+                    else:
+                        chosen[name] = previous
+                chosen[name] = kept
+            if total == before:
+                break
+        return {name: chosen[name] for name in order if name in self._reached(chosen)}
+
+    def _reached(self, chosen: dict[str, _Choice]) -> set[str]:
+        seen: set[str] = set()
+        todo = [name for name in self._promoted.roots if name in chosen]
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += [called for called in chosen[name].references if called in chosen]
+        return seen
+
+    def _total(self, chosen: dict[str, _Choice]) -> int:
+        return sum(chosen[name].size for name in self._reached(chosen))
+
+    def plan(self) -> Plan | None:
+        """The module of winners; None where nothing was measured."""
+        by_base: dict[Plan, list[tuple[str, PassList]]] = {}
+        for name, choice in self.choose().items():
+            by_base.setdefault(choice.base, []).append((name, choice.tail))
+        if not by_base:
+            return None
+        parts = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
+        return Plan(parts=tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts))
+
+
+def _base_of(plan: Plan) -> Plan:
+    return replace(plan, tail=NOTHING, tails=())
+
+
+def _name(item: tuple[str, PassList]) -> str:
+    return item[0]
 
 
 def _finish(task: Task, composed: Trial) -> None:
-    """Try the finishing passes and the switches on a plan, then join those that help."""
-    major = task.evaluator.llvm_major
-    variants = [replace(composed.plan, finish=PassList.parse(text, llvm_major=major)) for text in FINISHES]
+    """Try the switches on a plan, then spend what is left on passes over the whole of it."""
+    plan = composed.plan
     if task.switches.outliner:
-        variants += [replace(composed.plan, codegen_options=(option,)) for option in CODEGEN_OPTIONS]
-    trials = task.run(variants)
-    helpful = sorted((trial for trial in trials if task.cost(trial) < task.cost(composed)), key=task.cost)
-    best = composed
-    for trial in helpful:
-        if best is composed:
-            best = trial
-            continue
-        joined = replace(
-            best.plan,
-            finish=PassList((*best.plan.finish.items, *trial.plan.finish.items)),
-            codegen_options=tuple(dict.fromkeys((*best.plan.codegen_options, *trial.plan.codegen_options))),
-        )
-        for measured in task.run([joined]):
-            best = min(best, measured, key=task.cost)
+        for trial in task.run([replace(plan, codegen_options=(option,)) for option in CODEGEN_OPTIONS]):
+            if task.cost(trial) < task.cost(composed):
+                plan = trial.plan
+    seeds = [PassList.parse(text, llvm_major=task.evaluator.llvm_major) for text in FINISHES]
+    seeds = [passes for passes in seeds if passes.supported(task.evaluator.llvm_major)]
+    _evolve(task, seeds, lambda passes: replace(plan, finish=passes), length=(1, 12), fresh=0.2)
 
 
 def _pick(population: Sequence[tuple[float, int, PassList]], rng: random.Random) -> PassList:

@@ -9,32 +9,30 @@ Which plan to try next is search.py's business; what a size means is measure.py'
 
 from __future__ import annotations
 
-import functools
 import itertools
 import logging
-import platform
 import random
 import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
-from irwright.errors import IRError, IrwrightError, LLVMError, ToolchainError
+from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator, Plan, TrialStore
 from irwright.files import HasBitcode, Input, as_input, plan_outputs, read_ir, write_output
 from irwright.llvm import clang
 from irwright.llvm.compiler import ModuleFacts
 from irwright.llvm.toolchain import Toolchain, find
-from irwright.llvm.worker import Call, WorkerPool, default_jobs
+from irwright.llvm.worker import WorkerPool, default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
 from irwright.passes import PassList, minimise
-from irwright.search import Budget, Switches, Task, search
+from irwright.search import Budget, Coreset, Switches, Task, search
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class Settings:
     """what results carry: `obj`, `bc`, `ll`, `asm`; the first one is written to the output"""
     llvm: str | None = None
     """as `toolchain.find` takes it"""
-    coreset: tuple[Plan, ...] | None = None
+    coreset: Coreset | None = None
     """None is the one irwright brings for the protocol and LLVM"""
     trials_folder: Path | None = None
     """where trials are kept, in a folder per module; a search that finds its trials there resumes"""
@@ -81,6 +79,8 @@ class TuneResult:
     file: str
     target: str
     """triple"""
+    llvm: str
+    """what compiled it: `clang 22.1.8`, or `LLVM 22.1.8` where clang has no part in the object"""
     protocol: str
     baseline: Sizes
     tuned: Sizes
@@ -111,19 +111,18 @@ class TuneResult:
 
     def function_lists(self) -> dict[str, PassList]:
         """The complete list of each function: what runs over the module, its own passes, what finishes."""
-        own = dict(self.plan.tails)
-        return {
-            name: PassList(
-                (*self.plan.base.items, *own.get(name, self.plan.tail).items, *self.plan.finish.items)
-            )
-            for name in self.functions
-        }
+        return {name: self.plan.list_for(name) for name in self.functions}
+
+    @property
+    def is_per_function(self) -> bool:
+        """Functions have lists of their own."""
+        return bool(self.plan.tails or self.plan.parts)
 
     def to_json(self) -> dict[str, Any]:
         """The row of `irwright tune --json`: these keys and no others."""
         lists: dict[str, Any] = (
             {"functions": {name: str(passes) for name, passes in self.function_lists().items()}}
-            if self.plan.tails
+            if self.is_per_function
             else {"pass_list": str(self.plan.as_list())}
         )
         return {
@@ -162,7 +161,7 @@ def tune(
     emit: str | Sequence[str] = "obj",
     output: str | Path | None = None,
     llvm: str | None = None,
-    coreset: Sequence[Plan] | None = None,
+    coreset: Coreset | None = None,
     trials_folder: str | Path | None = None,
     timeout_seconds: float = 30.0,
     on_progress: OnProgress | None = None,
@@ -187,7 +186,7 @@ def tune(
         timeout_seconds=timeout_seconds,
     )
     item = as_input(what, flags)
-    (path,) = plan_outputs([item], None if output is None else Path(output), settings.emit[0])
+    (path,) = plan_outputs([item], output, settings.emit[0])
     with Tuner(settings, jobs=jobs or default_jobs(), on_progress=on_progress) as tuner:
         return tuner.tune(item, path)
 
@@ -198,7 +197,7 @@ def make_settings(
     protocol: str = "oz",
     emit: str | Sequence[str] = "obj",
     switches: Switches | None = None,
-    coreset: Sequence[Plan] | None = None,
+    coreset: Coreset | None = None,
     trials_folder: str | Path | None = None,
     **others: Any,
 ) -> Settings:
@@ -208,7 +207,7 @@ def make_settings(
         protocol=find_protocol(protocol),
         emit=(emit,) if isinstance(emit, str) else tuple(emit),
         switches=switches or Switches(),
-        coreset=None if coreset is None else tuple(coreset),
+        coreset=coreset,
         trials_folder=None if trials_folder is None else Path(trials_folder),
         **others,
     )
@@ -222,7 +221,7 @@ def tune_files(
     settings: Settings,
     *,
     flags: Sequence[str] = (),
-    output: Path | None = None,
+    output: str | Path | None = None,
     jobs: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Generator[TuneResult | TuneFailure]:
@@ -353,7 +352,7 @@ class Tuner:
         self._jobs = jobs
         self._on_progress = on_progress
         self._pools: dict[Path, WorkerPool] = {}
-        self._find = functools.cache(functools.partial(find, llvm=settings.llvm))
+        self._toolchains: dict[str | None, Toolchain] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -419,6 +418,12 @@ class Tuner:
 
     # -------------------------------------------------------------- reading
 
+    def find_toolchain(self, target: str | None) -> Toolchain:
+        """The toolchain for a target, looked for once."""
+        if target not in self._toolchains:
+            self._toolchains[target] = find(target, llvm=self.settings.llvm)
+        return self._toolchains[target]
+
     def _load(
         self, item: Input, source: Path, ir: bytes | None
     ) -> tuple[Toolchain, tuple[str, ...], WorkerPool, bytes, ModuleFacts]:
@@ -429,7 +434,7 @@ class Tuner:
         if ir is not None and target is None:
             return self._load_ir(item, source, ir)
         # A source, or IR that is to get another target.
-        toolchain = self._find(target)
+        toolchain = self.find_toolchain(target)
         seed = clang.seed_bitcode(toolchain.need_clang(), source, flags, directory=item.directory, name=item.name)
         pool = self._pool(toolchain)
         return toolchain, flags, pool, seed, pool.add_module("seed", seed, name=item.name)
@@ -438,7 +443,7 @@ class Tuner:
         self, item: Input, source: Path, ir: bytes
     ) -> tuple[Toolchain, tuple[str, ...], WorkerPool, bytes, ModuleFacts]:
         """IR as it is, with the toolchain of the target it names."""
-        toolchain = self._find(None)
+        toolchain = self.find_toolchain(None)
         pool = self._pool(toolchain)
         try:
             facts = pool.add_module("seed", ir, name=item.name)
@@ -449,7 +454,7 @@ class Tuner:
             if not missing.group(1):  # IR for any target: the compiler's own
                 ir = clang.seed_bitcode(toolchain.need_clang(), source, item.flags, name=item.name)
             else:
-                toolchain = self._find(missing.group(1))
+                toolchain = self.find_toolchain(missing.group(1))
                 pool = self._pool(toolchain)
             facts = pool.add_module("seed", ir, name=item.name)
         # clang would take IR for its own target otherwise, whatever the module says.
@@ -458,9 +463,7 @@ class Tuner:
     def _pool(self, toolchain: Toolchain) -> WorkerPool:
         library = toolchain.library.path
         if library not in self._pools:
-            self._pools[library] = WorkerPool(
-                library, jobs=self._jobs, timeout_seconds=self.settings.timeout_seconds
-            )
+            self._pools[library] = WorkerPool(library, jobs=self._jobs, timeout_seconds=self.settings.timeout_seconds)
         return self._pools[library]
 
     # -------------------------------------------------------------- tuning
@@ -478,7 +481,9 @@ class Tuner:
         baseline_bytes = oz.num_instructions if counts_instructions else baseline.total
         chosen, tuned, tuned_bytes, artefacts = piece.plan_of_oz, baseline, baseline_bytes, {"obj": baseline_object}
         if not oz.outcome.ok:
-            warnings.append(f"{piece.item.name}: left as it is: LLVM's own -Oz ends in {oz.outcome.kind} ({oz.outcome.detail})")
+            warnings.append(
+                f"{piece.item.name}: left as it is: LLVM's own -Oz ends in {oz.outcome.kind} ({oz.outcome.detail})"
+            )
         elif piece.facts.functions:
             plan, cost = self._search(piece)
             if plan != piece.plan_of_oz or cost < baseline_bytes:
@@ -500,6 +505,7 @@ class Tuner:
         return TuneResult(
             file=piece.item.name,
             target=piece.facts.triple,
+            llvm=f"{'clang' if piece.toolchain.clang_lowers else 'LLVM'} {piece.toolchain.library.version}",
             protocol=settings.protocol.name,
             baseline=baseline,
             tuned=tuned,
@@ -537,10 +543,25 @@ class Tuner:
         plan = _minimise(best.plan, evaluator) if settings.minimise else best.plan
         return plan, evaluator.evaluate([plan])[0].cost(settings.protocol)
 
-    def _coreset(self, llvm_major: int) -> tuple[Plan, ...]:
+    def _coreset(self, llvm_major: int) -> Coreset:
         if self.settings.coreset is not None:
             return self.settings.coreset
-        from irwright.coreset import load_coreset
+        try:
+            from irwright.coreset import load_coreset
+        except ModuleNotFoundError:  # TEMPORARY
+            return Coreset(
+                lists=tuple(
+                    Plan(base=PassList.parse(t, llvm_major=llvm_major))
+                    for t in (
+                        "default<Oz>,iroutliner",
+                        "sroa,instcombine,default<Oz>,iroutliner",
+                        "default<Oz>,sroa,early-cse,instcombine,simplifycfg",
+                        "sroa,early-cse,default<Oz>,gvn-hoist,gvn-sink,simplifycfg",
+                        "default<Oz>,mergefunc",
+                        "default<Oz>,gvn-sink,instcombine",
+                    )
+                )
+            )
 
         return load_coreset(self.settings.protocol.name, llvm_major)
 
@@ -565,7 +586,9 @@ def _warnings(piece: Workpiece) -> list[str]:
     if not piece.is_ir or not piece.facts.functions:
         return []
     text = piece.evaluator.compile(Plan(base=PassList()), "ll")
-    groups = {name for name, words in re.findall(rb"^attributes (#\d+) = \{(.*)\}", text, re.MULTILINE) if b"optnone" in words}
+    groups = {
+        name for name, words in re.findall(rb"^attributes (#\d+) = \{(.*)\}", text, re.MULTILINE) if b"optnone" in words
+    }
     headers = re.findall(rb"^define .*$", text, re.MULTILINE)
     skipped = sum(any(group in groups for group in re.findall(rb"#\d+", header)) for header in headers)
     if 2 * skipped <= len(headers):
@@ -588,7 +611,7 @@ def _target_of(flags: Sequence[str]) -> str | None:
 
 
 @contextmanager
-def _on_disk(item: Input) -> Iterator[Path]:
+def _on_disk(item: Input) -> Generator[Path]:
     """The input as a file clang can read."""
     if item.path is not None:
         yield item.path

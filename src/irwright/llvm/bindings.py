@@ -71,6 +71,8 @@ PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "LLVMSetComdat": (None, (REF, REF)),
     "LLVMGetFirstUse": (REF, (REF,)),
     "LLVMGetVisibility": (c_int, (REF,)),
+    "LLVMGetUnnamedAddress": (c_int, (REF,)),
+    "LLVMDeleteGlobal": (None, (REF,)),
     "LLVMGetModuleContext": (REF, (REF,)),
     "LLVMMetadataAsValue": (REF, (REF, REF)),
     "LLVMGetMDNodeNumOperands": (c_uint, (REF,)),

@@ -132,7 +132,12 @@ def _run(
         command = [str(clang.absolute()), "-Qunused-arguments", *arguments, "-o", str(output)]
         try:
             run = subprocess.run(
-                command, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_seconds, check=False, cwd=directory
+                command,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=timeout_seconds,
+                check=False,
+                cwd=directory,
             )
         except subprocess.TimeoutExpired as error:
             raise SourceError(str(source), f"clang takes over {timeout_seconds:g} s") from error

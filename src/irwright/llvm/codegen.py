@@ -7,7 +7,7 @@ and reads only headers; it bounds-checks everything and raises `LLVMError` on wh
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from ctypes import byref, c_void_p
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from irwright.errors import LLVMError, ToolchainError
 from irwright.llvm.module import Library, Module
 
-SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE = 1, 2, 4, 16
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 2, 4, 8, 9
 STT_FUNC, STT_SECTION = 2, 3
 EM_X86_64 = 62
@@ -108,7 +108,8 @@ def emit(module: Module, machine: int, file_type: FileType = FileType.OBJECT) ->
     problem = library.take_string(message.value)
     diagnostics = module.context.take_diagnostics()
     if failed or not buffer.value or diagnostics:
-        raise LLVMError(f"no code for {module.name!r}: {problem or diagnostics or 'LLVM gives no reason'}")
+        reason = (problem or diagnostics).strip() or "LLVM gives no reason"
+        raise LLVMError(f"no code for {module.name!r}: {reason.splitlines()[0]}")
     return library.take_buffer(buffer.value)
 
 
@@ -163,7 +164,7 @@ def read_object(data: bytes) -> ObjectInfo:
     """Read an ELF relocatable object, 32 or 64 bits, either byte order; `LLVMError` on anything else."""
     try:
         return _ElfReader(data).read()
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, OverflowError, ValueError) as error:
         raise LLVMError(f"not a well-formed ELF object: {error}") from error
 
 
@@ -179,6 +180,10 @@ class _Symbol(NamedTuple):
     name: int
 
 
+def _round_up(size: int, step: int) -> int:
+    return (size + step - 1) // step * step
+
+
 class _ElfReader:
     def __init__(self, data: bytes) -> None:
         if data[:4] != b"\x7fELF" or len(data) < 52:
@@ -186,6 +191,8 @@ class _ElfReader:
         self.data = data
         self.is64 = data[4] == 2
         self.order = "<" if data[5] == 1 else ">"
+        self.relocated: dict[int, list[int]] = {}
+        """sorted offsets of the relocations of a section, once asked for"""
 
     def read(self) -> ObjectInfo:
         self.machine: int = struct.unpack_from(self.order + "H", self.data, 18)[0]
@@ -200,7 +207,7 @@ class _ElfReader:
         table = next((row for row in self.headers if row[1] == SHT_SYMTAB), None)
         if table is None:
             return ObjectInfo(sections=self.sections)
-        strings = self.headers[table[6]][4]
+        strings = self.strings = self.headers[table[6]][4]
         self.symbols = self._read_symbols(table)
         self.relocation_tables: dict[int, list[tuple[int, ...]]] = {}
         for row in self.headers:
@@ -253,7 +260,10 @@ class _ElfReader:
         return [_Symbol(index, value, size, info & 0xF, name) for name, value, size, info, _, index in rows]
 
     def _read_unwind(self) -> dict[tuple[int, int], int]:
-        """(section, address) of each function to the size of its FDE in .eh_frame."""
+        """(section, address) of each function to the size of its FDE in .eh_frame.
+
+        Without the padding that the last FDE of a section gets: a function is measured the same whatever follows it.
+        """
         unwind: dict[tuple[int, int], int] = {}
         for index, section in enumerate(self.sections):
             if section.name != ".eh_frame" or not section.has_content:
@@ -266,14 +276,16 @@ class _ElfReader:
                     break
                 target = targets.get(position + 8 - section.offset) if cie else None
                 if target is not None:
-                    unwind[target] = length + 4
+                    entry = self.data[position : min(position + 4 + length, end)].rstrip(b"\0")  # DW_CFA_nop
+                    unwind[target] = max(_round_up(len(entry), 4), 8)
                 position += length + 4
         return unwind
 
     def _read_owned_data(self, functions: list[_Symbol]) -> dict[tuple[int, int], int]:
-        """Bytes of nameless read-only data (no symbol, no string) that each function's code points at.
+        """Bytes of nameless read-only data (no string, no symbol but a label) that each function's code points at.
 
-        A piece begins where code points and ends at the next such place, symbol, or end of its section.
+        A piece begins where code points and ends at the next such place, symbol, or end of its section, padding
+        left out: a function is measured the same whatever else is in the object.
         """
         wanted = {
             index
@@ -290,7 +302,10 @@ class _ElfReader:
         for symbol in self.symbols:
             if symbol.section in wanted and symbol.kind != STT_SECTION:
                 starts[symbol.section] |= {symbol.value, symbol.value + symbol.size}
-                named.add((symbol.section, symbol.value))
+                # `.LCPI0_0`: an assembler's label that had to stay, since linkers merge what it is in.
+                label = self.strings + symbol.name
+                if self.data[label : label + 2] != b".L":
+                    named.add((symbol.section, symbol.value))
         references: list[tuple[int, int, int, int]] = []  # code section, offset in it, data section, address
         for index, section in enumerate(self.sections):
             if section.flags & SHF_EXECINSTR:
@@ -311,9 +326,22 @@ class _ElfReader:
             if position < 0:
                 continue
             places = ordered[where]
-            size = places[bisect_right(places, address)] - address
+            size = self._unpadded(where, address, places[bisect_right(places, address)])
             owned.setdefault(by_section[code][position][:2], {})[(where, address)] = size
         return {function: sum(pieces.values()) for function, pieces in owned.items()}
+
+    def _unpadded(self, section: int, start: int, end: int) -> int:
+        """Bytes from `start` to `end` without the zeros at the end that nothing is relocated into."""
+        row = self.sections[section]
+        if row.flags & SHF_MERGE:  # constants of one size: no padding between them
+            return end - start
+        if section not in self.relocated:
+            self.relocated[section] = sorted(offset for offset, _, _ in self._relocations(section))
+        offsets = self.relocated[section]
+        last = bisect_left(offsets, end) - 1
+        relocated = offsets[last] + 4 - start if last >= 0 else 0
+        content = len(self.data[row.offset + start : row.offset + end].rstrip(b"\0"))
+        return min(end - start, _round_up(max(content, relocated, 1), 4))
 
     def _relocations(self, section: int) -> Iterator[tuple[int, int, int]]:
         """(offset, section pointed at, address in it) of the relocations of a section."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
 from irwright.llvm.module import Context, Linkage, Module, open_library
+from irwright.llvm.pieces import PREPARE, Promoted, inline_once, join, keep, promote, references
 
 
 class OutcomeKind(StrEnum):
@@ -78,15 +79,35 @@ class FunctionPasses:
         return cls(tuple(sorted(pipelines.items())), default)
 
 
-Step = Passes | FunctionPasses
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """A step: prepare the module for being made of pieces (pieces.py); the first step of such a build."""
+
+
+@dataclass(frozen=True, slots=True)
+class InlineOnce:
+    """A step after Promote: inline the static functions that are called from one place."""
+
+
+Step = Passes | FunctionPasses | Promote | InlineOnce
 Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some functions of a module, built by steps of their own (which begin with Promote)."""
+
+    steps: Steps
+    functions: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """What to make of a module: the steps, and how code is generated from the result."""
 
-    steps: Steps
+    steps: Steps = ()
+    parts: tuple[Part, ...] = ()
+    """where given, these are built and joined first, and the steps run on the whole"""
     level: CodegenLevel = CodegenLevel.DEFAULT
     options: tuple[str, ...] = ()
     """LLVM command line options that hold during code generation, each listed in `CODEGEN_DEFAULTS`"""
@@ -128,6 +149,8 @@ class FunctionsMeasured:
     """hash of each function's IR after the passes, joined with how code is generated"""
     sizes: dict[str, FunctionSize]
     """of the functions whose state was new to the worker"""
+    references: dict[str, frozenset[str]]
+    """functions of the module that each one names"""
     pass_seconds: float
     emit_seconds: float
 
@@ -156,6 +179,7 @@ class Compiler:
         self.module_bytes: dict[str, int] = {}
         self.module_salts: dict[str, bytes] = {}
         self.states: OrderedDict[tuple[str, Steps], Module] = OrderedDict()
+        self.promoted: dict[str, Promoted] = {}
         self.known: set[bytes] = set()
         self.known_generation = 0
         self.options_set: tuple[str, ...] = ()
@@ -177,6 +201,7 @@ class Compiler:
     def drop(self, key: str) -> None:
         for state in [state for state in self.states if state[0] == key]:
             self.states.pop(state).close()
+        self.promoted.pop(key, None)
         module = self.modules.pop(key, None)
         if module is not None:
             module.close()
@@ -230,7 +255,10 @@ class Compiler:
         started = time.perf_counter()
         with self._run(key, build) as module:
             salt = self.module_salts[key] + _codegen_key(build)  # data functions point at differs between modules
-            states = {name: state + salt for name, state in module.function_hashes().items()}
+            text = module.text().encode(errors="surrogateescape")
+            bodies = module.split_text(text)
+            states = {name: state + salt for name, state in module.hash_bodies(text, bodies).items()}
+            named = {name: references(body).intersection(bodies) - {name} for name, body in bodies.items()}
             definitions = [(name, ref) for name, ref in module.definitions() if name in states]
             ran = time.perf_counter()
             fresh = {name for name, _ in definitions if states[name] not in self.known}
@@ -245,7 +273,11 @@ class Compiler:
                 sizes = {name: size for name, size in functions.items() if name in fresh}
                 self.known.update(states[name] for name in sizes)
         return FunctionsMeasured(
-            states=states, sizes=sizes, pass_seconds=ran - started, emit_seconds=time.perf_counter() - ran
+            states=states,
+            sizes=sizes,
+            references=named,
+            pass_seconds=ran - started,
+            emit_seconds=time.perf_counter() - ran,
         )
 
     def compile(self, key: str, build: Build, kind: str) -> bytes:
@@ -270,9 +302,34 @@ class Compiler:
         """Version and backends of the library."""
         return ".".join(map(str, self.library.version)), self.library.backends
 
+    def survey(self, key: str) -> Promoted:
+        """What can be promoted in a module; `LLVMError` where it can't be made of pieces."""
+        if key not in self.promoted:
+            with self._run_steps(key, (Promote(),), CodegenLevel.DEFAULT):
+                pass
+        return self.promoted[key]
+
     def _run(self, key: str, build: Build) -> Module:
-        """A module of the caller's own, with all steps run."""
-        steps = build.steps
+        """A module of the caller's own, with everything the build says done to it."""
+        if not build.parts:
+            return self._run_steps(key, build.steps, build.level)
+        modules: list[Module] = []
+        try:
+            for part in build.parts:
+                module = self._run_steps(key, part.steps, build.level)
+                modules.append(module)
+                keep(module, part.functions, owns_data=module is modules[0])
+            promoted = self.promoted[key]
+            whole = join(modules, promoted, [name for name in promoted.roots if name not in promoted.functions])
+            for step in build.steps:
+                self._step(key, whole, step, build.level)
+        except LLVMError:
+            for module in modules:
+                module.close()
+            raise
+        return whole
+
+    def _run_steps(self, key: str, steps: Steps, level: CodegenLevel) -> Module:
         base, done = self.modules[key], 0
         for length in range(len(steps) - 1, 0, -1):
             state = self.states.get((key, steps[:length]))
@@ -283,7 +340,7 @@ class Compiler:
         module = base.clone()
         for position in range(done, len(steps)):
             try:
-                self._step(module, steps[position], build.level)
+                self._step(key, module, steps[position], level)
             except LLVMError:
                 module.close()
                 raise
@@ -301,8 +358,15 @@ class Compiler:
             oldest.close()
             total -= 20 * self.module_bytes[key]
 
-    def _step(self, module: Module, step: Step, level: CodegenLevel) -> None:
+    def _step(self, key: str, module: Module, step: Step, level: CodegenLevel) -> None:
         machine = self.machines.get(module, level)
+        if isinstance(step, Promote):
+            module.run_passes(PREPARE, target_machine=machine)
+            self.promoted[key] = promote(module)
+            return
+        if isinstance(step, InlineOnce):
+            inline_once(module, self.promoted[key].called_once)
+            return
         if isinstance(step, Passes):
             module.run_passes(step.pipeline, target_machine=machine, inliner_threshold=step.inliner_threshold)
             return

@@ -383,15 +383,24 @@ class Module:
         address = self.api.LLVMPrintModuleToString(self.ref)
         text = ctypes.string_at(address)
         self.api.LLVMDisposeMessage(address)
+        return self.hash_bodies(text, self.split_text(text))
+
+    def hash_bodies(self, text: bytes, bodies: Mapping[str, bytes]) -> dict[str, bytes]:
+        """`function_hashes` of a text already split."""
         notes = _Notes(text)
-        hashes: dict[str, bytes] = {}
+        return {name: hashlib.blake2b(notes.write_out(body), digest_size=16).digest() for name, body in bodies.items()}
+
+    @staticmethod
+    def split_text(text: bytes) -> dict[str, bytes]:
+        """The text of each defined function in a module's text, by name, in order."""
+        bodies: dict[str, bytes] = {}
         start = text.find(b"\ndefine ")
         while start >= 0:
             end = text.find(b"\n}\n", start)
             body = text[start:end]
-            hashes[_defined_name(body)] = hashlib.blake2b(notes.write_out(body), digest_size=16).digest()
+            bodies[_defined_name(body)] = body
             start = text.find(b"\ndefine ", end)
-        return hashes
+        return bodies
 
     def state_hash(self) -> bytes:
         """16 bytes that are equal for modules whose text is equal apart from the module's own name.
@@ -469,7 +478,7 @@ class _Notes:
 
 def _defined_name(body: bytes) -> str:
     """The name of the function whose text begins with `define`."""
-    match = _DEFINED.search(body, 0, body.find(b"{") if b"{" in body else len(body))
+    match = _DEFINED.search(body)  # nothing before the name holds an @
     if match is None:
         raise LLVMError(f"no function name in {body[:80]!r}")
     name = match.group(1)

@@ -7,6 +7,7 @@ in the cache folder, keyed by path, size and time of the file.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -345,17 +346,18 @@ def _memory() -> Path:
     return cache_folder() / "toolchains.json"
 
 
-def _read_memory() -> dict[str, dict[str, Any]]:
+def _read_memory() -> dict[str, Any]:
     try:
-        return json.loads(_memory().read_text())
+        memory = json.loads(_memory().read_text())
     except (OSError, ValueError):
         return {}
+    return memory if isinstance(memory, dict) else {}
 
 
 def _cached(path: Path, key: str | None = None) -> Any:
     """What was remembered of this file as it is now, None where that is nothing."""
     entry = _read_memory().get(key or str(path))
-    return None if entry is None or entry.get("stamp") != _stamp(path) else entry["facts"]
+    return entry["facts"] if isinstance(entry, dict) and entry.get("stamp") == _stamp(path) else None
 
 
 def _remember(path: Path, facts: Mapping[str, str | Sequence[str]], key: str | None = None) -> None:
@@ -369,7 +371,8 @@ def _remember(path: Path, facts: Mapping[str, str | Sequence[str]], key: str | N
         temporary.write_text(json.dumps(memory, indent=1))
         temporary.replace(file)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _install_remedy(major: int | None = None) -> str:

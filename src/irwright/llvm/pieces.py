@@ -1,0 +1,216 @@
+"""Modules whose functions come from different builds, joined by LLVM's linker.
+
+    promote   static functions and data get hidden names other modules can refer to, so that every build of the
+              module keeps every function with the same signature. Functions become `weak_odr`: LLVM may inline
+              such a body but may not conclude anything else from it, since another build's body may stand in
+              its place (the rule C++ inline functions live by, "inexact definitions").
+    keep      all functions but the chosen ones, and all data but the owner's, become declarations
+    join      the parts are linked and what was promoted becomes static again
+
+Modules in which this is not safe (aliases, block addresses in data, comdats of several members) say so in
+`why_not`; they are optimised in one piece.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from irwright.errors import LLVMError
+from irwright.llvm.module import Linkage, Module
+
+HIDDEN, DEFAULT_VISIBILITY = 1, 0
+
+PREPARE = "inferattrs,always-inline,globalopt,cgscc(function-attrs),globaldce"
+"""Run before promotion, while static functions are known to be static: the common ancestor of all builds."""
+
+_NAME = re.compile(rb'@("(?:[^"])*"|[-\w.$]+)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """What was promoted, and how the functions hang together."""
+
+    functions: tuple[str, ...]
+    """static functions that got a hidden name"""
+    data: tuple[str, ...]
+    """static variables that got a hidden name"""
+    all_functions: tuple[str, ...]
+    """every function with code, in module order"""
+    roots: tuple[str, ...]
+    """functions that other objects or data of this module refer to"""
+    called_once: tuple[str, ...]
+    """promoted functions with a single use, a direct call from another function"""
+
+
+def why_not(text: str) -> str | None:
+    """Why a module can't be made of pieces, None where it can."""
+    if re.search(r"^@.* = .*\b(alias|ifunc)\b", text, re.MULTILINE):
+        return "it has aliases"
+    if "blockaddress(" in text:
+        return "it takes addresses of blocks"
+    if "comdat($" in text:
+        return "it has comdats of several members"
+    if re.search(r"^module asm", text, re.MULTILINE):
+        return "it has assembly of its own"
+    return None
+
+
+def promote(module: Module) -> Promoted:
+    """Give static functions and data hidden external names; LLVMError where `why_not` has a reason."""
+    reason = why_not(module.text())
+    if reason is not None:
+        raise LLVMError(f"{module.name!r} can't be made of pieces: {reason}")
+    api = module.api
+    functions: list[str] = []
+    data: list[str] = []
+    for name, ref in module.definitions():
+        if module.linkage(ref) in (Linkage.INTERNAL, Linkage.PRIVATE):
+            api.LLVMSetLinkage(ref, Linkage.WEAK_ODR)
+            api.LLVMSetVisibility(ref, HIDDEN)
+            functions.append(name)
+    for name, ref in module.global_refs():
+        # Private constants without an address of their own (string literals) may be copied; constmerge joins them.
+        copied = module.linkage(ref) == Linkage.PRIVATE and api.LLVMGetUnnamedAddress(ref) == GLOBAL_UNNAMED
+        if module.linkage(ref) in (Linkage.INTERNAL, Linkage.PRIVATE) and not copied:
+            api.LLVMSetLinkage(ref, Linkage.EXTERNAL)
+            api.LLVMSetVisibility(ref, HIDDEN)
+            data.append(name)
+    return _survey(module, functions, data)
+
+
+GLOBAL_UNNAMED = 2
+"""LLVMGlobalUnnamedAddr"""
+
+
+def _survey(module: Module, functions: Sequence[str], data: Sequence[str]) -> Promoted:
+    text = module.text().encode(errors="surrogateescape")
+    bodies = module.split_text(text)
+    promoted = {name.encode(errors="surrogateescape") for name in functions}
+    head = text[: text.find(b"\ndefine ")] if b"\ndefine " in text else text
+    in_data = {unquote(name) for line in head.splitlines() if line[:1] == b"@" for name in _NAME.findall(line)[1:]}
+    calls: dict[bytes, int] = {}
+    uses: dict[bytes, int] = {}
+    callers: dict[bytes, set[str]] = {}
+    for name, body in bodies.items():
+        for match in _NAME.finditer(body):
+            used = unquote(match.group(1))
+            if used in promoted:
+                uses[used] = uses.get(used, 0) + 1
+                calls[used] = calls.get(used, 0) + (body[match.end() : match.end() + 1] == b"(")
+                callers.setdefault(used, set()).add(name)
+    linkages = {name: module.linkage(ref) for name, ref in module.definitions()}
+    names = tuple(name for name in bodies if name in linkages)  # without bodies that exist elsewhere
+    once = [
+        name
+        for name in functions
+        # Its own `define` line is the other use.
+        if uses.get(key := name.encode(errors="surrogateescape"), 0) == 2
+        and calls[key] == 2
+        and key not in in_data
+        and len(callers[key]) == 2
+    ]
+    return Promoted(
+        functions=tuple(functions),
+        data=tuple(data),
+        all_functions=names,
+        roots=tuple(
+            name
+            for name in names
+            if (name not in set(functions) and linkages[name] not in (Linkage.LINK_ONCE_ODR, LINK_ONCE_ANY))
+            or name.encode(errors="surrogateescape") in in_data
+        ),
+        called_once=tuple(once),
+    )
+
+
+LINK_ONCE_ANY = 2
+
+
+def unquote(name: bytes) -> bytes:
+    """A name as it stands after `@` in textual IR, without quotes and escapes."""
+    if not name.startswith(b'"'):
+        return name
+    return re.sub(rb"\\([0-9A-Fa-f]{2})", lambda digits: bytes([int(digits.group(1), 16)]), name[1:-1])
+
+
+def references(body: bytes) -> frozenset[str]:
+    """Global names in the text of a function, its own included."""
+    return frozenset(unquote(name).decode(errors="surrogateescape") for name in _NAME.findall(body))
+
+
+def inline_once(module: Module, names: Collection[str]) -> None:
+    """Inline the named functions, each called from one place, as LLVM does with static ones."""
+    api = module.api
+    always = _attribute(module, b"alwaysinline")
+    for name, ref in module.definitions():
+        kinds = (b"noinline", b"optnone", b"returns_twice")
+        if name in names and not any(_has_attribute(module, ref, kind) for kind in kinds):
+            api.LLVMAddAttributeAtIndex(ref, FUNCTION_INDEX, always)
+    module.run_passes("always-inline")
+
+
+FUNCTION_INDEX = 0xFFFFFFFF
+
+
+def _kind(module: Module, name: bytes) -> int:
+    return module.api.LLVMGetEnumAttributeKindForName(name, len(name))
+
+
+def _attribute(module: Module, name: bytes) -> int:
+    return module.api.LLVMCreateEnumAttribute(module.context.ref, _kind(module, name), 0)
+
+
+def _has_attribute(module: Module, function: int, name: bytes) -> bool:
+    return bool(module.api.LLVMGetEnumAttributeAtIndex(function, FUNCTION_INDEX, _kind(module, name)))
+
+
+def keep(module: Module, names: Collection[str], *, owns_data: bool) -> None:
+    """Leave only the named functions with code, and data only where `owns_data`."""
+    for name, ref in module.definitions():
+        # What passes created is static and stays with what calls it; globaldce drops it where nothing does.
+        if name not in names and module.linkage(ref) not in (Linkage.INTERNAL, Linkage.PRIVATE):
+            module.hide(ref)
+    if not owns_data:
+        # Copies of string literals stay (private); llvm.used and its like would be joined to double length.
+        for name, ref in list(module.global_refs()):
+            if name.startswith("llvm."):
+                module.api.LLVMDeleteGlobal(ref)
+            elif module.linkage(ref) not in (Linkage.PRIVATE, Linkage.INTERNAL) and not module.api.LLVMIsDeclaration(
+                ref
+            ):
+                module.hide(ref)
+    module.run_passes("elim-avail-extern,globaldce")
+
+
+def join(parts: Sequence[Module], promoted: Promoted, required: Collection[str]) -> Module:
+    """Link the parts into the first; each promoted name becomes static again. The other parts are consumed.
+
+    `required` are functions the result must define.
+    """
+    whole, *others = parts
+    for other in others:
+        whole.link(other)
+    demote(whole, promoted)
+    defined = set(whole.functions())
+    missing = [name for name in required if name not in defined]
+    if missing:
+        raise LLVMError(f"the parts of {whole.name!r} lack the function {missing[0]!r}")
+    whole.run_passes("globaldce,constmerge")
+    return whole
+
+
+def demote(module: Module, promoted: Promoted) -> None:
+    """Make static again what `promote` made visible."""
+    api = module.api
+    names = {*promoted.functions, *promoted.data}
+    for name, ref in [*module.function_refs(), *module.global_refs()]:
+        if name not in names:
+            continue
+        if api.LLVMIsDeclaration(ref):
+            if api.LLVMGetFirstUse(ref):
+                raise LLVMError(f"no part of {module.name!r} defines {name!r}, which another part uses")
+            continue
+        api.LLVMSetVisibility(ref, DEFAULT_VISIBILITY)
+        api.LLVMSetLinkage(ref, Linkage.INTERNAL)

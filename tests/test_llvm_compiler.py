@@ -1,0 +1,220 @@
+"""What a worker computes: kept states, memo and per-function sizes give what a straight run gives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from conftest import LLVM, SEEDS, Seeds
+
+from irwright.errors import LLVMError
+from irwright.llvm.codegen import CodegenLevel, read_object
+from irwright.llvm.compiler import Build, Compiler, FunctionPasses, Outcome, OutcomeKind, Passes, Step
+from irwright.llvm.toolchain import Toolchain
+from irwright.llvm.worker import Call, WorkerPool
+from irwright.passes import PassList, PassSpace, oz_pipeline
+
+HALVES = (
+    "function(sroa,early-cse<memssa>),cgscc(inline)",
+    "function(instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
+    "function(gvn,dse),mergefunc",
+)
+
+
+def build(*steps: str | Step, level: CodegenLevel = CodegenLevel.DEFAULT, options: tuple[str, ...] = ()) -> Build:
+    made = tuple(Passes(step) if isinstance(step, str) else step for step in steps)
+    return Build(steps=made, level=level, options=options)
+
+
+@pytest.fixture
+def compiler(tools: Toolchain, seeds: Seeds) -> Iterator[Compiler]:
+    """A worker's inside, in this very process: for harmless lists only."""
+    made = Compiler(tools.library.path, state_bytes=64 << 20)
+    for name in SEEDS:
+        made.load(name, seeds.bitcode(name), f"{name}.c", keep_debug=False)
+    yield made
+    made.context.close()
+
+
+def test_facts(compiler: Compiler) -> None:
+    facts = compiler.facts("checksum")
+    assert facts.functions[:2] == ("crc32", "fill")
+    assert set(facts.internal) == {"fill", "same"}
+    assert facts.triple.startswith("x86_64")
+    assert facts.num_instructions == sum(facts.instructions_by_function.values()) > 100
+
+
+def test_kept_states_give_what_a_straight_run_gives(llvm: LLVM) -> None:
+    """The same steps, with states kept of neighbours and without any: the same bytes."""
+    data = {name: llvm.seeds.bitcode(name) for name in SEEDS}
+    builds = [build(*HALVES[:count]) for count in (3, 2, 1, 3)] + [build(HALVES[0], HALVES[2]), build(*HALVES)]
+
+    def compiled(pool: WorkerPool, name: str, wanted: Build) -> bytes:
+        return pool.call(Call(operation="compile", module=name, arguments={"build": wanted, "kind": "obj"})).unwrap("")
+
+    with llvm.pool() as warm:
+        for name in SEEDS:
+            warm.add_module(name, data[name], name=name)
+        for name in SEEDS:
+            results = [compiled(warm, name, wanted) for wanted in builds]
+            assert results[0] == results[3] == results[5]
+            with llvm.pool(state_bytes=0) as cold:
+                cold.add_module(name, data[name], name=name)
+                for wanted, result in zip(builds, results, strict=True):
+                    cold.drop_module(name)
+                    cold.add_module(name, data[name], name=name)
+                    assert compiled(cold, name, wanted) == result
+
+
+def test_states_are_dropped_when_they_grow(tools: Toolchain, seeds: Seeds) -> None:
+    compiler = Compiler(tools.library.path, state_bytes=1)
+    compiler.load("m", seeds.bitcode("checksum"), "m", keep_debug=False)
+    first = compiler.evaluate("m", build(*HALVES))
+    assert len(compiler.states) == 1
+    assert compiler.evaluate("m", build(*HALVES)).state == first.state
+    compiler.drop("m")
+    assert not compiler.states
+    compiler.context.close()
+
+
+def test_a_known_state_is_not_emitted_again(compiler: Compiler) -> None:
+    first = compiler.evaluate("checksum", build(HALVES[0]))
+    assert first.info is not None
+    again = compiler.evaluate("checksum", build(HALVES[0], "function(verify)"))
+    assert (again.state, again.info) == (first.state, None)
+    # How code is generated is part of the state.
+    unoptimised = compiler.evaluate("checksum", build(HALVES[0], level=CodegenLevel.NONE))
+    assert unoptimised.info is not None and unoptimised.state != first.state
+
+
+def test_learning_a_new_generation_forgets(compiler: Compiler) -> None:
+    state = compiler.evaluate("checksum", build(HALVES[0])).state
+    compiler.learn(1, [state])
+    assert compiler.evaluate("checksum", build(HALVES[0])).info is None
+    compiler.learn(2, [])
+    assert compiler.evaluate("checksum", build(HALVES[0])).info is not None
+
+
+def test_instructions_are_counted_when_asked_for(compiler: Compiler) -> None:
+    count = compiler.evaluate("numbers", build(), count_instructions=True).num_instructions
+    assert count == compiler.facts("numbers").num_instructions
+    assert compiler.evaluate("numbers", build("function(sroa)"), count_instructions=True).num_instructions < count
+    assert compiler.evaluate("numbers", build()).num_instructions == 0
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_functions_measured_alone_are_as_large_as_in_the_object(compiler: Compiler, name: str) -> None:
+    """Sizes by function equal those of the whole object, also of those that the memo answered."""
+    rng = random.Random(name)
+    major = compiler.library.major
+    local = PassSpace(major).restricted(lambda info: info.level in ("function", "loop", "loop-mssa"))
+    base = "function(sroa,early-cse<memssa>)"
+    sizes: dict[bytes, object] = {}
+    fresh = looked_up = 0
+    for _ in range(12):
+        tails: dict[str, str] = {}
+        for function in compiler.facts(name).functions:
+            tail = PassList.sample(rng, llvm_major=major, length=(1, 4), space=local)
+            tails[function] = tail.pipeline(major, level="function") if rng.random() < 0.6 else ""
+        wanted = build(base, FunctionPasses.of(tails))
+        pieces = compiler.evaluate_functions(name, wanted)
+        for function, size in pieces.sizes.items():
+            sizes[pieces.states[function]] = size
+        fresh += len(pieces.sizes)
+        looked_up += len(pieces.states) - len(pieces.sizes)
+        whole = read_object(compiler.compile(name, wanted, "obj"))
+        assert {function: sizes[state] for function, state in pieces.states.items()} == whole.functions
+    assert fresh and looked_up
+
+
+def test_equal_functions_of_modules_with_other_data_are_not_mixed_up(tools: Toolchain) -> None:
+    """The same function text over other data is another state, also when a key is used again."""
+    text = """target triple = "x86_64-unknown-linux-gnu"
+@table = private unnamed_addr constant [{count} x i32] [{items}]
+define i32 @f(i64 %i) {{
+  %p = getelementptr inbounds i32, ptr @table, i64 %i
+  %v = load i32, ptr %p
+  ret i32 %v
+}}
+"""
+    with WorkerPool(tools.library.path) as pool:
+        pool.add_module("kept", b"define void @g() {\n  ret void\n}\n", name="kept")
+        for count in (5, 9):
+            items = ", ".join(f"i32 {number + 7}" for number in range(count))
+            pool.add_module("m", text.format(count=count, items=items).encode(), name="m")
+            call = Call(operation="evaluate_functions", module="m", arguments={"build": build()})
+            assert pool.call(call).value.sizes["f"].data == 4 * count
+
+
+def test_function_pipelines_equal_one_for_all(compiler: Compiler) -> None:
+    """The short cut for equal pipelines gives what one call per function gives."""
+    names = compiler.facts("machine").functions
+    pipeline = "sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg"
+    at_once = compiler.compile("machine", build(FunctionPasses((), pipeline)), "ll")
+    with compiler.modules["machine"].clone() as module:
+        machine = compiler.machines.get(module, CodegenLevel.DEFAULT)
+        module.run_function_passes(dict.fromkeys(names, pipeline), target_machine=machine)
+        assert module.text().encode() == at_once
+
+
+def test_every_kind_of_result(compiler: Compiler) -> None:
+    wanted = build(oz_pipeline(compiler.library.major))
+    results = {kind: compiler.compile("numbers", wanted, kind) for kind in ("obj", "asm", "ll", "bc")}
+    assert results["obj"].startswith(b"\x7fELF")
+    assert b"fibonacci:" in results["asm"]
+    assert b"define" in results["ll"]
+    with compiler.context.parse(results["bc"]) as module, compiler.context.parse(results["ll"]) as again:
+        assert module.functions() == again.functions()
+
+
+def test_options_of_code_generation_hold_for_one_build(compiler: Compiler) -> None:
+    def sizes(*options: str) -> object:
+        return read_object(compiler.compile("machine", build(HALVES[0], options=options), "obj")).functions
+
+    plain = sizes()
+    assert sizes("-enable-machine-outliner=always") != plain
+    assert sizes() == plain
+    with pytest.raises(LLVMError, match=r"^unknown code generation option '-nosuch'$"):
+        sizes("-nosuch=1")
+    assert sizes() == plain
+
+
+def test_an_inliner_threshold_changes_what_is_inlined(compiler: Compiler) -> None:
+    oz = oz_pipeline(compiler.library.major)
+    usual = compiler.evaluate("machine", build(oz)).state
+    none = compiler.evaluate("machine", build(Passes(oz, inliner_threshold=-1000))).state
+    much = compiler.evaluate("machine", build(Passes(oz, inliner_threshold=5000))).state
+    assert len({usual, none, much}) == 3
+
+
+def test_extracted_function_has_the_code_it_had(compiler: Compiler) -> None:
+    data = compiler.extract("numbers", "fibonacci")
+    compiler.load("alone", data, "alone", keep_debug=False)
+    oz = build(oz_pipeline(compiler.library.major))
+    alone = read_object(compiler.compile("alone", oz, "obj"))
+    whole = read_object(compiler.compile("numbers", oz, "obj"))
+    assert alone.functions == {"fibonacci": whole.functions["fibonacci"]}
+
+
+def test_debug_info_is_dropped_unless_kept(compiler: Compiler, seeds: Seeds) -> None:
+    from irwright.llvm import clang
+
+    data = clang.seed_bitcode(seeds.clang, seeds.source("numbers"), ["-g"])
+    for keep in (False, True):
+        compiler.load("debug", data, "debug", keep_debug=keep)
+        assert (b"!DILocation" in compiler.compile("debug", build(), "ll")) is keep
+        compiler.drop("debug")
+
+
+def test_a_failed_step_leaves_nothing_behind(compiler: Compiler) -> None:
+    before = compiler.evaluate("checksum", build(HALVES[0])).state
+    with pytest.raises(LLVMError, match="rejects the pass list"):
+        compiler.evaluate("checksum", build(HALVES[0], "nosuch"))
+    assert compiler.evaluate("checksum", build(HALVES[0])).state == before
+
+
+def test_outcomes_are_plain_data() -> None:
+    assert Outcome(kind=OutcomeKind.OK).ok
+    assert not Outcome(kind=OutcomeKind.CRASH, detail="signal SIGSEGV").ok
+    assert [kind.value for kind in OutcomeKind] == ["ok", "invalid", "crash", "timeout", "memory"]
