@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LLVM
 
+from conftest import LLVM
 from irwright.llvm import bindings
 from irwright.llvm.module import Library
 

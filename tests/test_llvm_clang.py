@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import SEEDS, Seeds
 
+from conftest import SEEDS, Seeds
 from irwright.errors import InputError, IRError, SourceError, ToolchainError
 from irwright.llvm import clang
 from irwright.llvm.codegen import read_object
@@ -14,7 +14,9 @@ from irwright.llvm.module import Context
 
 
 def test_flags_that_irwright_sets_itself_are_dropped() -> None:
-    flags = "-O2 -g -c -o out.o -Iinclude -DN=1 -MD -MF x.d -MMD -O -Ofast -flto=thin -std=c99 -emit-llvm -S -march=native"
+    flags = (
+        "-O2 -g -c -o out.o -Iinclude -DN=1 -MD -MF x.d -MMD -O -Ofast -flto=thin -std=c99 -emit-llvm -S -march=native"
+    )
     assert clang.compiling_flags(flags.split()) == ("-g", "-Iinclude", "-DN=1", "-std=c99", "-march=native")
     assert clang.compiling_flags(["-oout.o", "-save-temps=obj", "-Wall"]) == ("-Wall",)
 

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import AARCH64, LLVM, SEEDS, Seeds, output_of, tool
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import AARCH64, LLVM, SEEDS, Seeds, output_of, tool
 from irwright.errors import LLVMError, ToolchainError
 from irwright.llvm import clang
 from irwright.llvm.codegen import (
@@ -32,8 +32,6 @@ from irwright.llvm.module import Context, Library
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.passes import oz_pipeline
-
-NOT_CODE = {".comment", ".llvm_addrsig", ".strtab", ".shstrtab", ".symtab", ""}
 
 
 def allocated(info: ObjectInfo) -> list[tuple[str, int]]:
@@ -86,10 +84,10 @@ def test_same_object_as_clang(llvm: LLVM, tmp_path: Path) -> None:
             assert one == other, name
 
 
-@pytest.mark.parametrize("flags", [["-fno-pic"], ["-mcmodel=large"], ["-fPIC", "-ffunction-sections"], ["-march=haswell"]])
-def test_same_object_as_clang_with_flags(
-    tools: Toolchain, seeds: Seeds, pool: WorkerPool, flags: list[str]
-) -> None:
+@pytest.mark.parametrize(
+    "flags", [["-fno-pic"], ["-mcmodel=large"], ["-fPIC", "-ffunction-sections"], ["-march=haswell"]]
+)
+def test_same_object_as_clang_with_flags(tools: Toolchain, seeds: Seeds, pool: WorkerPool, flags: list[str]) -> None:
     """PIC, code model, CPU and sections follow from the module's own flags and attributes."""
     path = tools.need_clang()
     for name in SEEDS:
@@ -98,6 +96,20 @@ def test_same_object_as_clang_with_flags(
         # -ffunction-sections is the driver's alone, no module flag: clang's own lowering adds it.
         theirs = read_object(clang.baseline(path, seeds.source(name), [f for f in flags if f != "-ffunction-sections"]))
         assert allocated(ours) == allocated(theirs), name
+
+
+def test_default_oz_as_text_lacks_the_slp_vectorizer_of_clang(tools: Toolchain, seeds: Seeds, pool: WorkerPool) -> None:
+    """LLVM's parser of `default<Oz>` switches it off, clang does not: a list that wants it has to name it."""
+    path, source = tools.need_clang(), seeds.source("vectors")
+    ours = read_object(build_with(pool, seeds.bitcode("vectors"), "vectors", tools.major, CodegenLevel.DEFAULT))
+    with_slp, without = (read_object(clang.baseline(path, source, flags)) for flags in ([], ["-fno-slp-vectorize"]))
+    assert allocated(ours) == allocated(without)
+    assert with_slp.functions["shift"].code < ours.functions["shift"].code
+    named = Build(steps=(Passes(f"{oz_pipeline(tools.major)},function(slp-vectorizer,instcombine)"),))
+    pool.add_module("vectors", seeds.bitcode("vectors"), name="vectors.c")
+    info = pool.call(Call(operation="evaluate", module="vectors", arguments={"build": named})).value.info
+    pool.drop_module("vectors")
+    assert info.functions["shift"].code == with_slp.functions["shift"].code
 
 
 def test_unoptimised_codegen_is_larger(tools: Toolchain, seeds: Seeds, pool: WorkerPool) -> None:
@@ -173,9 +185,9 @@ def test_unwind_sizes_as_pyelftools_reads_them(objects: Objects) -> None:
     for name, data in objects.items():
         info = ELFFile(io.BytesIO(data))
         entries = [entry for entry in info.get_dwarf_info().EH_CFI_entries() if "CIE_pointer" in entry.header]
-        assert sum(entry.header["length"] + 4 for entry in entries) == sum(
-            size.unwind for size in read_object(data).functions.values()
-        ), name
+        theirs = sum(entry.header["length"] + 4 for entry in entries)
+        ours = sum(size.unwind for size in read_object(data).functions.values())
+        assert theirs - ours in (0, 4), name  # what fills up the last one belongs to no function
 
 
 def test_sections_as_llvm_size_prints_them(objects: Objects, tmp_path: Path) -> None:

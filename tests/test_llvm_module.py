@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import SEEDS, Seeds, named_llvms, output_of, tool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import SEEDS, Seeds, named_llvms, output_of, tool
 from irwright.errors import ClosedError, IRError, LLVMError
 from irwright.llvm import clang, toolchain
 from irwright.llvm.codegen import CodegenLevel, TargetMachines
@@ -92,7 +92,7 @@ def test_linking_consumes_the_other(context: Context) -> None:
     assert "third" in module.functions()
     with pytest.raises(ClosedError):
         other.text()
-    with pytest.raises(LLVMError, match="modules do not link: .*symbol multiply defined"):
+    with pytest.raises(LLVMError, match=r"modules do not link: .*symbol multiply defined"):
         module.link(context.parse(b"define void @third() {\n  ret void\n}\n"))
 
 
@@ -134,9 +134,7 @@ def test_names_are_dropped_unless_asked_for(library: Library, context: Context) 
         (b"define i32 @f() {\n", 2, 1, "found end of file when expecting more instructions"),
     ],
 )
-def test_text_errors_name_line_and_column(
-    context: Context, text: bytes, line: int, column: int, message: str
-) -> None:
+def test_text_errors_name_line_and_column(context: Context, text: bytes, line: int, column: int, message: str) -> None:
     with pytest.raises(IRError) as caught:
         context.parse(text, name="x.ll")
     assert str(caught.value) == f"x.ll:{line}:{column}: not valid LLVM IR: {message}"
@@ -219,8 +217,8 @@ PIPELINES = (
 
 def opt(bitcode: bytes, pipeline: str) -> str:
     """The text of what `opt` makes of a module; told that code is position-independent, as the module flags say."""
-    text = output_of(tool("opt"), f"-passes={pipeline}", "-relocation-model=pic", "-discard-value-names", "-o", "-", "-S", "-", stdin=bitcode)
-    return body(text.decode())
+    flags = ["-relocation-model=pic", "-discard-value-names", "-S", "-o", "-", "-"]
+    return body(output_of(tool("opt"), f"-passes={pipeline}", *flags, stdin=bitcode).decode())
 
 
 def same_as_opt(library: Library, bitcode: bytes, pipeline: str) -> None:
@@ -254,7 +252,9 @@ def test_same_ir_as_opt_for_sampled_lists(library: Library, seeds: Seeds) -> Non
 
 
 def test_unknown_pass_is_an_error(context: Context) -> None:
-    with pytest.raises(LLVMError, match=r"^LLVM \d+ rejects the pass list 'sroa,nosuch': unknown function pass 'nosuch'$"):
+    with pytest.raises(
+        LLVMError, match=r"^LLVM \d+ rejects the pass list 'sroa,nosuch': unknown function pass 'nosuch'$"
+    ):
         context.parse(TWO).run_passes("sroa,nosuch")
 
 
@@ -286,7 +286,7 @@ def test_function_passes_equal_a_list_run_on_a_module_of_that_function(context: 
     pipeline = "sroa,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>"
     with context.parse(seeds.bitcode("numbers")) as alone, context.parse(seeds.bitcode("numbers")) as together:
         alone.run_function_passes({"sort": pipeline})
-        together.run_function_passes({name: pipeline for name in together.functions()})
+        together.run_function_passes(dict.fromkeys(together.functions(), pipeline))
         assert alone.function_hashes()["sort"] == together.function_hashes()["sort"]
         assert alone.function_hashes()["digits"] != together.function_hashes()["digits"]
 
@@ -301,13 +301,13 @@ def test_hashes_survive_numbering_of_notes(context: Context) -> None:
   ret i32 %v
 }
 """
-    notes = b"!0 = !{!1, !1, i64 0}\n!1 = !{!\"int\", !2}\n!2 = !{!\"root\"}\n"
+    notes = b'!0 = !{!1, !1, i64 0}\n!1 = !{!"int", !2}\n!2 = !{!"root"}\n'
     other = b"""define void @other(ptr %p) cold {
   store i64 1, ptr %p, !tbaa !9
   ret void
 }
 """
-    more = b"!9 = !{!8, !8, i64 0}\n!8 = !{!\"long\", !2}\n"
+    more = b'!9 = !{!8, !8, i64 0}\n!8 = !{!"long", !2}\n'
     one = context.parse(kept + notes).function_hashes()
     two = context.parse(other + kept + more + notes).function_hashes()
     assert one["kept"] == two["kept"]
@@ -315,6 +315,27 @@ def test_hashes_survive_numbering_of_notes(context: Context) -> None:
     assert changed["kept"] != one["kept"]
     cold = context.parse(kept.replace(b"minsize", b"minsize cold") + notes).function_hashes()
     assert cold["kept"] != one["kept"]
+
+
+def test_hashes_know_what_is_said_of_the_functions_called(context: Context) -> None:
+    """The code of a call depends on the attributes of what is called, wherever they stand."""
+    text = b"""
+define internal i32 @callee(i32 %a) {
+  ret i32 %a
+}
+define i32 @caller(i32 %a) {
+  %r = call i32 @callee(i32 %a)
+  ret i32 %r
+}
+define i32 @stranger(i32 %a) {
+  ret i32 %a
+}
+"""
+    plain = context.parse(text).function_hashes()
+    known = context.parse(text.replace(b"internal i32 @callee", b"internal zeroext i32 @callee")).function_hashes()
+    assert {name for name in plain if plain[name] != known[name]} == {"callee", "caller"}
+    longer = context.parse(text.replace(b"  ret i32 %r", b"  %s = add i32 %r, 1\n  ret i32 %s")).function_hashes()
+    assert {name for name in plain if plain[name] != longer[name]} == {"caller"}
 
 
 def test_function_hashes_cover_every_definition(context: Context, seeds: Seeds) -> None:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LLVM, output_of
 
+from conftest import LLVM, output_of
 from irwright.errors import ToolchainError
 from irwright.llvm import toolchain
 from irwright.llvm.toolchain import DEFAULT_MAJOR, Toolchain, backend_for, find, take_inventory
@@ -99,7 +99,9 @@ def test_an_unknown_target() -> None:
 
 
 def test_nothing_at_the_named_place(cache: Path) -> None:
-    with pytest.raises(ToolchainError, match=r"^no LLVM at '/nowhere'; name a folder, a libLLVM or a clang that exists$"):
+    with pytest.raises(
+        ToolchainError, match=r"^no LLVM at '/nowhere'; name a folder, a libLLVM or a clang that exists$"
+    ):
         find(llvm="/nowhere")
 
 
@@ -116,7 +118,9 @@ def test_what_is_no_library_is_a_problem_not_an_error(cache: Path, tmp_path: Pat
     old.write_text("old")
     inventory = take_inventory(str(tmp_path))
     assert not inventory.libraries
-    reasons = {problem.path.name: problem.reason for problem in inventory.problems if problem.path.parent == fake.parent}
+    reasons = {
+        problem.path.name: problem.reason for problem in inventory.problems if problem.path.parent == fake.parent
+    }
     assert reasons["libLLVM-99.so"].startswith("does not load as libLLVM: OSError: ")
     assert reasons["libLLVM-14.so.1"] == "LLVM 14 is older than 17"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import LLVM, Seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import LLVM, Seeds
 from irwright.errors import IRError, LLVMError, ToolchainError, WorkerError
 from irwright.llvm.compiler import Build, Measured, Outcome, OutcomeKind, Passes, Step
 from irwright.llvm.toolchain import Toolchain
@@ -87,7 +87,7 @@ def test_endless_list_is_ended_at_the_limit(llvm: LLVM) -> None:
         started = time.monotonic()
         reply = pool.call(evaluate("endless", "always-inline"), timeout_seconds=0.3)
         assert reply.outcome == Outcome(kind=OutcomeKind.TIMEOUT, detail="no end within 0.3 s")
-        assert 0.3 <= reply.seconds and time.monotonic() - started < 20
+        assert reply.seconds > 0.29 and time.monotonic() - started < 20
         assert pool.num_replaced == 1
         assert pool.call(evaluate("endless")).outcome.ok
 
@@ -103,13 +103,17 @@ def test_list_that_eats_memory_is_an_outcome(llvm: LLVM) -> None:
     with llvm.pool(timeout_seconds=120, memory_bytes=500 << 20) as pool:
         pool.add_module("glutton", doubling(60), name="glutton.ll")
         reply = pool.call(evaluate("glutton", "always-inline"))
-        assert reply.outcome.kind is OutcomeKind.MEMORY, reply.outcome
+        # Older LLVMs now and then use what an allocation did not give, and die of that.
+        expected = {OutcomeKind.MEMORY} if llvm.major >= 22 else {OutcomeKind.MEMORY, OutcomeKind.CRASH}
+        assert reply.outcome.kind in expected, reply.outcome
         assert pool.num_replaced == 1
         assert pool.call(evaluate("glutton")).outcome.ok
 
 
 def test_object_larger_than_memory_is_an_outcome(tools: Toolchain) -> None:
-    text = b'target triple = "x86_64-unknown-linux-gnu"\n@g = global [900000000 x i8] zeroinitializer, section ".data"\n'
+    text = (
+        b'target triple = "x86_64-unknown-linux-gnu"\n@g = global [900000000 x i8] zeroinitializer, section ".data"\n'
+    )
     with WorkerPool(tools.library.path, timeout_seconds=60, memory_bytes=600 << 20) as pool:
         pool.add_module("huge", text, name="huge.ll")
         assert pool.call(evaluate("huge")).outcome.kind is OutcomeKind.MEMORY
@@ -140,9 +144,7 @@ def kill_busy_child(pool: WorkerPool) -> None:
 
 def children_of(parent: int) -> list[int]:
     return [
-        int(word)
-        for task in Path(f"/proc/{parent}/task").iterdir()
-        for word in (task / "children").read_text().split()
+        int(word) for task in Path(f"/proc/{parent}/task").iterdir() for word in (task / "children").read_text().split()
     ]
 
 
@@ -165,18 +167,20 @@ def test_dropping_a_module_of_a_killed_worker_is_harmless(fresh: WorkerPool) -> 
 
 def test_workers_die_with_their_parent(tools: Toolchain) -> None:
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom irwright.llvm.worker import Call, WorkerPool\n"
-        "pool = WorkerPool(Path(sys.argv[1]))\nassert pool.call(Call(operation='ping')).outcome.ok\n"
-        "print(pool._idle[0].process.pid, flush=True)\ntime.sleep(60)\n"
+        "import sys\nfrom pathlib import Path\nfrom test_llvm_worker import *\n"
+        "pool = WorkerPool(Path(sys.argv[1]))\npool.add_module('endless', doubling(60), name='endless.ll')\n"
+        "print(pool._idle[0].process.pid, flush=True)\npool.call(evaluate('endless', 'always-inline'))\n"
     )
-    command = [sys.executable, "-c", script, str(tools.library.path)]
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{script}"]
+    command.append(str(tools.library.path))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
-        assert Path(f"/proc/{worker}").exists()
+        assert is_running(worker)
+        time.sleep(0.3)  # deep in LLVM, not waiting for a message
         parent.kill()
         parent.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 5
         while is_running(worker) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not is_running(worker)
@@ -201,7 +205,7 @@ def test_refused_input_is_raised_with_its_place(fresh: WorkerPool) -> None:
 
 
 def test_target_without_backend_is_named(fresh: WorkerPool) -> None:
-    with pytest.raises(ToolchainError, match="has no backend for target 'mips64-unknown-linux-gnu' .*; install one"):
+    with pytest.raises(ToolchainError, match=r"has no backend for target 'mips64-unknown-linux-gnu' .*; install one"):
         fresh.add_module("mips", b'target triple = "mips64-unknown-linux-gnu"\n', name="mips.ll")
 
 
@@ -229,7 +233,7 @@ def test_closed_pool_is_an_error(tools: Toolchain) -> None:
 def test_library_that_is_none_does_not_start(tmp_path: Path) -> None:
     path = tmp_path / "libLLVM.so"
     path.write_text("not a library")
-    with WorkerPool(path) as pool, pytest.raises(WorkerError, match="the compile worker did not start: .*OSError: "):
+    with WorkerPool(path) as pool, pytest.raises(WorkerError, match=r"did not start: .*OSError: "):
         pool.call(Call(operation="ping"))
 
 

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
-from conftest import AARCH64, SEEDS, Seeds, output_of, tool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import AARCH64, SEEDS, Seeds, output_of, tool
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm import clang
 from irwright.llvm.codegen import CodegenLevel, ObjectInfo, Section

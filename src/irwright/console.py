@@ -186,13 +186,17 @@ class ProgressLine:
         with self._lock:
             self._done += 1
             self._running.pop(file, None)
+            if self._progress is not None and self._running:
+                latest = max(self._running, key=lambda name: self._running[name][0])
+                self._show(latest, *self._running[latest][1:])
 
     def _show(self, file: str, num_compilations: int, best: float) -> None:
         shares = [self._share(started, count) for started, count, _ in self._running.values()]
         files = f"{self._done}/{self._num_files} files, " if self._num_files > 1 else ""
         size = f", {best:,.0f} smallest" if best != float("inf") else ""
         text = f"{files}{shorten_path(file, 32)}: {num_compilations:,} tried{size}".replace("[", r"\[")
-        self._progress.update(self._bar, completed=self._done + sum(shares), description=text)
+        completed = min(self._done + sum(shares), self._num_files)
+        self._progress.update(self._bar, completed=completed, description=text)
 
     def _share(self, started: float, num_compilations: int) -> float:
         shares = [0.0]
@@ -236,7 +240,7 @@ def print_explanation(explanation: Explanation) -> None:
 
 
 def _print_bars(shares: Sequence[Share], unit: str) -> None:
-    labels = [share.text if share.function is None else f"{share.function}: {share.text}" for share in shares]
+    labels = [share.text if share.scope is None else f"{share.scope}: {share.text}" for share in shares]
     column = min(max(map(len, labels), default=4), max(24, width() - BAR - 30))
     click.secho(f"{'pass':<{column}}  {'earns':>7}  {'so far':>9}", bold=True)
     # A meta pipeline earns more than all the rest; its bar may run off the scale.
@@ -246,7 +250,7 @@ def _print_bars(shares: Sequence[Share], unit: str) -> None:
     scale = max(plain, default=0) or max((abs(share.earned or 0) for share in shares), default=0) or 1
     for label, share in zip(labels, shares, strict=True):
         earned = "fails" if share.earned is None else f"{share.earned:+,}" if share.earned else "0"
-        so_far = "fails" if share.cumulative is None else f"{share.cumulative:,}"
+        so_far = "" if share.cumulative is None else f"{share.cumulative:,}"
         colour = None if not share.earned else "green" if share.earned > 0 else "red"
         bar = click.style(_bar(share.earned or 0, scale), fg=colour)
         click.echo(f"{shorten(label, column):<{column}}  {earned:>7}  {so_far:>9}  {bar}".rstrip())

@@ -10,11 +10,14 @@ What plan comes next is search.py's business; how sizes are read is measure.py's
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +27,7 @@ from irwright.llvm.compiler import (
     OK,
     Build,
     FunctionPasses,
-    InlineOnce,
+    InlineStatics,
     ModuleFacts,
     Outcome,
     OutcomeKind,
@@ -34,7 +37,7 @@ from irwright.llvm.compiler import (
     Step,
     Steps,
 )
-from irwright.llvm.pieces import Promoted
+from irwright.llvm.pieces import PREPARATIONS, Promoted
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import Protocol, Sizes, sizes_of
 from irwright.passes import PassList, function_local
@@ -66,23 +69,32 @@ class Plan:
     """of every inliner in base and finish; None is LLVM's own"""
     codegen_options: tuple[str, ...] = ()
     """options of LLVM's code generation, such as `-enable-machine-outliner=always`"""
-    in_pieces: bool = False
-    """functions keep their signatures and may be joined with those of other plans (llvm/pieces.py)"""
-    inline_once: bool = False
-    """only in pieces: static functions called from one place are inlined first"""
+    preparation: str = ""
+    """`raw` or `early`: in pieces, that is, functions keep their signatures and may be joined with those of other
+    plans of the same preparation (llvm/pieces.py); "" is the module as it is"""
+    inline: str = ""
+    """only in pieces: `once` or `oz`, the static functions that are inlined first (Promoted.inlined)"""
     parts: tuple[Plan, ...] = ()
     """the first owns the data; each gives the functions that its `tails` name"""
 
     def __post_init__(self) -> None:
         if not all(function_local(tail) for tail in (self.tail, *(tail for _, tail in self.tails))):
             raise ValueError("a tail may hold function and loop passes only")
-        if any(not part.in_pieces or part.parts or part.finish.items for part in self.parts):
-            raise ValueError("parts are plans in pieces without parts or a finish of their own")
+        if self.preparation not in ("", *PREPARATIONS):
+            raise ValueError(f"unknown preparation {self.preparation!r}")
+        if self.inline not in ("", "once", "oz") or (self.inline and not self.preparation):
+            raise ValueError(f"can't inline {self.inline!r} with preparation {self.preparation!r}")
+        if any(part.parts or part.finish.items for part in self.parts):
+            raise ValueError("parts have no parts or finish of their own")
+        if len({part.preparation for part in self.parts} | {""}) > 2 or any(
+            not part.preparation for part in self.parts
+        ):
+            raise ValueError("parts share one preparation")
 
     @property
     def is_one_list(self) -> bool:
         """The plan is a single pass list, the same for every function."""
-        special = self.tails or self.parts or self.in_pieces or self.codegen_options
+        special = self.tails or self.parts or self.preparation or self.codegen_options
         return not special and self.inliner_threshold is None
 
     def as_list(self) -> PassList:
@@ -104,10 +116,10 @@ class Plan:
 
     def _steps(self, llvm_major: int) -> Steps:
         steps: list[Step] = []
-        if self.in_pieces:
-            steps.append(Promote())
-        if self.inline_once:
-            steps.append(InlineOnce())
+        if self.preparation:
+            steps.append(Promote(self.preparation))
+        if self.inline:
+            steps.append(InlineStatics(self.inline))
         steps += [Passes(chunk.pipeline(llvm_major), self.inliner_threshold) for chunk in chunks(self.base)]
         if self.tails or self.tail.items:
             default = function_pipeline(self.tail, llvm_major)
@@ -130,10 +142,10 @@ class Plan:
             data["inliner_threshold"] = self.inliner_threshold
         if self.codegen_options:
             data["codegen_options"] = list(self.codegen_options)
-        if self.in_pieces:
-            data["in_pieces"] = True
-        if self.inline_once:
-            data["inline_once"] = True
+        if self.preparation:
+            data["preparation"] = self.preparation
+        if self.inline:
+            data["inline"] = self.inline
         if self.parts:
             data["parts"] = [part.to_json() for part in self.parts]
         return data
@@ -153,8 +165,8 @@ class Plan:
             finish=read(data.get("finish", "")),
             inliner_threshold=data.get("inliner_threshold"),
             codegen_options=tuple(data.get("codegen_options", ())),
-            in_pieces=data.get("in_pieces", False),
-            inline_once=data.get("inline_once", False),
+            preparation=data.get("preparation", ""),
+            inline=data.get("inline", ""),
             parts=tuple(cls.from_json(part, llvm_major=llvm_major) for part in data.get("parts", ())),
         )
 
@@ -236,7 +248,12 @@ class Evaluator:
         self._store = store
         self._trials: dict[Plan, Trial] = {}
         self._function_trials: dict[Plan, FunctionTrial] = {}
-        self._stored = store.load(llvm_major) if store is not None else ({}, {})
+        self._stored: StoredTrials = store.load(llvm_major) if store is not None else ({}, {})
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every whole-object trial so far, in order."""
+        return list(self._trials.values())
 
     def evaluate(self, plans: Sequence[Plan], *, free: bool = False) -> list[Trial]:
         """Measure whole objects; `free` leaves the count alone (for the baseline)."""
@@ -265,9 +282,10 @@ class Evaluator:
                 self._store.add_functions(trial)
         return [self._function_trials[plan] for plan in plans]
 
-    def survey(self) -> Promoted | None:
+    def survey(self, preparation: str) -> Promoted | None:
         """What a build in pieces works with, None where the module can't be made of pieces."""
-        reply = self.pool.call(Call(operation="survey", module=self.module))
+        arguments = {"preparation": preparation}
+        reply = self.pool.call(Call(operation="survey", module=self.module, arguments=arguments))
         return reply.value if reply.outcome.ok else None
 
     def compile(self, plan: Plan, kind: str) -> bytes:
@@ -312,6 +330,8 @@ class Evaluator:
 
 
 # ------------------------------------------------------------------ trials on disk
+
+StoredTrials = tuple[dict[Plan, Trial], dict[Plan, FunctionTrial]]
 
 _COLUMNS = (
     ("kind", "string"),
@@ -386,11 +406,9 @@ class TrialStore:
         self._last_flush = time.monotonic()
         if not self._rows:
             return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+        pa, pq = _arrow()
         schema = pa.schema([pa.field(name, getattr(pa, type_name)()) for name, type_name in _COLUMNS])
-        number = 1 + max((int(path.stem.rpartition("-")[2]) for path in self._files()), default=-1)
+        number = 1 + max((int(path.stem.removeprefix("trials-")) for path in self._files()), default=-1)
         path = self.folder / f"trials-{number:05d}.parquet"
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
@@ -398,29 +416,51 @@ class TrialStore:
             pq.write_table(pa.Table.from_pylist(self._rows, schema=schema), temporary, compression="zstd")
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise StorageError(str(path), f"trials can't be written: {error.strerror or error}") from error
         self._rows.clear()
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("trials-*.parquet")) if self.folder.is_dir() else []
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"trials-\d+\.parquet", path.name))
 
-    def rows(self) -> Iterable[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         """All rows on disk, in the order they were written."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         for path in self._files():
-            try:
-                yield from pq.read_table(path).to_pylist()
-            except (OSError, pa.ArrowException) as error:
-                raise StorageError(str(path), f"not a readable Parquet file ({error}); delete it to go on") from error
+            yield from self._read(path)
 
-    def load(self, llvm_major: int) -> tuple[dict[Plan, Trial], dict[Plan, FunctionTrial]]:
+    @staticmethod
+    def _read(path: Path) -> list[dict[str, Any]]:
+        pa, pq = _arrow()
+        try:
+            return pq.read_table(path).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise StorageError(str(path), f"not a readable Parquet file ({reason}); delete it to go on") from error
+
+    def load(self, llvm_major: int) -> StoredTrials:
         """Every stored trial by plan."""
         trials: dict[Plan, Trial] = {}
         function_trials: dict[Plan, FunctionTrial] = {}
-        for row in self.rows():
+        for path in self._files():
+            rows = self._read(path)
+            try:
+                self._understand(rows, llvm_major, trials, function_trials)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                problem = f"not trials of this irwright ({error!r}); delete it to go on"
+                raise StorageError(str(path), problem) from error
+        return trials, function_trials
+
+    @staticmethod
+    def _understand(
+        rows: Iterable[Mapping[str, Any]],
+        llvm_major: int,
+        trials: dict[Plan, Trial],
+        function_trials: dict[Plan, FunctionTrial],
+    ) -> None:
+        for row in rows:
             plan = Plan.from_json(json.loads(row["plan"]), llvm_major=llvm_major)
             kind = OutcomeKind(row["outcome"])
             outcome = OK if kind is OutcomeKind.OK else Outcome(kind=kind, detail=row["detail"])
@@ -443,4 +483,8 @@ class TrialStore:
                 num_instructions=row["num_instructions"],
                 seconds=row["seconds"],
             )
-        return trials, function_trials
+
+
+def _arrow() -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet, loaded when trials are stored: they take a while, and have no types."""
+    return import_module("pyarrow"), import_module("pyarrow.parquet")

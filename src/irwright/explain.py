@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal
 
+from irwright.errors import LLVMError
 from irwright.evaluator import NOTHING, Plan
 from irwright.files import Input
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import default_jobs
 from irwright.passes import PassList
-from irwright.tuner import OnProgress, Settings, Tuner, TuneResult, Workpiece
+from irwright.tuner import OnProgress, Settings, Tuner, TuneResult
+from irwright.workpiece import Workpiece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +29,12 @@ class Share:
 
     text: str
     """a pass, or the list of one function"""
-    function: str | None
-    """the function whose own list it is; None for what runs on all"""
+    scope: str | None
+    """the function or group of functions it runs on; None for what runs on all"""
     earned: int | None
     """bytes that the whole plan is larger without it; None where the plan fails without it"""
     cumulative: int | None
-    """bytes of the object built by the plan up to and with it; None where that fails"""
+    """bytes of the object built by the plan up to and with it; None where that fails or where parts are joined"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +94,27 @@ def explain(
 def _take_apart(piece: Workpiece, plan: Plan, result: TuneResult, num_functions: int) -> Explanation:
     evaluator = piece.evaluator
     parts = list(_parts(plan))
-    plans = [piece.plan_of_oz, plan, Plan(base=NOTHING)]
-    plans += [part.without for part in parts] + [part.upto for part in parts]
-    oz, tuned, nothing, *trials = evaluator.evaluate(plans)
+    plans = [each for part in parts for each in (part.without, part.upto) if each is not None]
+    oz, tuned, nothing, *_ = evaluator.evaluate([piece.plan_of_oz, plan, Plan(), *plans])
 
-    def cost(index: int) -> int | None:
-        return int(trials[index].cost(evaluator.protocol)) if trials[index].outcome.ok else None
+    def cost(wanted: Plan | None) -> int | None:
+        if wanted is None:
+            return None
+        trial = evaluator.evaluate([wanted])[0]
+        return int(trial.cost(evaluator.protocol)) if trial.outcome.ok else None
 
-    tuned_size = int(tuned.cost(evaluator.protocol)) if tuned.outcome.ok else int(oz.cost(evaluator.protocol))
+    for trial in (oz, tuned):
+        if not trial.outcome.ok:
+            raise LLVMError(f"{piece.item.name}: {trial.plan} ends in {trial.outcome.kind} ({trial.outcome.detail})")
+    tuned_size = int(tuned.cost(evaluator.protocol))
     shares = [
         Share(
             text=part.text,
-            function=part.function,
-            earned=None if (size := cost(index)) is None else size - tuned_size,
-            cumulative=cost(len(parts) + index),
+            scope=part.scope,
+            earned=None if (size := cost(part.without)) is None else size - tuned_size,
+            cumulative=cost(part.upto),
         )
-        for index, part in enumerate(parts)
+        for part in parts
     ]
     return Explanation(
         file=piece.item.name,
@@ -127,33 +134,48 @@ class _Part:
     """A piece of a plan: the plan without it, and the plan up to and with it."""
 
     text: str
-    function: str | None
+    scope: str | None
     without: Plan
-    upto: Plan
+    upto: Plan | None
 
 
 def _parts(plan: Plan) -> Iterator[_Part]:
-    """In the order they run: the base, the default tail, the tails of functions, the finish."""
-    bare = replace(plan, tails=(), tail=NOTHING, finish=NOTHING)
+    """In the order they run: the parts that are joined, or base, tail and lists of functions; then the finish."""
     if plan.is_one_list:
         plan = Plan(base=plan.as_list())
-    yield from _items(plan.base, lambda base: replace(plan, base=base), lambda base: replace(bare, base=base))
-    bare = replace(bare, base=plan.base)
-    yield from _items(plan.tail, lambda tail: replace(plan, tail=tail), lambda tail: replace(bare, tail=tail))
-    bare = replace(bare, tail=plan.tail)
+    for index, part in enumerate(plan.parts):
+
+        def put_back(changed: Plan, index: int = index) -> Plan:
+            return replace(plan, parts=(*plan.parts[:index], changed, *plan.parts[index + 1 :]))
+
+        scope = f"group {index + 1} of {len(plan.parts)}"
+        for item in _without_tails(part, put_back):
+            yield replace(item, scope=item.scope or scope, upto=None)
+    if not plan.parts:
+        yield from _without_tails(plan, lambda changed: changed)
+    for text, finish, prefix in _items(plan.finish):
+        yield _Part(text, None, replace(plan, finish=finish), replace(plan, finish=prefix))
+
+
+def _without_tails(plan: Plan, put_back: Callable[[Plan], Plan]) -> Iterator[_Part]:
+    """Base, tail, and the lists of functions of one plan."""
+    bare = replace(plan, tails=(), tail=NOTHING, finish=NOTHING)
+    for text, base, prefix in _items(plan.base):
+        yield _Part(text, None, put_back(replace(plan, base=base)), replace(bare, base=prefix))
+    for text, tail, prefix in _items(plan.tail):
+        yield _Part(text, None, put_back(replace(plan, tail=tail)), replace(bare, tail=prefix))
     for index, (name, tail) in enumerate(plan.tails):
-        others = (*plan.tails[:index], (name, NOTHING), *plan.tails[index + 1 :])
-        upto = (*plan.tails[: index + 1], *((later, NOTHING) for later, _ in plan.tails[index + 1 :]))
-        yield _Part(str(tail) or "nothing", name, replace(plan, tails=others), replace(bare, tails=upto))
-    bare = replace(bare, tails=plan.tails)
-    yield from _items(plan.finish, lambda last: replace(plan, finish=last), lambda last: replace(bare, finish=last))
+        if tail.items:
+            others = (*plan.tails[:index], (name, NOTHING), *plan.tails[index + 1 :])
+            upto = (*plan.tails[: index + 1], *((later, NOTHING) for later, _ in plan.tails[index + 1 :]))
+            yield _Part(str(tail), name, put_back(replace(plan, tails=others)), replace(bare, tails=upto))
 
 
-def _items(passes: PassList, whole: Callable[[PassList], Plan], prefix: Callable[[PassList], Plan]) -> Iterator[_Part]:
+def _items(passes: PassList) -> Iterator[tuple[str, PassList, PassList]]:
+    """Each pass as text, the list without it, and the list up to and with it."""
     items = passes.items
     for index, item in enumerate(items):
-        without = PassList((*items[:index], *items[index + 1 :]))
-        yield _Part(str(item), None, whole(without), prefix(PassList(items[: index + 1])))
+        yield str(item), PassList((*items[:index], *items[index + 1 :])), PassList(items[: index + 1])
 
 
 # ------------------------------------------------------------------ assembly

@@ -466,9 +466,9 @@ def minimise_steps(
 ) -> Generator[PassList, float, PassList]:
     """Yield the lists whose cost is wanted, be sent each cost, return the shortest list found no worse than the first.
 
-    Drops chunks, then single passes (delta debugging, Zeller 1999); sorts by name where the cost allows, so that
-    equal lists meet; with `insert`, puts candidates wherever they lower the cost; all that until nothing changes or
-    the budget is used up. A list that fails costs `math.inf`.
+    Drops chunks, then single passes (delta debugging, Zeller 1999), then parameters; sorts by name where the cost
+    allows, so that equal lists meet; with `insert`, puts candidates wherever they lower the cost; all that until
+    nothing changes or the budget is used up. A list that fails costs `math.inf`.
     """
     search = _Minimiser(passlist, math.inf if max_evaluations is None else max_evaluations)
     try:
@@ -476,6 +476,7 @@ def minimise_steps(
         while True:
             before = search.best
             yield from search.drop()
+            yield from search.drop_parameters()
             if sort:
                 yield from search.sort()
             for item in insert:
@@ -530,6 +531,17 @@ class _Minimiser:
                 chunk //= 2
             elif not dropped:
                 return
+
+    def drop_parameters(self) -> _Steps:
+        for at, one in enumerate(self.best.passes()):
+            if not one.params or not one.info.accepts or one.info.one_parameter:
+                continue
+            positions = iter(range(len(self.best)))
+
+            def bare(each: Pass, positions: Iterator[int] = positions, at: int = at) -> Pass:
+                return replace(each, params="") if next(positions) == at else each
+
+            yield from self.accept(PassList(_map_leaves(self.best.items, bare)), below=self.best_cost)
 
     def sort(self) -> _Steps:
         whole = PassList(tuple(sorted(self.best.items, key=str)))

@@ -14,7 +14,8 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from irwright.errors import IrwrightError
@@ -117,15 +118,16 @@ class Task:
     on_trial: Callable[[int, float], None] | None = None
     """called with compilations spent and the best cost, for progress"""
     _started: float = field(default_factory=time.monotonic)
+    _limit: float = 1.0
 
     @property
     def left(self) -> int:
         """Compilations that may still be spent; 0 when the time is up."""
-        if self.budget.seconds is not None and time.monotonic() - self._started >= self.budget.seconds:
+        if self.budget.seconds is not None and time.monotonic() - self._started >= self.budget.seconds * self._limit:
             return 0
         if self.budget.compilations is None:
             return CURVE_UNLIMITED
-        return max(0, self.budget.compilations - self.evaluator.num_compilations)
+        return max(0, int(self.budget.compilations * self._limit) - self.evaluator.num_compilations)
 
     @property
     def share_spent(self) -> float:
@@ -136,6 +138,13 @@ class Task:
         if self.budget.seconds:
             shares.append((time.monotonic() - self._started) / self.budget.seconds)
         return min(1.0, max(shares))
+
+    @contextmanager
+    def until(self, share: float) -> Generator[None]:
+        """Within the block, the budget ends when this share of it is spent."""
+        whole, self._limit = self._limit, share
+        yield
+        self._limit = whole
 
     def cost(self, trial: Trial) -> float:
         return trial.cost(self.evaluator.protocol)
@@ -195,16 +204,15 @@ def random_search(task: Task) -> None:
 
 def coreset_search(task: Task) -> None:
     """The table in its order: whole lists, then pieces, the last compilation for the module made of them."""
-    pieces = _Pieces.of(task) if task.left >= 3 else None
-    if pieces is None:
-        task.run(task.coreset.lists[: task.left])
-        return
     spare = task.left
+    families = _families(task) if spare >= 3 else []
+    if not families:
+        task.run(task.coreset.lists[:spare])
+        return
     num_lists = 1 if spare < 8 else 2 + spare // 16
     task.run(task.coreset.lists[:num_lists])
-    for plan in task.coreset.pieces[: max(0, task.left - 1)]:
-        pieces.add(task.run_functions([plan]))
-    _compose(task, pieces)
+    _run_pieces(task, families, max(0, task.left - 1))
+    _compose(task, min(families, key=_Pieces.predicted))
     if task.left:
         task.run(task.coreset.lists[num_lists : num_lists + task.left])
 
@@ -264,20 +272,48 @@ def compose(task: Task) -> None:
     unlimited = task.budget.compilations is None
     total = task.left
     task.run(task.coreset.lists[: len(task.coreset.lists) if unlimited else max(4, total // 20)])
-    pieces = _Pieces.of(task)
-    if pieces is None:
+    families = _families(task)
+    if not families:
         evolve(task)
         return
-    table = list(task.coreset.pieces[: len(task.coreset.pieces) if unlimited else max(BATCH, total // 6)])
-    while table and task.left:
-        batch, table = table[:BATCH], table[BATCH:]
-        pieces.add(task.run_functions(batch))
-    reserve = 4 * BATCH if unlimited else min(4 * BATCH, total // 6)
-    while task.left > reserve and (not unlimited or task.share_spent < 0.85):
-        pieces.generation(min(BATCH, task.left - reserve))
+    _run_pieces(task, families, len(task.coreset.pieces) if unlimited else max(BATCH, total // 6))
+    first = {pieces: _compose(task, pieces) for pieces in families}
+    pieces = min(families, key=lambda pieces: _cost_of(task, first[pieces]))
+    while task.share_spent < 0.65:
+        pieces.generation(min(BATCH, task.left))
     composed = _compose(task, pieces)
+    seeds = [plan.as_list() for plan in task.coreset.lists if plan.is_one_list]
+    with task.until(0.82):
+        _evolve(task, seeds[:16], lambda passes: Plan(base=passes), length=(1, 50), fresh=0.1)
     if composed is not None:
         _finish(task, composed)
+
+
+def _cost_of(task: Task, trial: Trial | None) -> float:
+    return float("inf") if trial is None else task.cost(trial)
+
+
+def _families(task: Task) -> list[_Pieces]:
+    """A search in pieces for each preparation of the coreset; empty where module, protocol or LLVM admit none."""
+    if task.evaluator.protocol.counts_instructions or task.evaluator.llvm_major < RUN_ON_FUNCTION_SINCE:
+        return []
+    families: list[_Pieces] = []
+    for preparation in dict.fromkeys(plan.preparation for plan in task.coreset.pieces):
+        promoted = task.evaluator.survey(preparation)
+        if promoted is not None and promoted.all_functions:
+            plans = [plan for plan in task.coreset.pieces if plan.preparation == preparation]
+            families.append(_Pieces(task, promoted, plans))
+    return families
+
+
+def _run_pieces(task: Task, families: Sequence[_Pieces], count: int) -> None:
+    """Try the first `count` pieces of the table."""
+    by_preparation = {pieces.preparation: pieces for pieces in families}
+    table = [plan for plan in task.coreset.pieces[:count] if plan.preparation in by_preparation]
+    while table and task.left:
+        for trial in task.run_functions(table[:BATCH]):
+            by_preparation[trial.plan.preparation].add([trial])
+        table = table[BATCH:]
 
 
 def _compose(task: Task, pieces: _Pieces) -> Trial | None:
@@ -331,26 +367,17 @@ class _Pieces:
     tail. Functions of different bases are joined by LLVM's linker.
     """
 
-    def __init__(self, task: Task, promoted: Promoted) -> None:
+    def __init__(self, task: Task, promoted: Promoted, plans: Sequence[Plan]) -> None:
+        self.preparation = plans[0].preparation
         self._task = task
         self._promoted = promoted
         self._rng = task.rng
         self._major = task.evaluator.llvm_major
         self._space = PassSpace(self._major).restricted(lambda info: info.level in ("function", "loop", "loop-mssa"))
-        self._bases: list[Plan] = list(dict.fromkeys(_base_of(plan) for plan in task.coreset.pieces))
+        self._bases: list[Plan] = list(dict.fromkeys(_base_of(plan) for plan in plans))
         self._candidates: dict[tuple[str, Plan], _Candidates] = {}
         self._choices: dict[str, dict[frozenset[str], _Choice]] = {}
-        self._donors: list[PassList] = list(dict.fromkeys(plan.tail for plan in task.coreset.pieces if plan.tail.items))
-
-    @classmethod
-    def of(cls, task: Task) -> _Pieces | None:
-        """The search in pieces, None where the module or the protocol does not admit it."""
-        if task.evaluator.protocol.counts_instructions or not task.coreset.pieces:
-            return None
-        if task.evaluator.llvm_major < RUN_ON_FUNCTION_SINCE:
-            return None
-        promoted = task.evaluator.survey()
-        return None if promoted is None or not promoted.all_functions else cls(task, promoted)
+        self._donors: list[PassList] = list(dict.fromkeys(plan.tail for plan in plans if plan.tail.items))
 
     def add(self, trials: Iterable[FunctionTrial]) -> None:
         """Take over what trials of plans in pieces measured."""
@@ -436,9 +463,30 @@ class _Pieces:
                     else:
                         chosen[name] = previous
                 chosen[name] = kept
+            total = self._drop_statics(chosen, total)
             if total == before:
                 break
         return {name: chosen[name] for name in order if name in self._reached(chosen)}
+
+    def _drop_statics(self, chosen: dict[str, _Choice], total: int) -> int:
+        """Let all callers of a static function do without it at once, where that is smaller; the new total."""
+        callers: dict[str, list[str]] = {}
+        for name in self._reached(chosen):
+            for called in chosen[name].references:
+                callers.setdefault(called, []).append(name)
+        for static, names in sorted(callers.items()):
+            previous = {name: chosen[name] for name in names}
+            for name in names:
+                without = [choice for choice in self._choices[name].values() if static not in choice.references]
+                if not without:
+                    break
+                chosen[name] = min(without, key=lambda choice: choice.size)
+            candidate = self._total(chosen)
+            if candidate < total:
+                total = candidate
+            else:
+                chosen.update(previous)
+        return total
 
     def _reached(self, chosen: dict[str, _Choice]) -> set[str]:
         seen: set[str] = set()
@@ -452,6 +500,10 @@ class _Pieces:
 
     def _total(self, chosen: dict[str, _Choice]) -> int:
         return sum(chosen[name].size for name in self._reached(chosen))
+
+    def predicted(self) -> float:
+        """Bytes of the functions of the module of winners."""
+        return sum(choice.size for choice in self.choose().values()) if self._choices else float("inf")
 
     def plan(self) -> Plan | None:
         """The module of winners; None where nothing was measured."""

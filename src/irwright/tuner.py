@@ -13,26 +13,22 @@ import itertools
 import logging
 import random
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
 from irwright.errors import IrwrightError, LLVMError
-from irwright.evaluator import Evaluator, Plan, TrialStore
-from irwright.files import HasBitcode, Input, as_input, plan_outputs, read_ir, write_output
-from irwright.llvm import clang
-from irwright.llvm.compiler import ModuleFacts
-from irwright.llvm.toolchain import Toolchain, find
-from irwright.llvm.worker import WorkerPool, default_jobs
+from irwright.evaluator import Evaluator, Plan
+from irwright.files import HasBitcode, Input, as_input, plan_outputs, write_output
+from irwright.llvm.worker import default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
 from irwright.passes import PassList, minimise
 from irwright.search import Budget, Coreset, Switches, Task, search
+from irwright.workpiece import Workpiece, Workshop
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +106,12 @@ class TuneResult:
         return 100.0 * self.saved / self.baseline_bytes if self.baseline_bytes else 0.0
 
     def function_lists(self) -> dict[str, PassList]:
-        """The complete list of each function: what runs over the module, its own passes, what finishes."""
-        return {name: self.plan.list_for(name) for name in self.functions}
+        """The complete list of each function: what runs over the module, its own passes, what finishes.
+
+        Where a plan joins parts, functions that no part gives are gone: inlined, or never called.
+        """
+        given = {name for part in self.plan.parts for name, _ in part.tails} or set(self.functions)
+        return {name: self.plan.list_for(name) for name in self.functions if name in given}
 
     @property
     def is_per_function(self) -> bool:
@@ -292,79 +292,30 @@ def _tune_in_threads(
             thread.join(timeout=5.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workpiece:
-    """One input, parsed and ready to be built under any plan."""
-
-    item: Input
-    source: Path
-    """as clang is given it"""
-    toolchain: Toolchain
-    flags: tuple[str, ...]
-    evaluator: Evaluator
-    """of the module without debug info: what a search measures"""
-    with_debug: Evaluator
-    """of the module as it came: what results are made from"""
-    is_ir: bool
-
-    @property
-    def facts(self) -> ModuleFacts:
-        return self.evaluator.facts
-
-    @property
-    def plan_of_oz(self) -> Plan:
-        """The pass list that is LLVM's own -Oz."""
-        return Plan(base=PassList.parse("default<Oz>", llvm_major=self.toolchain.major))
-
-    def baseline(self, kind: str) -> bytes:
-        """What the protocol compares with: the real `clang -Oz` where there is one."""
-        if self.evaluator.protocol.name == "oz" and self.toolchain.clang_lowers:
-            return clang.baseline(
-                self.toolchain.need_clang(),
-                self.source,
-                self.flags,
-                kind,
-                directory=self.item.directory,
-                name=self.item.name,
-            )
-        return self.build(self.plan_of_oz, kind)
-
-    def build(self, plan: Plan, kind: str) -> bytes:
-        """The module under a plan, lowered by the user's compiler, or in process where that has no backend."""
-        if kind in ("bc", "ll") or not self.toolchain.clang_lowers:
-            return self.with_debug.compile(plan, kind)
-        return clang.lower(
-            self.toolchain.need_clang(),
-            self.with_debug.compile(plan, "bc"),
-            self.flags,
-            name=self.item.name,
-            optimise_codegen=self.evaluator.protocol.name != "paper",
-            assembly=kind == "asm",
-            options=plan.codegen_options,
-        )
-
-
 class Tuner:
     """Tunes one input after the other with workers that stay; `with` closes them. Not for several threads."""
 
     def __init__(self, settings: Settings, *, jobs: int = 1, on_progress: OnProgress | None = None) -> None:
         self.settings = settings
-        self._jobs = jobs
         self._on_progress = on_progress
-        self._pools: dict[Path, WorkerPool] = {}
-        self._toolchains: dict[str | None, Toolchain] = {}
+        self._workshop = Workshop(
+            settings.protocol,
+            target=settings.target,
+            llvm=settings.llvm,
+            jobs=jobs,
+            timeout_seconds=settings.timeout_seconds,
+            trials_folder=settings.trials_folder,
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._workshop.close()
 
-    def close(self) -> None:
-        """End the workers; harmless when closed already."""
-        for pool in self._pools.values():
-            pool.close()
-        self._pools.clear()
+    def open(self, item: Input) -> AbstractContextManager[Workpiece]:
+        """An input, ready to be built, with this tuner's workers."""
+        return self._workshop.open(item)
 
     def attempt(self, item: Input, output: Path | None = None) -> TuneResult | TuneFailure:
         """`tune`, with a failure as data."""
@@ -383,90 +334,6 @@ class Tuner:
             return result
         write_output(output, result.artefacts[self.settings.emit[0]])
         return replace(result, output=str(output))
-
-    @contextmanager
-    def open(self, item: Input) -> Generator[Workpiece]:
-        """Compile an input to seed IR and load it into the workers."""
-        ir = read_ir(item)
-        with _on_disk(item) as source:
-            toolchain, flags, pool, seed, facts = self._load(item, source, ir)
-            major, measured = toolchain.major, self.settings.protocol
-            try:
-                pool.add_module("debug", seed, name=item.name, keep_debug=True)
-                with self._store(item, seed, toolchain) as store:
-                    yield Workpiece(
-                        item=item,
-                        source=source,
-                        toolchain=toolchain,
-                        flags=flags,
-                        evaluator=Evaluator(pool, "seed", facts, measured, llvm_major=major, store=store),
-                        with_debug=Evaluator(pool, "debug", facts, measured, llvm_major=major),
-                        is_ir=ir is not None,
-                    )
-            finally:
-                if pool.library in self._pools:
-                    pool.drop_module("seed")
-                    pool.drop_module("debug")
-
-    def _store(self, item: Input, seed: bytes, toolchain: Toolchain) -> TrialStore | nullcontext[None]:
-        """Trials belong to these bytes, this protocol and this LLVM: a file that changed has none."""
-        if self.settings.trials_folder is None:
-            return nullcontext()
-        version = f"{self.settings.protocol.name} {toolchain.library.version} {toolchain.library.path}"
-        key = blake2b(version.encode() + b"\0" + seed, digest_size=6).hexdigest()
-        return TrialStore(self.settings.trials_folder / f"{item.stem}-{self.settings.protocol.name}-{key}")
-
-    # -------------------------------------------------------------- reading
-
-    def find_toolchain(self, target: str | None) -> Toolchain:
-        """The toolchain for a target, looked for once."""
-        if target not in self._toolchains:
-            self._toolchains[target] = find(target, llvm=self.settings.llvm)
-        return self._toolchains[target]
-
-    def _load(
-        self, item: Input, source: Path, ir: bytes | None
-    ) -> tuple[Toolchain, tuple[str, ...], WorkerPool, bytes, ModuleFacts]:
-        """Toolchain, compiler flags, pool, seed IR, and what the module is."""
-        target = self.settings.target
-        flags = (*((f"--target={target}",) if target else ()), *item.flags)
-        target = target or _target_of(item.flags)
-        if ir is not None and target is None:
-            return self._load_ir(item, source, ir)
-        # A source, or IR that is to get another target.
-        toolchain = self.find_toolchain(target)
-        seed = clang.seed_bitcode(toolchain.need_clang(), source, flags, directory=item.directory, name=item.name)
-        pool = self._pool(toolchain)
-        return toolchain, flags, pool, seed, pool.add_module("seed", seed, name=item.name)
-
-    def _load_ir(
-        self, item: Input, source: Path, ir: bytes
-    ) -> tuple[Toolchain, tuple[str, ...], WorkerPool, bytes, ModuleFacts]:
-        """IR as it is, with the toolchain of the target it names."""
-        toolchain = self.find_toolchain(None)
-        pool = self._pool(toolchain)
-        try:
-            facts = pool.add_module("seed", ir, name=item.name)
-        except IrwrightError as error:
-            missing = re.search(r"has no backend for target '([^']*)'", str(error))
-            if missing is None:
-                raise
-            if not missing.group(1):  # IR for any target: the compiler's own
-                ir = clang.seed_bitcode(toolchain.need_clang(), source, item.flags, name=item.name)
-            else:
-                toolchain = self.find_toolchain(missing.group(1))
-                pool = self._pool(toolchain)
-            facts = pool.add_module("seed", ir, name=item.name)
-        # clang would take IR for its own target otherwise, whatever the module says.
-        return toolchain, (f"--target={facts.triple}", *item.flags), pool, ir, facts
-
-    def _pool(self, toolchain: Toolchain) -> WorkerPool:
-        library = toolchain.library.path
-        if library not in self._pools:
-            self._pools[library] = WorkerPool(library, jobs=self._jobs, timeout_seconds=self.settings.timeout_seconds)
-        return self._pools[library]
-
-    # -------------------------------------------------------------- tuning
 
     def _tune(self, piece: Workpiece, started: float) -> TuneResult:
         settings = self.settings
@@ -546,39 +413,38 @@ class Tuner:
     def _coreset(self, llvm_major: int) -> Coreset:
         if self.settings.coreset is not None:
             return self.settings.coreset
-        try:
-            from irwright.coreset import load_coreset
-        except ModuleNotFoundError:  # TEMPORARY
-            return Coreset(
-                lists=tuple(
-                    Plan(base=PassList.parse(t, llvm_major=llvm_major))
-                    for t in (
-                        "default<Oz>,iroutliner",
-                        "sroa,instcombine,default<Oz>,iroutliner",
-                        "default<Oz>,sroa,early-cse,instcombine,simplifycfg",
-                        "sroa,early-cse,default<Oz>,gvn-hoist,gvn-sink,simplifycfg",
-                        "default<Oz>,mergefunc",
-                        "default<Oz>,gvn-sink,instcombine",
-                    )
-                )
-            )
+        from irwright.coreset import load_coreset
 
         return load_coreset(self.settings.protocol.name, llvm_major)
 
 
 def _minimise(plan: Plan, evaluator: Evaluator) -> Plan:
-    """Drop what is not needed from the lists that run on all functions."""
+    """Drop what is not needed from the lists that run on many functions."""
     if plan.is_one_list:
         plan = Plan(base=plan.as_list())
-    for part in ("base", "tail", "finish"):
+    for index in range(len(plan.parts)):
 
-        def cost(passes: PassList, part: str = part, plan: Plan = plan) -> float:
-            return evaluator.evaluate([replace(plan, **{part: passes})])[0].cost(evaluator.protocol)
+        def put_back(part: Plan, plan: Plan = plan, index: int = index) -> Plan:
+            return replace(plan, parts=(*plan.parts[:index], part, *plan.parts[index + 1 :]))
 
-        passes: PassList = getattr(plan, part)
-        if passes.items:
-            plan = replace(plan, **{part: minimise(passes, cost, sort=False, max_evaluations=MINIMISE_EVALUATIONS)})
+        for name in ("base", "tail"):
+            plan = put_back(_minimise_list(plan.parts[index], name, evaluator, put_back))
+    for name in ("base", "tail", "finish"):
+        plan = _minimise_list(plan, name, evaluator, lambda changed: changed)
     return plan
+
+
+def _minimise_list(plan: Plan, name: str, evaluator: Evaluator, put_back: Callable[[Plan], Plan]) -> Plan:
+    """Minimise one list of `plan`, measured in the plan that `put_back` makes of it."""
+    passes: PassList = getattr(plan, name)
+    if not passes.items:
+        return plan
+
+    def cost(candidate: PassList) -> float:
+        trial = evaluator.evaluate([put_back(replace(plan, **{name: candidate}))])[0]
+        return trial.cost(evaluator.protocol)
+
+    return replace(plan, **{name: minimise(passes, cost, sort=False, max_evaluations=MINIMISE_EVALUATIONS)})
 
 
 def _warnings(piece: Workpiece) -> list[str]:
@@ -597,27 +463,3 @@ def _warnings(piece: Workpiece) -> list[str]:
         f"{piece.item.name}: {skipped} of {len(headers)} functions are optnone (IR of clang -O0), which every pass"
         " skips; make the IR with clang -Oz -Xclang -disable-llvm-passes -emit-llvm"
     ]
-
-
-def _target_of(flags: Sequence[str]) -> str | None:
-    """The target that compiler flags name, None for the compiler's own."""
-    target = None
-    for position, flag in enumerate(flags):
-        if flag.startswith("--target="):
-            target = flag.partition("=")[2]
-        elif flag in ("-target", "--target") and position + 1 < len(flags):
-            target = flags[position + 1]
-    return target
-
-
-@contextmanager
-def _on_disk(item: Input) -> Generator[Path]:
-    """The input as a file clang can read."""
-    if item.path is not None:
-        yield item.path
-        return
-    assert item.data is not None
-    with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
-        file = Path(folder) / f"{item.stem}{'.bc' if item.data.startswith(b'BC') else '.ll'}"
-        file.write_bytes(item.data)
-        yield file

@@ -277,7 +277,7 @@ class _ElfReader:
                 target = targets.get(position + 8 - section.offset) if cie else None
                 if target is not None:
                     entry = self.data[position : min(position + 4 + length, end)].rstrip(b"\0")  # DW_CFA_nop
-                    unwind[target] = max(_round_up(len(entry), 4), 8)
+                    unwind[target] = max(_round_up(len(entry), 4), 20)  # 20: one that holds no instruction
                 position += length + 4
         return unwind
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
 from irwright.llvm.module import Context, Linkage, Module, open_library
-from irwright.llvm.pieces import PREPARE, Promoted, inline_once, join, keep, promote, references
+from irwright.llvm.pieces import PREPARATIONS, Promoted, inline_statics, join, keep, promote, references
 
 
 class OutcomeKind(StrEnum):
@@ -83,13 +83,18 @@ class FunctionPasses:
 class Promote:
     """A step: prepare the module for being made of pieces (pieces.py); the first step of such a build."""
 
+    preparation: str = "raw"
+    """one of pieces.PREPARATIONS"""
+
 
 @dataclass(frozen=True, slots=True)
-class InlineOnce:
-    """A step after Promote: inline the static functions that are called from one place."""
+class InlineStatics:
+    """A step after Promote: inline static functions for one of the reasons in `Promoted.inlined`."""
+
+    reason: str
 
 
-Step = Passes | FunctionPasses | Promote | InlineOnce
+Step = Passes | FunctionPasses | Promote | InlineStatics
 Steps = tuple[Step, ...]
 
 
@@ -179,7 +184,8 @@ class Compiler:
         self.module_bytes: dict[str, int] = {}
         self.module_salts: dict[str, bytes] = {}
         self.states: OrderedDict[tuple[str, Steps], Module] = OrderedDict()
-        self.promoted: dict[str, Promoted] = {}
+        self.promoted: dict[tuple[str, str], Promoted] = {}
+        self.left_by_oz: dict[str, frozenset[str]] = {}
         self.known: set[bytes] = set()
         self.known_generation = 0
         self.options_set: tuple[str, ...] = ()
@@ -201,7 +207,9 @@ class Compiler:
     def drop(self, key: str) -> None:
         for state in [state for state in self.states if state[0] == key]:
             self.states.pop(state).close()
-        self.promoted.pop(key, None)
+        self.left_by_oz.pop(key, None)
+        for preparation in PREPARATIONS:
+            self.promoted.pop((key, preparation), None)
         module = self.modules.pop(key, None)
         if module is not None:
             module.close()
@@ -302,12 +310,12 @@ class Compiler:
         """Version and backends of the library."""
         return ".".join(map(str, self.library.version)), self.library.backends
 
-    def survey(self, key: str) -> Promoted:
+    def survey(self, key: str, preparation: str) -> Promoted:
         """What can be promoted in a module; `LLVMError` where it can't be made of pieces."""
-        if key not in self.promoted:
-            with self._run_steps(key, (Promote(),), CodegenLevel.DEFAULT):
+        if (key, preparation) not in self.promoted:
+            with self._run_steps(key, (Promote(preparation),), CodegenLevel.DEFAULT):
                 pass
-        return self.promoted[key]
+        return self.promoted[key, preparation]
 
     def _run(self, key: str, build: Build) -> Module:
         """A module of the caller's own, with everything the build says done to it."""
@@ -319,10 +327,10 @@ class Compiler:
                 module = self._run_steps(key, part.steps, build.level)
                 modules.append(module)
                 keep(module, part.functions, owns_data=module is modules[0])
-            promoted = self.promoted[key]
+            promoted = self.promoted[key, _preparation(build.parts[0].steps)]
             whole = join(modules, promoted, [name for name in promoted.roots if name not in promoted.functions])
             for step in build.steps:
-                self._step(key, whole, step, build.level)
+                self._step(key, whole, step, build.level, build.parts[0].steps)
         except LLVMError:
             for module in modules:
                 module.close()
@@ -340,7 +348,7 @@ class Compiler:
         module = base.clone()
         for position in range(done, len(steps)):
             try:
-                self._step(key, module, steps[position], level)
+                self._step(key, module, steps[position], level, steps)
             except LLVMError:
                 module.close()
                 raise
@@ -358,14 +366,14 @@ class Compiler:
             oldest.close()
             total -= 20 * self.module_bytes[key]
 
-    def _step(self, key: str, module: Module, step: Step, level: CodegenLevel) -> None:
+    def _step(self, key: str, module: Module, step: Step, level: CodegenLevel, steps: Steps) -> None:
         machine = self.machines.get(module, level)
         if isinstance(step, Promote):
-            module.run_passes(PREPARE, target_machine=machine)
-            self.promoted[key] = promote(module)
+            module.run_passes(PREPARATIONS[step.preparation], target_machine=machine)
+            self.promoted[key, step.preparation] = promote(module, self._left_by_oz(key, machine))
             return
-        if isinstance(step, InlineOnce):
-            inline_once(module, self.promoted[key].called_once)
+        if isinstance(step, InlineStatics):
+            inline_statics(module, self.promoted[key, _preparation(steps)].inlined[step.reason])
             return
         if isinstance(step, Passes):
             module.run_passes(step.pipeline, target_machine=machine, inliner_threshold=step.inliner_threshold)
@@ -379,6 +387,14 @@ class Compiler:
             module.run_passes(f"function({pipeline})" if pipeline else "", target_machine=machine)
             return
         module.run_function_passes(chosen, target_machine=machine)
+
+    def _left_by_oz(self, key: str, machine: int) -> frozenset[str]:
+        """Functions with code after -Oz."""
+        if key not in self.left_by_oz:
+            with self.modules[key].clone() as module:
+                module.run_passes(oz_pipeline(self.library.major), target_machine=machine)
+                self.left_by_oz[key] = frozenset(module.functions())
+        return self.left_by_oz[key]
 
     def _emit(self, module: Module, build: Build, file_type: FileType) -> bytes:
         """Generate code from a clone, which has the order of uses that reading bitcode gives.
@@ -400,6 +416,16 @@ class Compiler:
         stale = {option.partition("=")[0] for option in self.options_set} - named.keys()
         self.library.set_options((*options, *(f"{name}={CODEGEN_DEFAULTS[name]}" for name in sorted(stale))))
         self.options_set = options
+
+
+def oz_pipeline(llvm_major: int) -> str:
+    """LLVM's -Oz as text; from 23 on, O2 takes functions that carry minsize to mean it."""
+    return "default<Oz>" if llvm_major < 23 else "default<O2>"
+
+
+def _preparation(steps: Steps) -> str:
+    """How the module of a build in pieces was prepared."""
+    return next((step.preparation for step in steps if isinstance(step, Promote)), "raw")
 
 
 def _codegen_key(build: Build) -> bytes:

@@ -378,7 +378,8 @@ class Module:
         """For each defined function 16 bytes that are equal where its code must be equal.
 
         The text of the function with attribute groups and metadata written out, so that numbering that other
-        functions shift does not matter. Global data is taken as given: compare within one module's variants.
+        functions shift does not matter; then the first lines of the functions it names, whose attributes say what a
+        call returns and leaves alone. Global data is taken as given: compare within one module's variants.
         """
         address = self.api.LLVMPrintModuleToString(self.ref)
         text = ctypes.string_at(address)
@@ -388,7 +389,14 @@ class Module:
     def hash_bodies(self, text: bytes, bodies: Mapping[str, bytes]) -> dict[str, bytes]:
         """`function_hashes` of a text already split."""
         notes = _Notes(text)
-        return {name: hashlib.blake2b(notes.write_out(body), digest_size=16).digest() for name, body in bodies.items()}
+        headers = {match.group(1): notes.write_out(match.group()) for match in _HEADER.finditer(text)}
+        hashes: dict[str, bytes] = {}
+        for name, body in bodies.items():
+            state = hashlib.blake2b(notes.write_out(body), digest_size=16)
+            for named in sorted(headers.keys() & set(_NAMED.findall(body))):
+                state.update(headers[named])
+            hashes[name] = state.digest()
+        return hashes
 
     @staticmethod
     def split_text(text: bytes) -> dict[str, bytes]:
@@ -431,7 +439,10 @@ class Module:
 
 
 class _pass_options:  # noqa: N801 - a context manager used like a function
-    """LLVMPassBuilderOptions as clang -Oz sets them (the SLP vectorizer on), released on exit."""
+    """LLVMPassBuilderOptions as clang -Oz sets them (the SLP vectorizer on), released on exit.
+
+    The text `default<Oz>` overrides them: LLVM's parser switches the vectorizers off at that level.
+    """
 
     def __init__(self, library: Library, inliner_threshold: int | None) -> None:
         self._api = library.api
@@ -448,6 +459,8 @@ class _pass_options:  # noqa: N801 - a context manager used like a function
 
 
 _NOTE = re.compile(rb"(?<=[ (,{])([!#]\d+)\b")
+_HEADER = re.compile(rb'^(?:define|declare) [^@\n]*@("[^"]*"|[-\w.$]+)\(.*$', re.MULTILINE)
+_NAMED = re.compile(rb'@("[^"]*"|[-\w.$]+)')
 _DEFINED = re.compile(rb'@("(?:[^"])*"|[-\w.$]+)\(')
 
 

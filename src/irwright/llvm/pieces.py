@@ -14,6 +14,7 @@ Modules in which this is not safe (aliases, block addresses in data, comdats of 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,17 @@ from irwright.llvm.module import Linkage, Module
 
 HIDDEN, DEFAULT_VISIBILITY = 1, 0
 
-PREPARE = "inferattrs,always-inline,globalopt,cgscc(function-attrs),globaldce"
-"""Run before promotion, while static functions are known to be static: the common ancestor of all builds."""
+PREPARATIONS = {
+    "raw": "inferattrs,always-inline,globalopt,cgscc(function-attrs),globaldce",
+    "early": (
+        "inferattrs,function(sroa<modify-cfg>,early-cse<memssa>,simplifycfg),always-inline,ipsccp,globalopt,"
+        "function(instcombine<no-verify-fixpoint>,simplifycfg),cgscc(function-attrs,argpromotion),deadargelim,globaldce"
+    ),
+}
+"""Run before promotion, while static functions are known to be static: the common ancestor of all builds.
+
+`raw` changes little; `early` simplifies and takes what static functions offer (arguments dropped and promoted).
+"""
 
 _NAME = re.compile(rb'@("(?:[^"])*"|[-\w.$]+)')
 
@@ -40,8 +50,9 @@ class Promoted:
     """every function with code, in module order"""
     roots: tuple[str, ...]
     """functions that other objects or data of this module refer to"""
-    called_once: tuple[str, ...]
-    """promoted functions with a single use, a direct call from another function"""
+    inlined: dict[str, tuple[str, ...]]
+    """promoted functions by reason to inline them: `once`, a single use, a direct call from another function;
+    `oz`, LLVM's -Oz inlines them everywhere and leaves no code of their own"""
 
 
 def why_not(text: str) -> str | None:
@@ -57,8 +68,11 @@ def why_not(text: str) -> str | None:
     return None
 
 
-def promote(module: Module) -> Promoted:
-    """Give static functions and data hidden external names; LLVMError where `why_not` has a reason."""
+def promote(module: Module, optimised: Collection[str]) -> Promoted:
+    """Give static functions and data hidden external names; LLVMError where `why_not` has a reason.
+
+    `optimised` names the functions that are left after LLVM's own -Oz.
+    """
     reason = why_not(module.text())
     if reason is not None:
         raise LLVMError(f"{module.name!r} can't be made of pieces: {reason}")
@@ -77,40 +91,22 @@ def promote(module: Module) -> Promoted:
             api.LLVMSetLinkage(ref, Linkage.EXTERNAL)
             api.LLVMSetVisibility(ref, HIDDEN)
             data.append(name)
-    return _survey(module, functions, data)
+    return _survey(module, functions, data, optimised)
 
 
 GLOBAL_UNNAMED = 2
 """LLVMGlobalUnnamedAddr"""
 
 
-def _survey(module: Module, functions: Sequence[str], data: Sequence[str]) -> Promoted:
+def _survey(module: Module, functions: Sequence[str], data: Sequence[str], optimised: Collection[str]) -> Promoted:
     text = module.text().encode(errors="surrogateescape")
     bodies = module.split_text(text)
-    promoted = {name.encode(errors="surrogateescape") for name in functions}
     head = text[: text.find(b"\ndefine ")] if b"\ndefine " in text else text
     in_data = {unquote(name) for line in head.splitlines() if line[:1] == b"@" for name in _NAME.findall(line)[1:]}
-    calls: dict[bytes, int] = {}
-    uses: dict[bytes, int] = {}
-    callers: dict[bytes, set[str]] = {}
-    for name, body in bodies.items():
-        for match in _NAME.finditer(body):
-            used = unquote(match.group(1))
-            if used in promoted:
-                uses[used] = uses.get(used, 0) + 1
-                calls[used] = calls.get(used, 0) + (body[match.end() : match.end() + 1] == b"(")
-                callers.setdefault(used, set()).add(name)
+    in_data_names = {name.decode(errors="surrogateescape") for name in in_data}
+    users = Counter(match for name, body in bodies.items() for match in _uses(body) if match != name)
     linkages = {name: module.linkage(ref) for name, ref in module.definitions()}
     names = tuple(name for name in bodies if name in linkages)  # without bodies that exist elsewhere
-    once = [
-        name
-        for name in functions
-        # Its own `define` line is the other use.
-        if uses.get(key := name.encode(errors="surrogateescape"), 0) == 2
-        and calls[key] == 2
-        and key not in in_data
-        and len(callers[key]) == 2
-    ]
     return Promoted(
         functions=tuple(functions),
         data=tuple(data),
@@ -121,7 +117,10 @@ def _survey(module: Module, functions: Sequence[str], data: Sequence[str]) -> Pr
             if (name not in set(functions) and linkages[name] not in (Linkage.LINK_ONCE_ODR, LINK_ONCE_ANY))
             or name.encode(errors="surrogateescape") in in_data
         ),
-        called_once=tuple(once),
+        inlined={
+            "once": tuple(name for name in functions if name not in in_data_names and users.get(name, 0) == 1),
+            "oz": tuple(name for name in functions if name not in optimised),
+        },
     )
 
 
@@ -135,13 +134,18 @@ def unquote(name: bytes) -> bytes:
     return re.sub(rb"\\([0-9A-Fa-f]{2})", lambda digits: bytes([int(digits.group(1), 16)]), name[1:-1])
 
 
+def _uses(body: bytes) -> list[str]:
+    """Every use of a global name in the text of a function, in order."""
+    return [unquote(name).decode(errors="surrogateescape") for name in _NAME.findall(body)]
+
+
 def references(body: bytes) -> frozenset[str]:
     """Global names in the text of a function, its own included."""
-    return frozenset(unquote(name).decode(errors="surrogateescape") for name in _NAME.findall(body))
+    return frozenset(_uses(body))
 
 
-def inline_once(module: Module, names: Collection[str]) -> None:
-    """Inline the named functions, each called from one place, as LLVM does with static ones."""
+def inline_statics(module: Module, names: Collection[str]) -> None:
+    """Inline the named functions wherever they are called, as LLVM does while they are static."""
     api = module.api
     always = _attribute(module, b"alwaysinline")
     for name, ref in module.definitions():

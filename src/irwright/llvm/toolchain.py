@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from irwright.errors import ToolchainError
 
@@ -351,13 +351,16 @@ def _read_memory() -> dict[str, Any]:
         memory = json.loads(_memory().read_text())
     except (OSError, ValueError):
         return {}
-    return memory if isinstance(memory, dict) else {}
+    return cast(dict[str, Any], memory) if isinstance(memory, dict) else {}
 
 
 def _cached(path: Path, key: str | None = None) -> Any:
     """What was remembered of this file as it is now, None where that is nothing."""
     entry = _read_memory().get(key or str(path))
-    return entry["facts"] if isinstance(entry, dict) and entry.get("stamp") == _stamp(path) else None
+    if not isinstance(entry, dict):
+        return None
+    known = cast(dict[str, Any], entry)
+    return known.get("facts") if known.get("stamp") == _stamp(path) else None
 
 
 def _remember(path: Path, facts: Mapping[str, str | Sequence[str]], key: str | None = None) -> None:
