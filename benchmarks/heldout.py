@@ -6,7 +6,8 @@
 Cases are modules of the packages with role `heldout` in src/irwright/data/packages.json, drawn with a fixed seed
 so that the projects take turns; none of them was used for the coreset. The baseline of `oz` is the object that
 `clang -Oz -c` makes, of `paper` LLVM's -Oz with unoptimised code generation; where nothing is smaller the baseline
-is the result (a backup), and its compilation is not counted. Results are kept per case (a killed run goes on where it was) under the cache folder.
+is the result (a backup), and its compilation is not counted. Results are kept per case (a killed run goes on where
+it was) under the cache folder.
 """
 
 from __future__ import annotations

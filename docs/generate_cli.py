@@ -13,7 +13,8 @@ WIDTH = 100
 
 def pages(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
     """Help of a command, then of its subcommands, in the order of the help."""
-    context = click.Context(command, info_name=name, parent=parent, max_content_width=WIDTH, terminal_width=WIDTH)
+    settings = {**command.context_settings, "max_content_width": WIDTH, "terminal_width": WIDTH}
+    context = click.Context(command, info_name=name, parent=parent, **settings)
     path = context.command_path
     yield f"## {path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):

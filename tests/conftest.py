@@ -15,12 +15,20 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from irwright.errors import ToolchainError
 from irwright.llvm import clang, toolchain
 from irwright.llvm.module import Context, Library, open_library
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool
+
+# The same examples in every run, and no folder of examples. To look for new ones: pytest --hypothesis-profile explore
+settings.register_profile(
+    "suite", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", settings.get_profile("suite"), derandomize=False, max_examples=1000)
+settings.load_profile("suite")
 
 MODULES = Path(__file__).parent / "modules"
 SEEDS = ("checksum", "machine", "numbers")

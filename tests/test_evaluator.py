@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,9 +44,9 @@ def parse(text: str) -> PassList:
     return PassList.parse(text, llvm_major=MAJOR)
 
 
-lists = st.randoms(use_true_random=False).map(lambda rng: PassList.sample(rng, llvm_major=MAJOR, length=(0, 20)))
-tails = st.randoms(use_true_random=False).map(
-    lambda rng: PassList.sample(rng, llvm_major=MAJOR, length=(0, 8), space=LOCAL)
+lists = st.integers(0, 2**32).map(lambda seed: PassList.sample(random.Random(seed), llvm_major=MAJOR, length=(0, 20)))
+tails = st.integers(0, 2**32).map(
+    lambda seed: PassList.sample(random.Random(seed), llvm_major=MAJOR, length=(0, 8), space=LOCAL)
 )
 names = st.text(min_size=1, max_size=8)
 
@@ -216,8 +217,6 @@ def test_trials_are_what_the_object_measures(llvm: LLVM) -> None:
 
 
 def test_order_and_numbers_do_not_depend_on_the_number_of_workers(tools: Toolchain, seeds: Seeds) -> None:
-    import random
-
     rng = random.Random(5)
     wanted = [Plan(base=PassList.sample(rng, llvm_major=MAJOR, length=(1, 8))) for _ in range(16)]
     results: list[list[Trial]] = []

@@ -186,7 +186,7 @@ def function_pipeline(tail: PassList, llvm_major: int) -> str:
     """A function-local list as text for one function: without the `function(...)` around it."""
     if not tail.items:
         return ""
-    return tail.pipeline(llvm_major).removeprefix("function(").removesuffix(")")
+    return tail.pipeline(llvm_major, level="function")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

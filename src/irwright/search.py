@@ -268,6 +268,8 @@ def compose(task: Task) -> None:
     """A list for every function: the table, evolution of each function's lists, joining, finishing passes."""
     if task.left <= len(task.coreset.pieces) // 2 + 8:
         coreset_search(task)
+        if task.left:  # the table is shorter than the budget, or does not fit the module
+            evolve(task)
         return
     unlimited = task.budget.compilations is None
     total = task.left
@@ -282,6 +284,8 @@ def compose(task: Task) -> None:
     while task.share_spent < 0.65:
         pieces.generation(min(BATCH, task.left))
     composed = _compose(task, pieces)
+    if task.switches.inliner:
+        _try_thresholds(task)
     seeds = [plan.as_list() for plan in task.coreset.lists if plan.is_one_list]
     with task.until(0.82):
         _evolve(task, seeds[:16], lambda passes: Plan(base=passes), length=(1, 50), fresh=0.1)
@@ -524,6 +528,15 @@ def _name(item: tuple[str, PassList]) -> str:
     return item[0]
 
 
+def _try_thresholds(task: Task) -> None:
+    """Other inliner thresholds on the best single list and on -Oz; they act on the meta pipelines in a list."""
+    lists = [trial for trial in task.evaluator.trials if trial.plan.is_one_list and trial.outcome.ok]
+    best = min(lists, key=task.cost).plan
+    oz = Plan(base=PassList.parse("default<Oz>", llvm_major=task.evaluator.llvm_major))
+    plans = dict.fromkeys((best, oz))
+    task.run([replace(plan, inliner_threshold=threshold) for plan in plans for threshold in INLINER_THRESHOLDS])
+
+
 def _finish(task: Task, composed: Trial) -> None:
     """Try the switches on a plan, then spend what is left on passes over the whole of it."""
     plan = composed.plan
@@ -531,8 +544,8 @@ def _finish(task: Task, composed: Trial) -> None:
         for trial in task.run([replace(plan, codegen_options=(option,)) for option in CODEGEN_OPTIONS]):
             if task.cost(trial) < task.cost(composed):
                 plan = trial.plan
-    seeds = [PassList.parse(text, llvm_major=task.evaluator.llvm_major) for text in FINISHES]
-    seeds = [passes for passes in seeds if passes.supported(task.evaluator.llvm_major)]
+    read = (PassList.parse(text).restricted_to(task.evaluator.llvm_major) for text in FINISHES)
+    seeds = [passes for passes in dict.fromkeys(read) if passes.items]
     _evolve(task, seeds, lambda passes: replace(plan, finish=passes), length=(1, 12), fresh=0.2)
 
 

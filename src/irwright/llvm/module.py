@@ -32,7 +32,9 @@ class Linkage(IntEnum):
 
     EXTERNAL = 0
     AVAILABLE_EXTERNALLY = 1
+    LINK_ONCE_ANY = 2
     LINK_ONCE_ODR = 3
+    WEAK_ANY = 5
     WEAK_ODR = 6
     INTERNAL = 8
     PRIVATE = 9

@@ -1,11 +1,13 @@
 """Modules whose functions come from different builds, joined by LLVM's linker.
 
     promote   static functions and data get hidden names other modules can refer to, so that every build of the
-              module keeps every function with the same signature. Functions become `weak_odr`: LLVM may inline
-              such a body but may not conclude anything else from it, since another build's body may stand in
-              its place (the rule C++ inline functions live by, "inexact definitions").
+              module keeps every function with the same signature. All functions become `weak_odr`: LLVM may
+              inline such a body but may not conclude anything else from it, since another build's body may stand
+              in its place (the rule C++ inline functions live by, "inexact definitions"). C++ inline functions
+              and data become `weak_odr` too, since a part without a use of them would drop them.
     keep      all functions but the chosen ones, and all data but the owner's, become declarations
-    join      the parts are linked and what was promoted becomes static again
+    join      the parts are linked, data gets the largest alignment a part gave it, and what was promoted
+              becomes what it was
 
 Modules in which this is not safe (aliases, block addresses in data, comdats of several members) say so in
 `why_not`; they are optimised in one piece.
@@ -16,7 +18,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from irwright.errors import LLVMError
 from irwright.llvm.module import Linkage, Module
@@ -43,9 +45,9 @@ class Promoted:
     """What was promoted, and how the functions hang together."""
 
     functions: tuple[str, ...]
-    """static functions that got a hidden name"""
+    """static functions, which got a hidden name, and inline functions of C++: what may be left out where unused"""
     data: tuple[str, ...]
-    """static variables that got a hidden name"""
+    """static variables that got a hidden name, and inline variables of C++"""
     all_functions: tuple[str, ...]
     """every function with code, in module order"""
     roots: tuple[str, ...]
@@ -53,15 +55,22 @@ class Promoted:
     inlined: dict[str, tuple[str, ...]]
     """promoted functions by reason to inline them: `once`, a single use, a direct call from another function;
     `oz`, LLVM's -Oz inlines them everywhere and leaves no code of their own"""
+    linkages: dict[str, int] = field(default_factory=dict[str, int])
+    """what `demote` gives back to those that were not static"""
+    comdats: tuple[str, ...] = ()
+    """names with a comdat of their own"""
+
+
+_ALIAS = re.compile(r'^@(?:"[^"]*"|[-\w.$]+) = (?:[\w()]+ )*(?:alias|ifunc) ', re.MULTILINE)
 
 
 def why_not(text: str) -> str | None:
     """Why a module can't be made of pieces, None where it can."""
-    if re.search(r"^@.* = .*\b(alias|ifunc)\b", text, re.MULTILINE):
+    if _ALIAS.search(text):
         return "it has aliases"
     if "blockaddress(" in text:
         return "it takes addresses of blocks"
-    if "comdat($" in text:
+    if "comdat($" in text or re.search(r"^\$.* = comdat (?!any)", text, re.MULTILINE):
         return "it has comdats of several members"
     if re.search(r"^module asm", text, re.MULTILINE):
         return "it has assembly of its own"
@@ -79,52 +88,83 @@ def promote(module: Module, optimised: Collection[str]) -> Promoted:
     api = module.api
     functions: list[str] = []
     data: list[str] = []
+    linkages: dict[str, int] = {}
+    comdats: list[str] = []
+    for name, ref in [*module.definitions(), *module.global_refs()]:
+        if api.LLVMGetComdat(ref):  # the linker would take what is in a comdat from one part alone
+            comdats.append(name)
+            api.LLVMSetComdat(ref, None)
     for name, ref in module.definitions():
-        if module.linkage(ref) in (Linkage.INTERNAL, Linkage.PRIVATE):
-            api.LLVMSetLinkage(ref, Linkage.WEAK_ODR)
+        linkage = module.linkage(ref)
+        api.LLVMSetLinkage(ref, FUNCTION_LINKAGE.get(linkage, linkage))
+        if linkage in STATIC:
             api.LLVMSetVisibility(ref, HIDDEN)
+        else:
+            linkages[name] = linkage
+        if linkage in STATIC or linkage == Linkage.LINK_ONCE_ODR:
             functions.append(name)
     for name, ref in module.global_refs():
-        # Private constants without an address of their own (string literals) may be copied; constmerge joins them.
-        copied = module.linkage(ref) == Linkage.PRIVATE and api.LLVMGetUnnamedAddress(ref) == GLOBAL_UNNAMED
-        if module.linkage(ref) in (Linkage.INTERNAL, Linkage.PRIVATE) and not copied:
+        linkage = module.linkage(ref)
+        if linkage in STATIC:
+            # Private constants without an address of their own (string literals) may be copied; constmerge joins them.
+            if linkage == Linkage.PRIVATE and api.LLVMGetUnnamedAddress(ref) == GLOBAL_UNNAMED:
+                continue
             api.LLVMSetLinkage(ref, Linkage.EXTERNAL)
             api.LLVMSetVisibility(ref, HIDDEN)
             data.append(name)
-    return _survey(module, functions, data, optimised)
+        elif linkage in (Linkage.LINK_ONCE_ANY, Linkage.LINK_ONCE_ODR):
+            api.LLVMSetLinkage(ref, FUNCTION_LINKAGE[linkage])
+            linkages[name] = linkage
+            data.append(name)
+    return _survey(
+        module,
+        Promoted(
+            functions=tuple(functions),
+            data=tuple(data),
+            all_functions=(),
+            roots=(),
+            inlined={},
+            linkages=linkages,
+            comdats=tuple(comdats),
+        ),
+        optimised,
+    )
 
+
+STATIC = (Linkage.INTERNAL, Linkage.PRIVATE)
+
+FUNCTION_LINKAGE: dict[int, Linkage] = {
+    Linkage.INTERNAL: Linkage.WEAK_ODR,
+    Linkage.PRIVATE: Linkage.WEAK_ODR,
+    Linkage.EXTERNAL: Linkage.WEAK_ODR,
+    Linkage.LINK_ONCE_ODR: Linkage.WEAK_ODR,
+    Linkage.LINK_ONCE_ANY: Linkage.WEAK_ANY,
+}
+"""of functions with code, while their module is in pieces; other linkages (weak) stay"""
 
 GLOBAL_UNNAMED = 2
 """LLVMGlobalUnnamedAddr"""
 
 
-def _survey(module: Module, functions: Sequence[str], data: Sequence[str], optimised: Collection[str]) -> Promoted:
+def _survey(module: Module, promoted: Promoted, optimised: Collection[str]) -> Promoted:
+    """Fill in what the bodies and the data tell."""
     text = module.text().encode(errors="surrogateescape")
     bodies = module.split_text(text)
     head = text[: text.find(b"\ndefine ")] if b"\ndefine " in text else text
-    in_data = {unquote(name) for line in head.splitlines() if line[:1] == b"@" for name in _NAME.findall(line)[1:]}
-    in_data_names = {name.decode(errors="surrogateescape") for name in in_data}
+    in_data_names = {use for line in head.splitlines() if line[:1] == b"@" for use in _uses(line)[1:]}
     users = Counter(match for name, body in bodies.items() for match in _uses(body) if match != name)
-    linkages = {name: module.linkage(ref) for name, ref in module.definitions()}
-    names = tuple(name for name in bodies if name in linkages)  # without bodies that exist elsewhere
-    return Promoted(
-        functions=tuple(functions),
-        data=tuple(data),
+    defined = set(module.functions())
+    names = tuple(name for name in bodies if name in defined)  # without bodies that exist elsewhere
+    droppable = set(promoted.functions)
+    return replace(
+        promoted,
         all_functions=names,
-        roots=tuple(
-            name
-            for name in names
-            if (name not in set(functions) and linkages[name] not in (Linkage.LINK_ONCE_ODR, LINK_ONCE_ANY))
-            or name.encode(errors="surrogateescape") in in_data
-        ),
+        roots=tuple(name for name in names if name not in droppable or name in in_data_names),
         inlined={
-            "once": tuple(name for name in functions if name not in in_data_names and users.get(name, 0) == 1),
-            "oz": tuple(name for name in functions if name not in optimised),
+            "once": tuple(name for name in promoted.functions if name not in in_data_names and users[name] == 1),
+            "oz": tuple(name for name in promoted.functions if name not in optimised),
         },
     )
-
-
-LINK_ONCE_ANY = 2
 
 
 def unquote(name: bytes) -> bytes:
@@ -189,13 +229,17 @@ def keep(module: Module, names: Collection[str], *, owns_data: bool) -> None:
 
 
 def join(parts: Sequence[Module], promoted: Promoted, required: Collection[str]) -> Module:
-    """Link the parts into the first; each promoted name becomes static again. The other parts are consumed.
+    """Link the parts into the first; each promoted name becomes what it was. The other parts are consumed.
 
     `required` are functions the result must define.
     """
     whole, *others = parts
+    alignments = _alignments(parts)
     for other in others:
         whole.link(other)
+    for name, ref in whole.global_refs():
+        if alignments.get(name, 0) > whole.api.LLVMGetAlignment(ref):
+            whole.api.LLVMSetAlignment(ref, alignments[name])
     demote(whole, promoted)
     defined = set(whole.functions())
     missing = [name for name in required if name not in defined]
@@ -205,10 +249,24 @@ def join(parts: Sequence[Module], promoted: Promoted, required: Collection[str])
     return whole
 
 
+def _alignments(parts: Sequence[Module]) -> dict[str, int]:
+    """The largest alignment of each variable that parts share, in bytes.
+
+    Passes align a variable anew where that makes an access faster and rely on it, wherever it is defined;
+    the linker keeps what the definition says.
+    """
+    largest: dict[str, int] = {}
+    for part in parts:
+        for name, ref in part.global_refs():
+            if part.linkage(ref) not in STATIC:
+                largest[name] = max(largest.get(name, 0), part.api.LLVMGetAlignment(ref))
+    return largest
+
+
 def demote(module: Module, promoted: Promoted) -> None:
-    """Make static again what `promote` made visible."""
+    """Give back what `promote` took: linkage, visibility, comdats."""
     api = module.api
-    names = {*promoted.functions, *promoted.data}
+    names = {*promoted.functions, *promoted.data, *promoted.linkages}
     for name, ref in [*module.function_refs(), *module.global_refs()]:
         if name not in names:
             continue
@@ -216,5 +274,11 @@ def demote(module: Module, promoted: Promoted) -> None:
             if api.LLVMGetFirstUse(ref):
                 raise LLVMError(f"no part of {module.name!r} defines {name!r}, which another part uses")
             continue
-        api.LLVMSetVisibility(ref, DEFAULT_VISIBILITY)
-        api.LLVMSetLinkage(ref, Linkage.INTERNAL)
+        if name not in promoted.linkages:
+            api.LLVMSetVisibility(ref, DEFAULT_VISIBILITY)
+        api.LLVMSetLinkage(ref, promoted.linkages.get(name, Linkage.INTERNAL))
+    comdats = set(promoted.comdats)
+    for name, ref in [*module.definitions(), *module.global_refs()]:
+        if name in comdats and not api.LLVMIsDeclaration(ref):
+            encoded = name.encode(errors="surrogateescape")
+            api.LLVMSetComdat(ref, api.LLVMGetOrInsertComdat(module.ref, encoded))
