@@ -48,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num-searched", type=int, default=160, help="of these, the first N get the searches too")
     parser.add_argument("--search", type=int, default=300, help="compilations of a search")
     parser.add_argument("--strategies", default="compose,evolve,random", help="what is searched with")
+    parser.add_argument("--max-searched", type=int, default=20_000, help="instructions; larger ones get no searches")
     parser.add_argument("--max-instructions", type=int, default=20_000, help="larger files are left out")
     parser.add_argument(
         "--outliner", action="store_true", help="the machine outliner too, as strategy compose+outliner"
@@ -117,7 +118,7 @@ def run_case(
 
     for compilations in CORESET_BUDGETS:
         measure(f"coreset-{compilations}", "coreset", compilations, Switches())
-    if searched:
+    if searched and facts.num_instructions <= arguments.max_searched:
         for strategy in arguments.strategies.split(","):
             measure(f"{strategy}-{arguments.search}", strategy, arguments.search, Switches())
         if arguments.outliner:

@@ -30,7 +30,7 @@ class Tools:
     folder: Path
     version: str
     assertions: bool
-    """built with assertions, which cost about a tenth of the time"""
+    """built with assertions, which make it slower"""
 
     @property
     def installation(self) -> Path:

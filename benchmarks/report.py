@@ -101,7 +101,7 @@ class Report:
         if self.quick:
             lines += ["**A quick run: too short for numbers to quote.**", ""]
         lines += [self.summary, ""] if self.summary else []
-        lines += [f"    {_command()}", "", f"{_today()}; {_listed(self.machine)}; {_listed(self.versions)}.", ""]
+        lines += [f"    {_command()}", "", f"{_today()}; {_listed({**self.machine, **self.versions})}.", ""]
         if self.goals:
             rows = [(goal.what, goal.wanted, goal.measured, "yes" if goal.met else "**no**") for goal in self.goals]
             lines += [*_table(("goal", "wanted", "measured", "met"), rows), ""]

@@ -241,10 +241,37 @@ def test_modules_that_cannot_be_made_of_pieces_say_why(
     assert_not_in_pieces(program, reason)
 
 
-def test_comdats_of_several_members_say_why(pool: WorkerPool, tools: Toolchain, tmp_path: Path) -> None:
-    """A static variable of an inline function, and the guard of its initialisation."""
-    text = "int start(); inline int &cell() { static int x = start(); return x; } int use() { return cell(); }"
-    assert_not_in_pieces(one(pool, tools, tmp_path, text, ".cpp"), "it has comdats of several members")
+CONSTRUCTOR = """
+    template <typename T> struct Counter { T n; Counter(T n) : n(n) {} virtual ~Counter() {} };
+    template struct Counter<int>;
+    void operator delete(void *, unsigned long) noexcept {}
+"""
+GROUP = """
+    $group = comdat {kind}
+    define weak_odr void @group() comdat {{
+      ret void
+    }}
+    define weak_odr void @{other}() {comdat} {{
+      ret void
+    }}
+"""
+
+
+def test_constructors_that_are_aliases_of_each_other_say_why(
+    pool: WorkerPool, tools: Toolchain, tmp_path: Path
+) -> None:
+    assert_not_in_pieces(one(pool, tools, tmp_path, CONSTRUCTOR, ".cpp"), "it has aliases")
+
+
+@pytest.mark.parametrize(("kind", "comdat"), [("any", "comdat($group)"), ("nodeduplicate", "")])
+def test_comdats_other_than_of_one_member_say_why(
+    pool: WorkerPool, tools: Toolchain, tmp_path: Path, kind: str, comdat: str
+) -> None:
+    text = GROUP.format(kind=kind, comdat=comdat, other="other").encode()
+    facts = pool.add_module("m", text, name="group.ll")
+    evaluator = Evaluator(pool, "m", facts, protocol("oz"), llvm_major=MAJOR)
+    program = Program("group", evaluator, tools.need_clang(), tmp_path)
+    assert_not_in_pieces(program, "it has comdats of several members")
 
 
 def assert_not_in_pieces(program: Program, reason: str) -> None:
@@ -285,6 +312,16 @@ def test_a_composition_that_lacks_a_function_is_invalid(program: Program) -> Non
         with pytest.raises(LLVMError, match=r"lack the function|no part of"):
             evaluator.compile(plan, "obj")
     assert invalid > len(promoted.all_functions) // 2
+
+
+def test_a_part_that_merged_shared_data_is_invalid(pool: WorkerPool, tools: Toolchain) -> None:
+    """global-merge moves variables into one; what another part calls by name would be a second copy."""
+    evaluator = load(pool, tools, PIECES / "tables.c")
+    names = evaluator.facts.functions
+    for merging, other in (("global-merge<max-offset=4096>", ""), ("", "global-merge<max-offset=4096>")):
+        trial = evaluator.evaluate([parts_of((merging, "", names[::2]), (other, "", names[1::2]))])[0]
+        assert trial.outcome.kind is OutcomeKind.INVALID
+        assert trial.outcome.detail == "a part of 'tables.c' has merged data that all parts share"
 
 
 # ---- promote and demote

@@ -63,6 +63,7 @@ PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "LLVMGetNamedFunction": (REF, (REF, c_char_p)),
     "LLVMGetFirstGlobal": (REF, (REF,)),
     "LLVMGetNextGlobal": (REF, (REF,)),
+    "LLVMGetFirstGlobalAlias": (REF, (REF,)),
     "LLVMIsDeclaration": (c_int, (REF,)),
     "LLVMGetValueName2": (c_void_p, (REF, POINTER(c_size_t))),
     "LLVMGetLinkage": (c_int, (REF,)),

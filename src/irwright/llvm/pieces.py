@@ -211,7 +211,12 @@ def _has_attribute(module: Module, function: int, name: bytes) -> bool:
 
 
 def keep(module: Module, names: Collection[str], *, owns_data: bool) -> None:
-    """Leave only the named functions with code, and data only where `owns_data`."""
+    """Leave only the named functions with code, and data only where `owns_data`.
+
+    LLVMError where passes gave data another place (global-merge makes aliases into one variable).
+    """
+    if module.api.LLVMGetFirstGlobalAlias(module.ref):
+        raise LLVMError(f"a part of {module.name!r} has merged data that all parts share")
     for name, ref in module.definitions():
         # What passes created is static and stays with what calls it; globaldce drops it where nothing does.
         if name not in names and module.linkage(ref) not in (Linkage.INTERNAL, Linkage.PRIVATE):

@@ -1,0 +1,237 @@
+"""The coreset: plans for every LLVM, a table that reads back, a greedy order, and a build that goes on where it was."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from conftest import Seeds
+from irwright.coreset import (
+    BUILT_FOR,
+    Builder,
+    BuildSettings,
+    Sample,
+    first_plans,
+    greedy_lists,
+    load_coreset,
+    portable,
+    read_coreset,
+    spread,
+    write_coreset,
+)
+from irwright.errors import CorpusError
+from irwright.evaluator import Plan, TrialStore
+from irwright.llvm.toolchain import Toolchain
+from irwright.measure import PROTOCOLS, protocol
+from irwright.passes import PASSES, PassList, function_local
+from irwright.search import Coreset
+
+MAJORS = range(17, 24)
+SETTINGS = BuildSettings(
+    search_modules=2,
+    search_compilations=20,
+    broadcast_modules=2,
+    num_lists=4,
+    num_pieces=4,
+    table_lists=3,
+    table_pieces=3,
+    min_instructions=1,
+)
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_the_first_plans_suit_every_llvm(major: int) -> None:
+    first = first_plans(major)
+    assert len(first.lists) >= 8 and len(first.pieces) >= 60
+    assert len(set(first.lists)) == len(first.lists) and len(set(first.pieces)) == len(first.pieces)
+    assert {plan.preparation for plan in first.pieces} == {"raw", "early"}
+    assert {plan.inline for plan in first.pieces} == {"", "once", "oz"}
+    for plan in (*first.lists, *first.pieces):
+        assert plan.base.supported(major) and plan.tail.supported(major)
+        assert function_local(plan.tail)
+        assert Plan.from_json(plan.to_json(), llvm_major=major) == plan
+    for plan in first.lists:
+        assert plan.is_one_list
+
+
+def test_plans_for_another_llvm_lose_what_it_lacks() -> None:
+    newer = next(name for name, info in PASSES.items() if info.since == 22 and info.level == "function")
+    stored = {"base": f"sroa,{newer}", "tail": newer, "llvm": 22}
+    passes = PassList.parse(newer)
+    assert portable(stored, 22) == Plan(base=PassList.parse(f"sroa,{newer}"), tail=passes)
+    assert portable(stored, 17) == Plan(base=PassList.parse("sroa", llvm_major=17))
+    assert portable({"base": newer, "llvm": 22}, 17) is None, "nothing is left"
+    assert portable({"preparation": "raw", "tail": newer, "llvm": 22}, 17) == Plan(preparation="raw")
+    assert portable({"base": "no-such-pass"}, 22) is None
+
+
+def test_a_table_reads_back(tmp_path: Path) -> None:
+    first = first_plans(BUILT_FOR)
+    table = Coreset(lists=first.lists[:5], pieces=first.pieces[:7])
+    text = write_coreset(table, protocol="oz", llvm_major=BUILT_FOR, made_by={"command": "test", "seed": 1})
+    assert read_coreset(text, BUILT_FOR) == table
+    data = json.loads(text)
+    assert (data["protocol"], data["llvm_major"], data["made_by"]["seed"]) == ("oz", BUILT_FOR, 1)
+    assert len(text.splitlines()) < 40, "a plan a line"
+    for major in MAJORS:
+        read = read_coreset(text, major)
+        assert all(plan.base.supported(major) for plan in (*read.lists, *read.pieces))
+
+
+def test_an_empty_table_reads_back() -> None:
+    text = write_coreset(Coreset(), protocol="oz", llvm_major=22, made_by={})
+    assert read_coreset(text, 22) == Coreset()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("major", MAJORS)
+def test_there_is_a_table_for_every_protocol_and_llvm(name: str, major: int) -> None:
+    """The shipped one, cut to what the LLVM has; the first plans where there is none."""
+    table = load_coreset(name, major)
+    assert table.lists
+    assert all(plan.base.supported(major) and plan.tail.supported(major) for plan in (*table.lists, *table.pieces))
+    assert len(set(table.lists)) == len(table.lists)
+
+
+def test_an_unknown_protocol_gets_the_first_plans() -> None:
+    assert load_coreset("no-such-protocol", 22) == first_plans(22)
+
+
+# ---- greedy order
+
+PLANS = [Plan(base=PassList.parse(text)) for text in ("sroa", "gvn", "dse", "adce", "instcombine")]
+COSTS = [
+    [0.90, 0.99, 1.00, 0.80, 1.00],
+    [0.95, 0.70, 1.00, 1.00, 1.00],
+    [0.90, 1.00, 0.99, 1.00, 1.00],
+    [0.92, 1.00, 1.00, 0.99, 1.00],
+]
+"""cost of each plan on each of four modules"""
+
+
+def savings(order: Sequence[Plan], rows: Sequence[Sequence[float]]) -> list[float]:
+    """What the first k plans save together, for each k."""
+    at = [PLANS.index(plan) for plan in order]
+    return [sum(1 - min(1.0, *(row[i] for i in at[:k])) for row in rows) for k in range(1, len(at) + 1)]
+
+
+def test_the_greedy_order_begins_with_the_best_and_never_loses() -> None:
+    order = greedy_lists(PLANS, COSTS, count=10)
+    assert order == [PLANS[0], PLANS[1], PLANS[3]], "what saves nothing more is left out"
+    saved = savings(order, COSTS)
+    assert saved == sorted(saved)
+    alone = [savings([plan], COSTS)[0] for plan in PLANS]
+    assert saved[0] == max(alone)
+    assert greedy_lists(PLANS, COSTS, count=2) == order[:2], "a smaller table is the beginning of a larger one"
+    assert greedy_lists(PLANS, [], count=3) == []
+
+
+def test_greedy_gains_shrink_on_random_tables() -> None:
+    """Submodular: each plan added saves no more than the one before it."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        rows = [[min(1.0, rng.uniform(0.7, 1.2)) for _ in PLANS] for _ in range(6)]
+        saved = [0.0, *savings(greedy_lists(PLANS, rows, count=5), rows)]
+        gains = [after - before for before, after in itertools.pairwise(saved)]
+        assert all(gain > 0 for gain in gains)
+        assert gains == sorted(gains, reverse=True)
+
+
+# ---- samples
+
+
+def samples_named(*names: str) -> list[Sample]:
+    return [Sample(name=name, project=name.partition("/")[0], bitcode=Path("none")) for name in names]
+
+
+def test_projects_take_turns() -> None:
+    names = ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2", "c/1"]
+    order = spread(samples_named(*names), random.Random(3))
+    assert sorted(sample.name for sample in order) == names
+    projects = [sample.project for sample in order]
+    assert set(projects[:3]) == {"a", "b", "c"} and set(projects[3:5]) == {"a", "b"} and projects[5:] == ["a", "a"]
+    shuffled = samples_named(*reversed(names))
+    assert spread(shuffled, random.Random(3)) == order, "the order given makes no difference"
+    assert spread(shuffled, random.Random(4)) != order
+
+
+# ---- building
+
+
+def make_builder(samples: Sequence[Sample], folder: Path, tools: Toolchain, **options: object) -> Builder:
+    return Builder(
+        samples,
+        folder,
+        protocol("oz"),
+        library=tools.library.path,
+        llvm_major=tools.major,
+        settings=SETTINGS,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def two(seeds: Seeds, tmp_path: Path) -> list[Sample]:
+    """Two training modules of two projects."""
+    made: list[Sample] = []
+    for name in ("machine", "checksum"):
+        path = tmp_path / f"{name}.bc"
+        path.write_bytes(seeds.bitcode(name))
+        made.append(Sample(name=f"{name}/{name}.c", project=name, bitcode=path))
+    return made
+
+
+def stored_rows(folder: Path) -> dict[str, int]:
+    """Parquet files by path with the number of trials in them."""
+    folders = {path.parent for path in folder.rglob("*.parquet")}
+    return {str(one.relative_to(folder)): len(list(TrialStore(one).rows())) for one in folders}
+
+
+def test_a_build_goes_on_where_it_was(two: list[Sample], tools: Toolchain, tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    progress: list[tuple[str, int, int]] = []
+    table = make_builder(two, folder, tools, progress=lambda *step: progress.append(step)).run()
+    assert 1 <= len(table.lists) <= SETTINGS.table_lists
+    assert 1 <= len(table.pieces) <= SETTINGS.table_pieces
+    assert all(plan.is_one_list for plan in table.lists)
+    assert all(plan.preparation and not plan.tails for plan in table.pieces)
+    assert progress == [("search", 1, 2), ("search", 2, 2), ("broadcast", 1, 2), ("broadcast", 2, 2)]
+
+    rows = stored_rows(folder)
+    assert len(rows) == 4, "two searches, two broadcasts"
+    assert make_builder(two, folder, tools).run() == table
+    assert stored_rows(folder) == rows, "nothing was compiled again"
+
+
+def test_a_module_that_cannot_be_read_is_left_out(
+    two: list[Sample], tools: Toolchain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "broken.bc"
+    broken.write_bytes(b"BC\xc0\xde nothing")
+    bad = Sample(name="broken/broken.c", project="broken", bitcode=broken)
+    settled = make_builder([two[1], bad], tmp_path / "build", tools).run()
+    assert settled.lists
+    assert "broken/broken.c left out" in caplog.text
+
+
+def test_modules_of_other_sizes_are_skipped(two: list[Sample], tools: Toolchain, tmp_path: Path) -> None:
+    small = BuildSettings(min_instructions=1_000_000, max_instructions=2_000_000)
+    library = tools.library.path
+    builder = Builder(two, tmp_path / "b", protocol("oz"), library=library, llvm_major=tools.major, settings=small)
+    assert builder.run() == Coreset()
+
+
+def test_no_samples(tools: Toolchain, tmp_path: Path) -> None:
+    expected = "no training modules; fetch some with: irwright corpus fetch --role training"
+    with pytest.raises(CorpusError, match=f"^{re.escape(expected)}$"):
+        make_builder([], tmp_path, tools)
+    assert not list(tmp_path.iterdir())
