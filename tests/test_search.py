@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Seeds
 from irwright.coreset import first_plans
-from irwright.errors import IrwrightError
+from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator, Plan, TrialStore
 from irwright.llvm.compiler import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
@@ -329,3 +329,9 @@ def test_an_unknown_strategy(pool: WorkerPool, seeds: Seeds) -> None:
     with pytest.raises(IrwrightError, match=f"^{re.escape(expected)}$"):
         search(task, "greedy")
     assert not task.evaluator.trials, "nothing was compiled"
+
+
+def test_a_module_without_code_for_any_list_is_an_error(pool: WorkerPool) -> None:
+    broken = b'define void @f() {\n  call void asm sideeffect "no such instruction", ""()\n  ret void\n}\n'
+    with pytest.raises(LLVMError, match="LLVM makes no code for this module, with -Oz or any other list: invalid"):
+        search(task_on(pool, broken), "coreset")

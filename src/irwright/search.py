@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from irwright.errors import IrwrightError
+from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import NOTHING, Evaluator, FunctionTrial, Plan, Trial
 from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList, PassSpace
@@ -192,7 +192,10 @@ def search(task: Task, strategy: str) -> Trial:
         raise IrwrightError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
     task.start()
     STRATEGIES[strategy](task)
-    assert task.best is not None
+    if task.best is None:
+        outcome = task.baseline.outcome if task.baseline is not None else None
+        detail = f": {outcome.kind} ({outcome.detail})" if outcome is not None else ""
+        raise LLVMError(f"LLVM makes no code for this module, with -Oz or any other list{detail}")
     return task.best
 
 
