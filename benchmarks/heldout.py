@@ -80,9 +80,14 @@ def cases(objects: str) -> Iterator[tuple[Sample, str]]:
 
 
 def run_case(
-    pool: WorkerPool, sample: Sample, function: str, arguments: argparse.Namespace, searched: bool
+    pool: WorkerPool,
+    sample: Sample,
+    function: str,
+    arguments: argparse.Namespace,
+    searched: bool,
+    known: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """All budgets and strategies on one object."""
+    """All budgets and strategies on one object; what `known` has already is not run again."""
     data = sample.bitcode.read_bytes()
     facts = pool.add_module("m", data, name=sample.name)
     if function:
@@ -94,6 +99,7 @@ def run_case(
         return {"skipped": f"over {arguments.max_instructions} instructions"}
     coreset = load_coreset(arguments.protocol, 22)
     row: dict[str, Any] = {"project": sample.project, "instructions": facts.num_instructions, "results": {}}
+    row |= known or {}
     if arguments.protocol == "oz":  # the real thing; LLVM's -Oz in process differs by a few bytes
         with tempfile.TemporaryDirectory() as folder:
             bitcode = Path(folder) / "module.bc"
@@ -102,6 +108,8 @@ def run_case(
         row["baseline"] = [real.total, real.text]
 
     def measure(name: str, strategy: str, compilations: int, switches: Switches) -> None:
+        if name in row["results"]:
+            return
         evaluator = Evaluator(pool, "m", facts, protocol(arguments.protocol), llvm_major=22)
         budget = Budget(compilations=compilations)
         task = Task(evaluator=evaluator, budget=budget, rng=random.Random(SEED), coreset=coreset, switches=switches)
@@ -142,10 +150,16 @@ def run(arguments: argparse.Namespace) -> None:
     done = read_rows(path)
     lock = threading.Lock()
     queue = iter(cases(arguments.objects))
-    counts = {"cases": sum("results" in row for row in done.values())}
+    counts = {"cases": 0}
     started = 0
 
-    def next_case() -> tuple[Sample, str, bool] | None:
+    def is_done(row: dict[str, Any], searched: bool) -> bool:
+        """Nothing is left to run for this case."""
+        if "skipped" in row or not searched or row["instructions"] > arguments.max_searched:
+            return True
+        return all(f"{strategy}-{arguments.search}" in row["results"] for strategy in arguments.strategies.split(","))
+
+    def next_case() -> tuple[Sample, str, bool, dict[str, Any] | None] | None:
         nonlocal started
         with lock:
             while started < arguments.num:
@@ -153,27 +167,26 @@ def run(arguments: argparse.Namespace) -> None:
                 if item is None:
                     return None
                 known = done.get(f"{item[0].name}:{item[1]}")
-                if known is None:
-                    position = started
-                    started += 1
-                    return *item, position < arguments.num_searched
-                started += "results" in known
+                searched = started < arguments.num_searched
+                started += known is None or "results" in known
+                if known is None or not is_done(known, searched):
+                    return *item, searched, known
             return None
 
     def work() -> None:
         nonlocal started
         with WorkerPool(find().library.path, jobs=1, timeout_seconds=15.0) as pool, path.open("a") as output:
             while (case := next_case()) is not None:
-                sample, function, searched = case
+                sample, function, searched, known = case
                 try:
-                    row = run_case(pool, sample, function, arguments, searched)
+                    row = run_case(pool, sample, function, arguments, searched, known)
                 except IrwrightError as error:
                     row = {"skipped": str(error)}
                 pool.drop_module("m")
                 with lock:
                     started -= "skipped" in row
                     counts["cases"] += "results" in row
-                    output.write(json.dumps({"case": f"{sample.name}:{function}", **row}) + "\n")
+                    output.write(json.dumps({**row, "case": f"{sample.name}:{function}"}) + "\n")
                     output.flush()
                     if counts["cases"] % 10 == 0:
                         print(f"{counts['cases']}/{arguments.num} {sample.name} {function}", flush=True)
