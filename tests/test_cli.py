@@ -8,43 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from conftest import Seeds
-from irwright import cli, search
+from conftest import Run, Seeds
 from irwright.llvm.clang import baseline
 from irwright.llvm.toolchain import Toolchain
-from irwright.measure import PROTOCOLS, measure_object
+from irwright.measure import measure_object
 
 KEYS = {"file", "target", "protocol", "baseline_bytes", "tuned_bytes", "num_compilations", "seconds", "output"}
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def irwright(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process."""
-
-    def run(*words: str | Path) -> Ended:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        captured = capfd.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, captured.out, captured.err)
-
-    return run
 
 
 def test_help_and_version(irwright: Run) -> None:
@@ -55,11 +28,6 @@ def test_help_and_version(irwright: Run) -> None:
     assert [
         text.index(f"\n  {name} ") for name in ("tune", "explain", "doctor", "passes", "corpus", "coreset")
     ] == sorted(text.index(f"\n  {name} ") for name in ("tune", "explain", "doctor", "passes", "corpus", "coreset"))
-
-
-def test_names_of_options_are_those_of_the_library() -> None:
-    assert set(cli.STRATEGY_NAMES) == set(search.STRATEGIES)
-    assert set(cli.PROTOCOL_NAMES) == set(PROTOCOLS)
 
 
 def test_help_loads_no_heavy_module() -> None:
@@ -116,16 +84,6 @@ def test_standard_input_and_output(seeds: Seeds) -> None:
     assert b"<stdin>" in run.stderr  # the table makes room
 
 
-def test_compiler_flags_come_after_two_dashes(irwright: Run, tmp_path: Path) -> None:
-    (tmp_path / "inc").mkdir()
-    (tmp_path / "inc" / "h.h").write_text("#define SIZE 40\n")
-    (tmp_path / "t.c").write_text('#include "h.h"\nint f(void) { return SIZE + MORE; }\n')
-    assert irwright("tune", "-b", "1", tmp_path / "t.c", "--", f"-I{tmp_path / 'inc'}", "-DMORE=2").code == 0
-    ended = irwright("tune", "-b", "1", "-DMORE=2", tmp_path / "t.c")
-    assert ended.code == 2
-    assert "No such option" in ended.err
-
-
 def test_compile_commands(irwright: Run, tools: Toolchain, tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "build").mkdir()
@@ -164,13 +122,6 @@ def test_one_bad_file_among_many(irwright: Run, seeds: Seeds, tmp_path: Path) ->
     assert ended.out.count("not tuned, see the error") == 2
     assert "2 failed" in ended.out
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["numbers.o"]
-
-
-@pytest.mark.parametrize("words", [["--emit", "exe"], ["-b", "0"], ["-b", "soon"], ["-j", "0"], ["--strategy", "luck"]])
-def test_usage(irwright: Run, seeds: Seeds, words: list[str]) -> None:
-    ended = irwright("tune", *words, seeds.source("numbers"))
-    assert (ended.code, ended.out) == (2, "")
-    assert "Error: " in ended.err
 
 
 def test_no_file_is_a_usage_error(irwright: Run) -> None:
@@ -255,26 +206,3 @@ def test_passes(irwright: Run) -> None:
     left_out = irwright("passes", "--left-out").out
     assert "\nstructurizecfg " in left_out
     assert "default<Oz" not in irwright("passes", "--llvm-version", "23").out
-
-
-def test_corpus_stats_of_an_empty_cache(irwright: Run) -> None:
-    ended = irwright("corpus", "stats")
-    assert [line.split() for line in ended.out.splitlines()[1:]] == [
-        ["training", "0", "0", "0"],
-        ["heldout", "0", "0", "0"],
-    ]
-
-
-def test_coreset_show_prints_both_parts(irwright: Run) -> None:
-    ended = irwright("coreset", "show")
-    assert ended.code == 0
-    titles = [line for line in ended.out.splitlines() if line[:1].isdigit()]
-    assert [title.partition(" ")[2] for title in titles] == ["whole lists", "plans in pieces, joined per function"]
-    assert sum(line.startswith("   1  ") for line in ended.out.splitlines()) == 2
-
-
-def test_coreset_build_needs_a_corpus(irwright: Run, tmp_path: Path) -> None:
-    ended = irwright("coreset", "build", "-o", tmp_path / "t.json", "--trials", tmp_path / "trials")
-    assert ended.code == 1
-    assert "no training modules; fetch some with: irwright corpus fetch --role training" in ended.err
-    assert not list(tmp_path.iterdir())

@@ -29,7 +29,8 @@ from irwright.errors import CorpusError
 from irwright.evaluator import Plan, TrialStore
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import PROTOCOLS, protocol
-from irwright.passes import PASSES, PassList, function_local
+from irwright.pass_table import PASSES
+from irwright.passes import PassList, function_local
 from irwright.search import Coreset
 
 MAJORS = range(17, 24)

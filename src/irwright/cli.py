@@ -1,5 +1,7 @@
 """The command line: a command parses, calls one library function, prints.
 
+Shared options are in cli_options.py, the commands `corpus` and `coreset` in cli_tables.py.
+
 stdout carries the result, stderr progress, warnings and errors. Exit codes: 0 all is well, 1 an error of one
 line, 2 usage, 130 interrupted. Heavy imports stand inside the commands: `irwright --help` is to start at once.
 """
@@ -10,13 +12,15 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from irwright import __version__
+from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
+from irwright.cli_tables import coreset, corpus
 from irwright.errors import IrwrightError
 
 if TYPE_CHECKING:
@@ -25,43 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-STRATEGY_NAMES = ("compose", "coreset", "evolve", "random")
-PROTOCOL_NAMES = ("oz", "paper", "instructions")
-KIND_NAMES = ("obj", "bc", "ll", "asm")
 INTERRUPTED = 130
-
-
-class CompilerFlagsCommand(click.Command):
-    """A command whose arguments after `--` are compiler flags, kept as they are in `ctx.meta`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta["compiler_flags"] = tuple(args[at + 1 :])
-        return super().parse_args(ctx, args[:at])
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return [*super().collect_usage_pieces(ctx), "[-- COMPILER FLAGS]"]
-
-
-def _set_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.meta["debug"] = True
-        logging.getLogger("irwright").setLevel(logging.DEBUG)
-
-
-debug_option = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_set_debug,
-    help="Show log messages, and the traceback of an error.",
-)
-
-
-llvm_option = click.option("--llvm", metavar="VERSION|PATH", help="An LLVM version (19), libLLVM, clang or folder.")
 
 
 class OrderedGroup(click.Group):
@@ -76,67 +44,6 @@ class OrderedGroup(click.Group):
 @debug_option
 def cli() -> None:
     """Make objects smaller than `clang -Oz` does, by searching LLVM pass lists."""
-
-
-def _budget(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Any:
-    from irwright.search import Budget
-
-    try:
-        return Budget.parse(value)
-    except IrwrightError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def tuning_options(command: F) -> F:
-    """The options that say how a file is searched."""
-    options = (
-        click.option(
-            "-b",
-            "--budget",
-            default="16",
-            show_default=True,
-            callback=_budget,
-            metavar="N|TIME",
-            help="What each file may cost: compilations (16) or wall time (30s, 5m).",
-        ),
-        click.option(
-            "--strategy", type=click.Choice(STRATEGY_NAMES), default="compose", show_default=True, help="How to search."
-        ),
-        click.option(
-            "--protocol",
-            type=click.Choice(PROTOCOL_NAMES),
-            default="oz",
-            show_default=True,
-            help="How size is measured, and against what.",
-        ),
-        click.option("--target", metavar="TRIPLE", help="Compile for this target (default: what flags or IR say)."),
-        click.option(
-            "--seed", type=int, metavar="N", default=0, show_default=True, help="Of the search's random choices."
-        ),
-        llvm_option,
-        click.option("--inliner", is_flag=True, help="Also try inliner thresholds other than LLVM's."),
-        click.option("--outliner", is_flag=True, help="Also try LLVM's machine outliner."),
-        click.option("--minimise", is_flag=True, help="Shorten the winning list; costs compilations on top."),
-        click.option(
-            "--trials",
-            type=click.Path(path_type=Path),
-            metavar="FOLDER",
-            help="Keep trials here, and resume from them.",
-        ),
-        click.option(
-            "--timeout",
-            metavar="SECONDS",
-            type=click.FloatRange(0.1),
-            default=30.0,
-            show_default=True,
-            help="What one compilation may take.",
-        ),
-        click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Compile workers (default: all cores)."),
-        debug_option,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def _settings(
@@ -303,142 +210,8 @@ def passes(llvm_version: int, left_out: bool) -> None:
     (print_left_out if left_out else print_passes)(llvm_version)
 
 
-@cli.group()
-def corpus() -> None:
-    """Get the C of Debian source packages as bitcode, to build coresets and models from."""
-
-
-@corpus.command()
-@click.argument("packages", nargs=-1)
-@click.option("--role", type=click.Choice(("training", "heldout")), help="Only the packages of this role.")
-@click.option("--keep-trees", is_flag=True, help="Leave the build trees in the cache.")
-@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Packages at a time.")
-@llvm_option
-@debug_option
-def fetch(packages: tuple[str, ...], role: Any, keep_trees: bool, jobs: int, llvm: str | None) -> int:
-    """Fetch and compile PACKAGES (default: all of the list); what is there already is kept."""
-    from irwright.corpus.build import build
-    from irwright.corpus.packages import default_cache, load_packages, select_packages
-    from irwright.llvm.toolchain import find
-
-    chosen = load_packages(role)
-    if packages:
-        chosen = select_packages(packages, chosen)
-    clang = find(llvm=llvm).need_clang()
-    report = build(
-        chosen,
-        cache=default_cache(),
-        clang=clang,
-        jobs=jobs,
-        progress=lambda line: click.echo(line, err=True),
-        keep_trees=keep_trees,
-    )
-    click.echo(f"{report.num_files:,} files, {report.num_functions:,} functions of {len(chosen)} packages")
-    for reason, count in report.reasons.most_common(20):
-        click.echo(f"{count:7,}  {reason}")
-    return int(any(entry.status == "failed" for entry in report.packages))
-
-
-@corpus.command()
-@debug_option
-def stats() -> None:
-    """Count packages, files and functions in the cache, by role, each content once."""
-    from irwright.corpus.modules import modules
-    from irwright.corpus.packages import default_cache
-
-    click.secho(f"{'role':<10}  {'packages':>8}  {'files':>8}  {'functions':>9}", bold=True)
-    for role in ("training", "heldout"):
-        found = modules(role, cache=default_cache())
-        packages, functions = len({module.package for module in found}), sum(m.num_functions for m in found)
-        click.echo(f"{role:<10}  {packages:>8,}  {len(found):>8,}  {functions:>9,}")
-
-
-@cli.group()
-def coreset() -> None:
-    """The ordered table of good pass lists that searches begin with."""
-
-
-protocol_option = click.option(
-    "--protocol", type=click.Choice(PROTOCOL_NAMES), default="oz", show_default=True, help="The table's protocol."
-)
-
-
-@coreset.command()
-@protocol_option
-@click.option("--llvm-version", type=click.IntRange(17), default=22, show_default=True, help="Of which LLVM.")
-@debug_option
-def show(protocol: str, llvm_version: int) -> None:
-    """Print the table that tune begins with, best plan first."""
-    from irwright.coreset import load_coreset
-
-    table = load_coreset(protocol, llvm_version)
-    for title, plans in (("whole lists", table.lists), ("plans in pieces, joined per function", table.pieces)):
-        click.secho(f"{len(plans)} {title}", bold=True)
-        for number, plan in enumerate(plans, 1):
-            click.echo(f"{number:4}  {plan.as_list() if plan.is_one_list else json.dumps(plan.to_json())}")
-
-
-@coreset.command("build")
-@protocol_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Write the table here.")
-@click.option(
-    "--trials", type=click.Path(path_type=Path), required=True, help="Keep trials here, and resume from them."
-)
-@click.option("--search-modules", type=click.IntRange(1), metavar="N", help="How many training modules to search.")
-@click.option("--compilations", type=click.IntRange(1), metavar="N", help="What each search may cost.")
-@click.option("--broadcast-modules", type=click.IntRange(1), metavar="N", help="How many to try the winners on.")
-@click.option("--seed", type=int, metavar="N", help="Of the search's random choices.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Modules at a time (default: all cores).")
-@llvm_option
-@debug_option
-def build_coreset(
-    protocol: str,
-    output: Path,
-    trials: Path,
-    search_modules: int | None,
-    compilations: int | None,
-    broadcast_modules: int | None,
-    seed: int | None,
-    jobs: int | None,
-    llvm: str | None,
-) -> None:
-    """Make a table from the training modules of `irwright corpus fetch`: search, broadcast, order."""
-    from dataclasses import asdict
-
-    from irwright.coreset import Builder, BuildSettings, Sample, write_coreset
-    from irwright.corpus.modules import modules
-    from irwright.corpus.packages import default_cache
-    from irwright.files import write_output
-    from irwright.llvm.toolchain import find
-    from irwright.llvm.worker import default_jobs
-    from irwright.measure import PROTOCOLS
-
-    toolchain = find(llvm=llvm)
-    given = {
-        "search_modules": search_modules,
-        "search_compilations": compilations,
-        "broadcast_modules": broadcast_modules,
-        "seed": seed,
-    }
-    settings = BuildSettings(**{name: value for name, value in given.items() if value is not None})
-    samples = [
-        Sample(name=f"{module.package}/{module.source}", project=module.package, bitcode=module.bitcode)
-        for module in modules("training", cache=default_cache())
-    ]
-    builder = Builder(
-        samples,
-        trials,
-        PROTOCOLS[protocol],
-        library=toolchain.library.path,
-        llvm_major=toolchain.major,
-        settings=settings,
-        jobs=jobs or default_jobs(),
-        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
-    )
-    made_by = {"irwright": __version__, "llvm": toolchain.library.version, **asdict(settings)}
-    table = builder.run()
-    write_output(output, write_coreset(table, protocol=protocol, llvm_major=toolchain.major, made_by=made_by).encode())
-    click.echo(f"{len(table.lists)} lists and {len(table.pieces)} plans in pieces in {output}")
+cli.add_command(corpus)
+cli.add_command(coreset)
 
 
 def _print_error(error: IrwrightError, *, file: str = "", debug: bool = False) -> None:

@@ -28,7 +28,8 @@ from irwright.evaluator import Evaluator, FunctionTrial, Plan, Trial, TrialStore
 from irwright.llvm.pieces import Promoted
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Protocol
-from irwright.passes import PassList, minimise
+from irwright.minimise import minimise
+from irwright.passes import PassList
 from irwright.search import Budget, Coreset, Task, search
 
 log = logging.getLogger(__name__)

@@ -22,18 +22,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from irwright.errors import IrwrightError, LLVMError
-from irwright.evaluator import Evaluator, Plan
+from irwright.evaluator import Plan
 from irwright.files import HasBitcode, Input, as_input, plan_outputs, write_output
 from irwright.llvm.worker import default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
-from irwright.passes import PassList, minimise
+from irwright.minimise import minimise_plan
+from irwright.passes import PassList
 from irwright.search import Budget, Coreset, Switches, Task, search
 from irwright.workpiece import Workpiece, Workshop
 
 logger = logging.getLogger(__name__)
-
-MINIMISE_EVALUATIONS = 100
-"""at most, for each list of a plan"""
 
 Tunable = str | Path | bytes | HasBitcode | Input
 OnProgress = Callable[[str, int, float], None]
@@ -407,7 +405,7 @@ class Tuner:
             on_trial=on_trial,
         )
         best = search(task, settings.strategy)
-        plan = _minimise(best.plan, evaluator) if settings.minimise else best.plan
+        plan = minimise_plan(best.plan, evaluator) if settings.minimise else best.plan
         return plan, evaluator.evaluate([plan])[0].cost(settings.protocol)
 
     def _coreset(self, llvm_major: int) -> Coreset:
@@ -416,35 +414,6 @@ class Tuner:
         from irwright.coreset import load_coreset
 
         return load_coreset(self.settings.protocol.name, llvm_major)
-
-
-def _minimise(plan: Plan, evaluator: Evaluator) -> Plan:
-    """Drop what is not needed from the lists that run on many functions."""
-    if plan.is_one_list:
-        plan = Plan(base=plan.as_list())
-    for index in range(len(plan.parts)):
-
-        def put_back(part: Plan, plan: Plan = plan, index: int = index) -> Plan:
-            return replace(plan, parts=(*plan.parts[:index], part, *plan.parts[index + 1 :]))
-
-        for name in ("base", "tail"):
-            plan = put_back(_minimise_list(plan.parts[index], name, evaluator, put_back))
-    for name in ("base", "tail", "finish"):
-        plan = _minimise_list(plan, name, evaluator, lambda changed: changed)
-    return plan
-
-
-def _minimise_list(plan: Plan, name: str, evaluator: Evaluator, put_back: Callable[[Plan], Plan]) -> Plan:
-    """Minimise one list of `plan`, measured in the plan that `put_back` makes of it."""
-    passes: PassList = getattr(plan, name)
-    if not passes.items:
-        return plan
-
-    def cost(candidate: PassList) -> float:
-        trial = evaluator.evaluate([put_back(replace(plan, **{name: candidate}))])[0]
-        return trial.cost(evaluator.protocol)
-
-    return replace(plan, **{name: minimise(passes, cost, sort=False, max_evaluations=MINIMISE_EVALUATIONS)})
 
 
 def _warnings(piece: Workpiece) -> list[str]:

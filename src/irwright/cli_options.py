@@ -1,0 +1,113 @@
+"""Options that several commands share.
+
+Names of strategies and protocols are spelled here again, because the modules that define them are slow to import; a
+test compares them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from irwright.errors import IrwrightError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STRATEGY_NAMES = ("compose", "coreset", "evolve", "random")
+PROTOCOL_NAMES = ("oz", "paper", "instructions")
+KIND_NAMES = ("obj", "bc", "ll", "asm")
+
+
+class CompilerFlagsCommand(click.Command):
+    """A command whose arguments after `--` are compiler flags, kept as they are in `ctx.meta`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta["compiler_flags"] = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- COMPILER FLAGS]"]
+
+
+def _set_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta["debug"] = True
+        logging.getLogger("irwright").setLevel(logging.DEBUG)
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_set_debug,
+    help="Show log messages, and the traceback of an error.",
+)
+
+llvm_option = click.option("--llvm", metavar="VERSION|PATH", help="An LLVM version (19), libLLVM, clang or folder.")
+
+
+def _budget(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Any:
+    from irwright.search import Budget
+
+    try:
+        return Budget.parse(value)
+    except IrwrightError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def tuning_options(command: F) -> F:
+    """The options that say how a file is searched."""
+    options = (
+        click.option(
+            "-b",
+            "--budget",
+            default="16",
+            show_default=True,
+            callback=_budget,
+            metavar="N|TIME",
+            help="What each file may cost: compilations (16) or wall time (30s, 5m).",
+        ),
+        click.option(
+            "--strategy", type=click.Choice(STRATEGY_NAMES), default="compose", show_default=True, help="How to search."
+        ),
+        click.option(
+            "--protocol",
+            type=click.Choice(PROTOCOL_NAMES),
+            default="oz",
+            show_default=True,
+            help="How size is measured, and against what.",
+        ),
+        click.option("--target", metavar="TRIPLE", help="Compile for this target (default: what flags or IR say)."),
+        click.option(
+            "--seed", type=int, metavar="N", default=0, show_default=True, help="Of the search's random choices."
+        ),
+        llvm_option,
+        click.option("--inliner", is_flag=True, help="Also try inliner thresholds other than LLVM's."),
+        click.option("--outliner", is_flag=True, help="Also try LLVM's machine outliner."),
+        click.option("--minimise", is_flag=True, help="Shorten the winning list; costs compilations on top."),
+        click.option(
+            "--trials",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="Keep trials here, and resume from them.",
+        ),
+        click.option(
+            "--timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(0.1),
+            default=30.0,
+            show_default=True,
+            help="What one compilation may take.",
+        ),
+        click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Compile workers (default: all cores)."),
+        debug_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
