@@ -25,7 +25,8 @@ from typing import Any
 
 from report import Report
 
-from irwright.coreset import Sample, load_coreset, spread
+from irwright.coreset import load_coreset
+from irwright.coreset_build import Sample, spread
 from irwright.corpus.modules import modules
 from irwright.corpus.packages import default_cache
 from irwright.errors import IrwrightError
@@ -34,7 +35,8 @@ from irwright.llvm import clang
 from irwright.llvm.toolchain import cache_folder, find
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import Gain, gain, measure_object, protocol
-from irwright.search import Budget, Switches, Task, search
+from irwright.search import search
+from irwright.task import Budget, Switches, Task
 
 CORESET_BUDGETS = (1, 2, 3, 5, 8, 16)
 SEED = 11

@@ -40,7 +40,8 @@ from irwright.llvm.toolchain import LibraryFacts, Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import protocol
 from irwright.passes import PassList
-from irwright.search import Budget, Task, search
+from irwright.search import search
+from irwright.task import Budget, Task
 
 T = TypeVar("T")
 

@@ -161,6 +161,8 @@ def test_interrupted_with_trials_kept_and_no_output(seeds: Seeds, tmp_path: Path
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A test run in the background of a shell is started with SIGINT ignored, and would hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         until = time.monotonic() + 60
         while len(list(trials.glob("*/trials-*.parquet"))) < len(sources) and time.monotonic() < until:

@@ -12,26 +12,15 @@ from pathlib import Path
 import pytest
 
 from conftest import Seeds
-from irwright.coreset import (
-    BUILT_FOR,
-    Builder,
-    BuildSettings,
-    Sample,
-    first_plans,
-    greedy_lists,
-    load_coreset,
-    portable,
-    read_coreset,
-    spread,
-    write_coreset,
-)
+from irwright.coreset import BUILT_FOR, first_plans, load_coreset, portable, read_coreset, write_coreset
+from irwright.coreset_build import Builder, BuildSettings, Sample, greedy_lists, spread
 from irwright.errors import CorpusError
 from irwright.evaluator import Plan, TrialStore
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import PROTOCOLS, protocol
 from irwright.pass_table import PASSES
 from irwright.passes import PassList, function_local
-from irwright.search import Coreset
+from irwright.task import Coreset
 
 MAJORS = range(17, 24)
 SETTINGS = BuildSettings(

@@ -10,7 +10,7 @@ from irwright.evaluator import NOTHING, Plan
 from irwright.explain import explain, functions_of_assembly, side_by_side
 from irwright.files import as_input
 from irwright.passes import PassList
-from irwright.search import Coreset
+from irwright.task import Coreset
 from irwright.tuner import make_settings
 
 LIST = "gvn-hoist,gvn-sink,default<Oz>"

@@ -20,7 +20,8 @@ from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import measure_object, protocol
 from irwright.passes import PassList, function_local
-from irwright.search import FINISHES, STRATEGIES, Budget, Coreset, Switches, Task, search
+from irwright.search import FINISHES, STRATEGIES, search
+from irwright.task import Budget, Coreset, Switches, Task
 
 MAJOR = 22
 FIRST = first_plans(MAJOR)

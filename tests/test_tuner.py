@@ -22,7 +22,7 @@ from irwright.llvm.compiler import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import measure_object
 from irwright.passes import PassList
-from irwright.search import Coreset
+from irwright.task import Coreset
 from irwright.tuner import TuneFailure, TuneResult, make_settings, tune, tune_files
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

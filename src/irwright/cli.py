@@ -49,7 +49,7 @@ def cli() -> None:
 def _settings(
     *, inliner: bool, outliner: bool, trials: Path | None, timeout: float, jobs: int | None, **others: Any
 ) -> Settings:
-    from irwright.search import Switches
+    from irwright.task import Switches
     from irwright.tuner import make_settings
 
     return make_settings(

@@ -53,7 +53,7 @@ llvm_option = click.option("--llvm", metavar="VERSION|PATH", help="An LLVM versi
 
 
 def _budget(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Any:
-    from irwright.search import Budget
+    from irwright.task import Budget
 
     try:
         return Budget.parse(value)

@@ -117,7 +117,8 @@ def build_coreset(
     """Make a table from the training modules of `irwright corpus fetch`: search, broadcast, order."""
     from dataclasses import asdict
 
-    from irwright.coreset import Builder, BuildSettings, Sample, write_coreset
+    from irwright.coreset import write_coreset
+    from irwright.coreset_build import Builder, BuildSettings, Sample
     from irwright.corpus.modules import modules
     from irwright.corpus.packages import default_cache
     from irwright.files import write_output

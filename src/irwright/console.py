@@ -20,7 +20,7 @@ from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
-from irwright.search import Budget
+from irwright.task import Budget
 from irwright.tuner import Settings, TuneFailure, TuneResult
 
 PLAIN_WIDTH = 160

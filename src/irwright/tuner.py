@@ -28,7 +28,8 @@ from irwright.llvm.worker import default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
 from irwright.minimise import minimise_plan
 from irwright.passes import PassList
-from irwright.search import Budget, Coreset, Switches, Task, search
+from irwright.search import search
+from irwright.task import Budget, Coreset, Switches, Task
 from irwright.workpiece import Workpiece, Workshop
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,213 @@
+"""Search for every function of a module by itself, all functions in one compilation.
+
+After a common base, function passes change each function independently of the others: one compilation can try
+another list on every function at once, and a module built from the winners has the size that was measured piece by
+piece (it is measured again as a whole). Functions of different bases are joined by the linker (llvm/pieces.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from irwright.evaluator import NOTHING, FunctionTrial, Plan
+from irwright.llvm.pieces import Promoted
+from irwright.passes import PassList, PassSpace
+from irwright.task import BATCH, Task
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """What is known of one function under one base: its best lists and everything tried."""
+
+    best: list[tuple[int, int, PassList]] = field(default_factory=list[tuple[int, int, PassList]])
+    """(bytes, passes, list), best first"""
+    tried: set[PassList] = field(default_factory=set[PassList])
+    stale: int = 0
+    """candidates since the last improvement"""
+
+    def note(self, size: int, tail: PassList) -> bool:
+        """Add a measurement; True if it is smaller than all before."""
+        improved = not self.best or size < self.best[0][0]
+        self.stale = 0 if improved else self.stale + 1
+        entry = (size, len(tail), tail)
+        same = [length for known, length, _ in self.best if known == size]
+        if len(same) < 2 or entry[1] < max(same):
+            self.best.append(entry)
+            self.best.sort(key=lambda item: item[:2])
+            del self.best[6:]
+        return improved
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One way to build a function."""
+
+    size: int
+    base: Plan
+    tail: PassList
+    references: frozenset[str]
+
+
+class FunctionSearch:
+    """Search for every function of a module by itself, all functions in one compilation.
+
+    A function is built by a base (a plan in pieces: what is inlined, first simplifications) and a function-local
+    tail. Functions of different bases are joined by LLVM's linker.
+    """
+
+    def __init__(self, task: Task, promoted: Promoted, plans: Sequence[Plan]) -> None:
+        self.preparation = plans[0].preparation
+        self._task = task
+        self._promoted = promoted
+        self._rng = task.rng
+        self._major = task.evaluator.llvm_major
+        self._space = PassSpace(self._major).restricted(lambda info: info.level in ("function", "loop", "loop-mssa"))
+        self._bases: list[Plan] = list(dict.fromkeys(base_of(plan) for plan in plans))
+        self._candidates: dict[tuple[str, Plan], _Candidates] = {}
+        self._choices: dict[str, dict[frozenset[str], _Choice]] = {}
+        self._donors: list[PassList] = list(dict.fromkeys(plan.tail for plan in plans if plan.tail.items))
+
+    def add(self, trials: Iterable[FunctionTrial]) -> None:
+        """Take over what trials of plans in pieces measured."""
+        for trial in trials:
+            if not trial.outcome.ok:
+                continue
+            base, named = base_of(trial.plan), dict(trial.plan.tails)
+            for name, size in trial.sizes.items():
+                self._note(name, base, named.get(name, trial.plan.tail), size.total, trial.references[name])
+
+    def _note(self, name: str, base: Plan, tail: PassList, size: int, references: frozenset[str]) -> None:
+        candidates = self._candidates.setdefault((name, base), _Candidates())
+        candidates.tried.add(tail)
+        candidates.note(size, tail)
+        choices = self._choices.setdefault(name, {})
+        statics = references.intersection(self._promoted.functions)
+        smallest = min((choice.size for choice in choices.values()), default=size + 1)
+        known = choices.get(statics)
+        if known is None or size < known.size or (size == known.size and len(tail) < len(known.tail)):
+            choices[statics] = _Choice(size, base, tail, statics)
+            if size < smallest and len(candidates.tried) > BATCH:
+                self._donors.append(tail)  # what helped one function is worth trying on others
+                del self._donors[:-64]
+
+    def generation(self, count: int) -> None:
+        """Propose and measure `count` plans, each with one base and a list of its own for every function."""
+        chosen = self.choose()
+        weights = [1 + 4 * sum(choice.base == base for choice in chosen.values()) for base in self._bases]
+        bases = self._rng.choices(self._bases, weights, k=count)
+        self.add(self._task.run_functions([self._propose(base) for base in bases]))
+
+    def _propose(self, base: Plan) -> Plan:
+        tails: list[tuple[str, PassList]] = []
+        for name in self._choices:
+            tail = self._candidate(self._candidates.setdefault((name, base), _Candidates()))
+            tails.append((name, tail))
+        return replace(base, tails=tuple(sorted(tails, key=lambda item: item[0])))
+
+    def _candidate(self, candidates: _Candidates) -> PassList:
+        """A list not yet tried on this function; one of its best where that is hard to find or seldom pays."""
+        if candidates.stale <= 60 or self._rng.random() < 0.5:
+            for _ in range(6):
+                tail = self._draw(candidates)
+                if tail not in candidates.tried:
+                    candidates.tried.add(tail)
+                    return tail
+        return candidates.best[0][2] if candidates.best else NOTHING
+
+    def _draw(self, candidates: _Candidates) -> PassList:
+        rng = self._rng
+        dice = rng.random()
+        if (dice < 0.3 or not candidates.best) and self._donors:
+            return rng.choice(self._donors)
+        if dice < 0.4 or not candidates.best:
+            return PassList.sample(rng, llvm_major=self._major, length=(2, 24), space=self._space)
+        own = candidates.best[min(int(rng.expovariate(0.8)), len(candidates.best) - 1)][2]
+        if dice < 0.6 and self._donors:
+            own = own.splice(rng.choice(self._donors), rng)
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            own = own.mutate(rng, llvm_major=self._major, space=self._space, max_length=40)
+        return own
+
+    def choose(self) -> dict[str, _Choice]:
+        """A choice for every function that is reached from outside, of least total size.
+
+        Starts from each function's smallest and improves one function at a time: a choice that no longer calls
+        a static function may be larger itself and still save that function.
+        """
+        order = [name for name in self._promoted.all_functions if name in self._choices]
+        chosen = {name: min(self._choices[name].values(), key=lambda choice: choice.size) for name in order}
+        total = self._total(chosen)
+        several = [name for name in order if len(self._choices[name]) > 1]
+        for _ in range(3 if len(several) * len(order) < 20_000 else 0):
+            before = total
+            for name in several:
+                kept = chosen[name]
+                for choice in self._choices[name].values():
+                    previous = chosen[name]
+                    chosen[name] = choice
+                    candidate = self._total(chosen)
+                    if candidate < total:
+                        total, kept = candidate, choice
+                    else:
+                        chosen[name] = previous
+                chosen[name] = kept
+            total = self._drop_statics(chosen, total)
+            if total == before:
+                break
+        return {name: chosen[name] for name in order if name in self._reached(chosen)}
+
+    def _drop_statics(self, chosen: dict[str, _Choice], total: int) -> int:
+        """Let all callers of a static function do without it at once, where that is smaller; the new total."""
+        callers: dict[str, list[str]] = {}
+        for name in self._reached(chosen):
+            for called in chosen[name].references:
+                callers.setdefault(called, []).append(name)
+        for static, names in sorted(callers.items()):
+            previous = {name: chosen[name] for name in names}
+            for name in names:
+                without = [choice for choice in self._choices[name].values() if static not in choice.references]
+                if not without:
+                    break
+                chosen[name] = min(without, key=lambda choice: choice.size)
+            candidate = self._total(chosen)
+            if candidate < total:
+                total = candidate
+            else:
+                chosen.update(previous)
+        return total
+
+    def _reached(self, chosen: dict[str, _Choice]) -> set[str]:
+        seen: set[str] = set()
+        todo = [name for name in self._promoted.roots if name in chosen]
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += [called for called in chosen[name].references if called in chosen]
+        return seen
+
+    def _total(self, chosen: dict[str, _Choice]) -> int:
+        return sum(chosen[name].size for name in self._reached(chosen))
+
+    def predicted(self) -> float:
+        """Bytes of the functions of the module of winners."""
+        return sum(choice.size for choice in self.choose().values()) if self._choices else float("inf")
+
+    def plan(self) -> Plan | None:
+        """The module of winners; None where nothing was measured."""
+        by_base: dict[Plan, list[tuple[str, PassList]]] = {}
+        for name, choice in self.choose().items():
+            by_base.setdefault(choice.base, []).append((name, choice.tail))
+        if not by_base:
+            return None
+        parts = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
+        return Plan(parts=tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts))
+
+
+def base_of(plan: Plan) -> Plan:
+    return replace(plan, tail=NOTHING, tails=())
+
+
+def _name(item: tuple[str, PassList]) -> str:
+    return item[0]

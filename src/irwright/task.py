@@ -1,0 +1,151 @@
+"""What a search works on: the budget, the table of good plans, the switches, and the best found so far."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from irwright.errors import IrwrightError
+from irwright.evaluator import Evaluator, FunctionTrial, Plan, Trial
+from irwright.passes import PassList
+
+BATCH = 8
+"""Plans proposed at a time; fixed, so that the number of workers does not change what is proposed."""
+
+UNLIMITED = 1 << 30
+"""compilations left where only time is limited"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a search may spend: compilations, wall seconds, or both, whichever ends first."""
+
+    compilations: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.compilations is None and self.seconds is None:
+            raise ValueError("a budget needs compilations or seconds")
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """`16` is compilations, `30s` seconds, `5m` minutes."""
+        units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+        try:
+            if text[-1:] in units:
+                amount = float(text[:-1]) * units[text[-1]]
+                if 0 < amount < float("inf"):
+                    return cls(seconds=amount)
+            elif int(text) > 0:
+                return cls(compilations=int(text))
+        except ValueError:
+            pass
+        raise IrwrightError(f"bad budget {text!r}; give compilations (16) or a time (30s, 5m, 1h)")
+
+    def __str__(self) -> str:
+        parts = [f"{self.compilations} compilations"] if self.compilations is not None else []
+        return " and ".join(parts + ([f"{self.seconds:g} s"] if self.seconds is not None else []))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coreset:
+    """The table of good plans, each part ordered, best first."""
+
+    lists: tuple[Plan, ...] = ()
+    """whole lists, by what the first k of them save together"""
+    pieces: tuple[Plan, ...] = ()
+    """plans in pieces (a base and a tail), by what the modules composed of the first k save"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """What a search may change beside pass lists."""
+
+    inliner: bool = False
+    """inliner thresholds other than LLVM's"""
+    outliner: bool = False
+    """LLVM's machine outliner (on AArch64, -Oz runs it anyway)"""
+
+
+@dataclass(slots=True)
+class Task:
+    """One module to make small: what may be spent, and the best found so far."""
+
+    evaluator: Evaluator
+    budget: Budget
+    rng: random.Random
+    coreset: Coreset = field(default_factory=Coreset)
+    switches: Switches = field(default_factory=Switches)
+    best: Trial | None = None
+    baseline: Trial | None = None
+    curve: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """(compilations, best cost) at every improvement"""
+    on_trial: Callable[[int, float], None] | None = None
+    """called with compilations spent and the best cost, for progress"""
+    _started: float = field(default_factory=time.monotonic)
+    _limit: float = 1.0
+
+    @property
+    def left(self) -> int:
+        """Compilations that may still be spent; 0 when the time is up."""
+        if self.budget.seconds is not None and time.monotonic() - self._started >= self.budget.seconds * self._limit:
+            return 0
+        if self.budget.compilations is None:
+            return UNLIMITED
+        return max(0, int(self.budget.compilations * self._limit) - self.evaluator.num_compilations)
+
+    @property
+    def share_spent(self) -> float:
+        """0 at the start, 1 when the budget is gone."""
+        shares = [0.0]
+        if self.budget.compilations:
+            shares.append(self.evaluator.num_compilations / self.budget.compilations)
+        if self.budget.seconds:
+            shares.append((time.monotonic() - self._started) / self.budget.seconds)
+        return min(1.0, max(shares))
+
+    @contextmanager
+    def until(self, share: float) -> Generator[None]:
+        """Within the block, the budget ends when this share of it is spent."""
+        whole, self._limit = self._limit, share
+        yield
+        self._limit = whole
+
+    def cost(self, trial: Trial) -> float:
+        return trial.cost(self.evaluator.protocol)
+
+    @property
+    def best_cost(self) -> float:
+        return float("inf") if self.best is None else self.cost(self.best)
+
+    def start(self) -> None:
+        """Measure the baseline, which is never counted: a search can't end worse than it."""
+        plan = Plan(base=PassList.parse("default<Oz>", llvm_major=self.evaluator.llvm_major))
+        self.baseline = self.evaluator.evaluate([plan], free=True)[0]
+        self._note(self.baseline)
+
+    def run(self, plans: Sequence[Plan]) -> list[Trial]:
+        """Evaluate as many of the plans as the budget allows; keep the best."""
+        trials = self.evaluator.evaluate(plans[: self.left])
+        for trial in trials:
+            self._note(trial)
+        self._report()
+        return trials
+
+    def run_functions(self, plans: Sequence[Plan]) -> list[FunctionTrial]:
+        """The same, function by function; what comes of it is measured as a whole later."""
+        trials = self.evaluator.evaluate_functions(plans[: self.left])
+        self._report()
+        return trials
+
+    def _note(self, trial: Trial) -> None:
+        if self.cost(trial) < self.best_cost:
+            self.best = trial
+            self.curve.append((self.evaluator.num_compilations, self.cost(trial)))
+
+    def _report(self) -> None:
+        if self.on_trial is not None:
+            self.on_trial(self.evaluator.num_compilations, self.best_cost)
