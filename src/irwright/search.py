@@ -3,10 +3,6 @@
 All have one signature, `strategy(task)`: they spend the task's budget through its evaluator and leave the best
 trial in it. `random` is the paper's; `evolve` mutates and splices whole lists from the coreset on; `coreset`
 tries the table in order; `compose` chooses a list for every function by itself and is the default.
-
-`compose` rests on this: function passes after a common base change each function independently of the others,
-so one compilation can try another list on every function at once, and a module built from the winners has the
-size that was measured piece by piece (it is measured again as a whole).
 """
 
 from __future__ import annotations
