@@ -118,8 +118,7 @@ def build_coreset(
     from dataclasses import asdict
 
     from irwright.coreset import write_coreset
-    from irwright.coreset_build import Builder, BuildSettings, Sample
-    from irwright.corpus.modules import modules
+    from irwright.coreset_build import Builder, BuildSettings, training_samples
     from irwright.corpus.packages import default_cache
     from irwright.files import write_output
     from irwright.llvm.toolchain import find
@@ -134,12 +133,8 @@ def build_coreset(
         "seed": seed,
     }
     settings = BuildSettings(**{name: value for name, value in given.items() if value is not None})
-    samples = [
-        Sample(name=f"{module.package}/{module.source}", project=module.package, bitcode=module.bitcode)
-        for module in modules("training", cache=default_cache())
-    ]
     builder = Builder(
-        samples,
+        training_samples(default_cache(), settings.seed),
         trials,
         PROTOCOLS[protocol],
         library=toolchain.library.path,

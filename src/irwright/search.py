@@ -65,23 +65,16 @@ def random_search(task: Task) -> None:
 def coreset_search(task: Task) -> None:
     """The table in its order: whole lists, then pieces, the last compilation for the module made of them."""
     spare = task.left
-    families = _families(task) if _num_lists(spare) < spare else []
+    num_lists = task.coreset.num_lists(spare)
+    families = _families(task) if spare - num_lists >= 2 else []
     if not families:
         task.run(task.coreset.lists[:spare])
         return
-    num_lists = _num_lists(spare)
     task.run(task.coreset.lists[:num_lists])
     _run_pieces(task, families, max(0, task.left - 1))
     _compose(task, min(families, key=FunctionSearch.predicted))
     if task.left:
         task.run(task.coreset.lists[num_lists : num_lists + task.left])
-
-
-def _num_lists(compilations: int) -> int:
-    """How many whole lists of the coreset come before its pieces; chosen on training modules (docs/log.md)."""
-    if compilations < 5:
-        return compilations
-    return 0 if compilations < 10 else 4
 
 
 def evolve(task: Task) -> None:
