@@ -32,14 +32,24 @@ class Blocks:
 
     starts: tuple[int, ...]
     """their addresses"""
+    branches: tuple[int, ...]
+    """addresses of jumps, calls and returns"""
+    end: int
     hints: Hints
 
     def covered(self, executed: Mapping[int, int]) -> int:
-        """How many began to run; `executed` maps addresses of straight pieces of code to their sizes."""
+        """How many began to run; `executed` is Emulator.executed."""
+        if not self.starts:
+            return 0
         done: set[int] = set()
         for address, size in executed.items():
-            done.update(self._within(address, address + size))
+            if self.starts[0] <= address < self.end:
+                done.update(self._within(address, address + size if size else self._next_branch(address)))
         return len(done)
+
+    def _next_branch(self, address: int) -> int:
+        at = bisect_left(self.branches, address)
+        return self.branches[at] + 1 if at < len(self.branches) else self.end
 
     def _within(self, start: int, end: int) -> Iterable[int]:
         return self.starts[bisect_left(self.starts, start) : bisect_left(self.starts, end)]
@@ -58,6 +68,7 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     end = address + len(code)
     starts = {address}
     padding: set[int] = set()
+    branches: list[int] = []
     constants: dict[int, None] = {}
     offsets: dict[int, None] = {}
     uses_floats = False
@@ -69,9 +80,14 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
             if target is not None and address <= int(target.group(1), 16) < end:
                 starts.add(int(target.group(1), 16))
             starts.add(at + size)
+            branches.append(at)
             continue
         if is_x86 and mnemonic.startswith(("ret", "ud2", "hlt", "int3")):
             starts.add(at + size)
+            branches.append(at)
+            continue
+        if mnemonic in ("call", "bl", "blr"):
+            branches.append(at)
             continue
         found = _NUMBER.search(operands)
         if found is not None and mnemonic.rstrip("bwlq") in _COMPARISONS | {"ccmp", "cmn", "subs", "movz"}:
@@ -84,6 +100,8 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     starts = {start for start in starts if start < end and start not in padding}
     return Blocks(
         starts=tuple(sorted(starts)),
+        branches=tuple(branches),
+        end=end,
         hints=Hints(
             constants=tuple(constants)[:MAX_HINTS],
             offsets=tuple(offset for offset in offsets if offset < 2048)[:MAX_HINTS],

@@ -113,7 +113,7 @@ class Emulator:
         self.bank = RegisterBank(self._uc, self.machine)
         self.heap = Heap(self.memory)
         self.executed: dict[int, int] = {}
-        """address to size of every piece of code that ever ran: from an entry to the next branch"""
+        """address to size of every piece of code that ever ran; 0: up to the next branch or call"""
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, self._on_new_code)
         if self.machine.elf_machine != EM_X86_64:
             self._enable_vectors()
@@ -199,6 +199,7 @@ class Emulator:
         steps = ctypes.c_size_t(self.limits.steps)
         until, no_timeout = ctypes.c_uint64(RETURN_ADDRESS), ctypes.c_uint64(0)
         while True:
+            self.executed.setdefault(address, 0)  # the hook is told of code that other code leads to
             code = library.uc_emu_start(handle, ctypes.c_uint64(address), until, no_timeout, steps)
             address = self.bank.program_counter()
             self.bank.read()
