@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irwright.verify.abi import ST0, Allocator, result_locations
@@ -90,6 +91,8 @@ class Call:
     events: list[Event]
     seed: int
     fill: int
+    run_callback: Callable[[int, tuple[int, ...]], int]
+    external_name: Callable[[int], str | None]
     preserve_all: bool = False
     """the callee touches nothing but its results"""
     _results: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -202,6 +205,10 @@ class Call:
         return address
 
     # ------------------------------------------------------------------- effects
+
+    def invoke(self, address: int, arguments: tuple[int, ...]) -> int:
+        """Call a function of the program, as qsort does; its integer result."""
+        return self.run_callback(address, arguments)
 
     def record(self, *arguments: Argument, content: tuple[bytes, ...] = (), name: str | None = None) -> None:
         """Record the call as something others see."""

@@ -31,6 +31,7 @@ from irwright.verify.elf import EM_X86_64
 from irwright.verify.image import Image, Named
 from irwright.verify.inputs import Inputs
 from irwright.verify.libc import play
+from irwright.verify.libc_strings import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
 from irwright.verify.memory import Fault, Memory
 from irwright.verify.signatures import Signature
@@ -38,6 +39,8 @@ from irwright.verify.trace import Event
 
 RETURN_ADDRESS = 0x1EADBEEC000
 """where a function returns to; no memory is there"""
+MAX_DEPTH = 8
+"""of callees that call back"""
 GARBAGE = 0xBAD0C0DE5EED0000
 
 
@@ -52,6 +55,10 @@ class Limits:
     run_seconds: float = 1.0
     function_seconds: float = 10.0
     """all runs of a function; then its verdict is what the runs so far say"""
+
+
+class _Ended(Exception):  # noqa: N818 - not an error
+    """A run ended inside a callback; how is in the Run."""
 
 
 class Ending(StrEnum):
@@ -109,11 +116,12 @@ class Emulator:
         self.signatures = signatures or {}
         self._fill = fill
         self._uc = self.machine.new()
-        self.memory = Memory(self._uc, image, fill=fill)
+        self.memory = Memory(self._uc, image, libc=libc_data(), fill=fill)
         self.bank = RegisterBank(self._uc, self.machine)
         self.heap = Heap(self.memory)
         self.executed: dict[int, int] = {}
         """address to size of every piece of code that ever ran; 0: up to the next branch or call"""
+        self._depth = 0
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, self._on_new_code)
         if self.machine.elf_machine != EM_X86_64:
             self._enable_vectors()
@@ -130,10 +138,14 @@ class Emulator:
         """Call a function of the object."""
         self.memory.restore(inputs)
         self.heap.restart()
+        self._depth = 0
+        self._counts: dict[int, int] = {}
         run = Run(ending=Ending.LIMIT)
         first_stack = self._enter(inputs)
         try:
             self._loop(function.address, run, inputs)
+        except _Ended:
+            pass
         except EndRun as end:
             run.ending, run.detail = (Ending.EXITED if end.chosen else Ending.UNSUPPORTED), end.detail
         except Fault as fault:
@@ -195,7 +207,6 @@ class Emulator:
     def _loop(self, address: int, run: Run, inputs: Inputs) -> None:
         handle = self._uc._uch
         deadline = time.monotonic() + self.limits.run_seconds
-        counts: dict[int, int] = {}
         steps = ctypes.c_size_t(self.limits.steps)
         until, no_timeout = ctypes.c_uint64(RETURN_ADDRESS), ctypes.c_uint64(0)
         while True:
@@ -216,8 +227,8 @@ class Emulator:
             if time.monotonic() > deadline:
                 run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
                 return
-            counts[address] = counts.get(address, 0) + 1
-            address = self._call(address, counts[address], run, inputs)
+            self._counts[address] = self._counts.get(address, 0) + 1
+            address = self._call(address, self._counts[address], run, inputs)
 
     def _call(self, address: int, count: int, run: Run, inputs: Inputs) -> int:
         """Play a function outside the object; the address to go on at."""
@@ -234,9 +245,36 @@ class Emulator:
             events=run.events,
             seed=inputs.seed,
             fill=self._fill,
+            run_callback=lambda target, arguments: self._call_back(target, arguments, run, inputs),
+            external_name=self.image.externals.name_at,
         )
         play(call)
         return call.leave()
+
+    def _call_back(self, address: int, arguments: tuple[int, ...], run: Run, inputs: Inputs) -> int:
+        """Let a callee call a function of the program: registers are as at the call afterwards."""
+        machine, bank = self.machine, self.bank
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise Fault(f"callees call back over {MAX_DEPTH} deep")
+        kept = bytes(bank.values)
+        stack = (bank[machine.stack_pointer] - 256) & -16
+        for position, value in zip(machine.integer_arguments, arguments, strict=False):
+            bank[position] = value
+        if machine.link is None:
+            stack -= 8
+            self.memory.write(stack, struct.pack("<Q", RETURN_ADDRESS))
+        else:
+            bank[machine.link] = RETURN_ADDRESS
+        bank[machine.stack_pointer] = stack
+        bank.write_data()
+        self._loop(address, run, inputs)
+        if run.ending is not Ending.RETURNED:
+            raise _Ended
+        result = bank[machine.integer_results[0]]
+        ctypes.memmove(bank.values, kept, len(kept))
+        self._depth -= 1
+        return result
 
     def _explain(self, run: Run, code: int, address: int) -> None:
         if code == UC_ERR_OK:

@@ -25,6 +25,9 @@ STACK_TOP = 0x7FFD9ABC8000
 STACK_SIZE = 64 * PAGE
 STACK_MARGIN = 4 * PAGE
 """above the first stack pointer: arguments, and what buggy code reads beyond them"""
+LIBC_BASE = 0x7F31C0440000
+LIBC_SIZE = 2 * PAGE
+"""data of the C library itself"""
 MAX_PAGES = 256
 """filled on demand in one run"""
 LOWEST = 0x10000
@@ -64,8 +67,12 @@ def _new_host(size: int) -> tuple[mmap.mmap, int]:
 class Memory:
     """All memory of one emulator."""
 
-    def __init__(self, uc: Any, image: Image, *, fill: int = 0) -> None:
-        """`fill` changes what is in memory that a program has not written, for tests of its own consistency."""
+    def __init__(self, uc: Any, image: Image, *, libc: bytes = b"", fill: int = 0) -> None:
+        """`libc` is what the C library's pages hold.
+
+        `fill` changes what is in memory that a program has not written, and where stack and heap are: correct
+        programs do the same.
+        """
         self._uc = uc
         self._handle = uc._uch
         self._image = image
@@ -86,6 +93,8 @@ class Memory:
                 self.writable.append(region)
         both = UC_PROT_READ | UC_PROT_WRITE
         self.arena = self._map(ARENA_BASE, bytes(ARENA_SIZE), both)
+        self.libc = self._map(LIBC_BASE, libc.ljust(LIBC_SIZE, b"\0"), both)
+        self.libc.pristine = self._libc_content = bytes(self.libc.host[:])
         shift = PAGE * 16 * fill
         self.heap = self._map(HEAP_BASE + shift, bytes(HEAP_SIZE), both)
         self.stack = self._map(STACK_TOP - STACK_SIZE - shift, bytes(STACK_SIZE), both)
@@ -138,6 +147,7 @@ class Memory:
         for region in self.writable:
             assert region.pristine is not None
             ctypes.memmove(region.pointer, region.pristine, region.size)
+        ctypes.memmove(self.libc.pointer, self._libc_content, LIBC_SIZE)
         ctypes.memmove(self.arena.pointer, arena(inputs.seed), ARENA_SIZE)
         ctypes.memmove(self.stack.pointer, self._stack_content, STACK_SIZE)
         ctypes.memmove(self.heap.pointer, self._heap_content, HEAP_SIZE)

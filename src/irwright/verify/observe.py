@@ -18,7 +18,9 @@ from enum import Enum, auto
 from irwright.verify.abi import ST0, result_locations
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import Named
+from irwright.verify.libc_strings import ERRNO
 from irwright.verify.machine import Machine
+from irwright.verify.memory import LIBC_BASE
 from irwright.verify.signatures import Kind, Signature
 from irwright.verify.trace import CallEvent, Event, OutputEvent, merged
 
@@ -240,6 +242,8 @@ class _Comparison:
             if content_a != content_b:
                 name = self.a.image.externals.name_at(page)
                 self.bytes(content_a, content_b, name or f"memory at {page:#x}")
+        errno = LIBC_BASE + ERRNO
+        self.bytes(a.read(errno, 4), b.read(errno, 4), "errno")
         self.globals()
         done: set[int] = set()
         while self.queue:
