@@ -47,13 +47,25 @@ def cli() -> None:
 
 
 def _settings(
-    *, inliner: bool, outliner: bool, trials: Path | None, timeout: float, jobs: int | None, **others: Any
+    *,
+    inliner: bool,
+    outliner: bool,
+    trials: Path | None,
+    timeout: float,
+    jobs: int | None,
+    verify_seeds: int,
+    no_verify: bool,
+    **others: Any,
 ) -> Settings:
     from irwright.task import Switches
     from irwright.tuner import make_settings
 
     return make_settings(
-        switches=Switches(inliner=inliner, outliner=outliner), trials_folder=trials, timeout_seconds=timeout, **others
+        switches=Switches(inliner=inliner, outliner=outliner),
+        trials_folder=trials,
+        timeout_seconds=timeout,
+        verify_seeds=0 if no_verify else verify_seeds,
+        **others,
     )
 
 
