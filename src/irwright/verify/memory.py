@@ -15,7 +15,7 @@ from typing import Any
 from unicorn import UC_HOOK_MEM_READ_UNMAPPED, UC_HOOK_MEM_WRITE_UNMAPPED, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE
 
 from irwright.errors import IrwrightError
-from irwright.verify.image import EXTERNALS_BASE, PAGE, Image
+from irwright.verify.image import PAGE, Image
 from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, arena, global_content, page_content
 from irwright.verify.machine import library
 
