@@ -141,7 +141,7 @@ def test_json_of_a_plan_per_function_names_each_function(seeds: Seeds) -> None:
     result = tune(seeds.source("machine"), budget=24, coreset=CORESET)
     row = result.to_json()
     assert result.is_per_function
-    assert list(row) == [*(key if key != "pass_list" else "functions" for key in KEYS), "output"]
+    assert list(row) == [*(key if key != "pass_list" else "functions" for key in KEYS), "output", "verified"]
     assert row["functions"]
     assert set(row["functions"]) <= set(result.functions)
     for text in row["functions"].values():
@@ -389,3 +389,15 @@ def test_a_plan_whose_build_fails_leaves_oz_standing(seeds: Seeds, monkeypatch: 
     (warning,) = result.warnings
     assert "a pass list fails a check and is left out: the pass list leaves broken IR: x" in warning
     assert issubclass(IRError, InputError)
+
+
+def test_what_is_emitted_was_compared_with_oz(seeds: Seeds) -> None:
+    result = tune(seeds.source("machine"), budget=6, coreset=CORESET)
+    assert result.saved > 0 and result.verified is not None
+    assert result.verified.equal >= 1 and result.verified.different == 0
+    assert result.to_json()["verified"]["functions"] == len(result.verified.functions)
+    unverified = tune(seeds.source("machine"), budget=6, coreset=CORESET, verify_seeds=0)
+    assert unverified.verified is None and unverified.to_json()["verified"] is None
+    assert unverified.artefacts == result.artefacts
+    counted = tune(seeds.source("numbers"), budget=1, coreset=plan_of("default<Oz>"))
+    assert counted.saved == 0 and counted.verified is None, "-Oz itself is compared with nothing"
