@@ -8,7 +8,10 @@ installed since.
 from __future__ import annotations
 
 import os
+import sys
 import time
+
+import irwright
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,8 +118,20 @@ def _remember(memory: str, compiler: Compiler) -> None:
         pass  # it will be asked again
 
 
+def see_packages() -> None:
+    """Make this process, and those it starts, find what Python finds normally: wrappers start it without."""
+    if not sys.flags.no_site:
+        return
+    import site
+
+    site.main()
+    root = os.path.dirname(os.path.dirname(irwright.__file__))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+
+
 def _ask(real: str) -> Compiler:
     """Run the compiler and look for its library."""
+    see_packages()
     import re
     import subprocess
 

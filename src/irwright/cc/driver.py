@@ -16,7 +16,7 @@ import irwright
 from irwright.cc import events
 from irwright.cc.arguments import UNDERSTOOD_ENVIRONMENT, Compile, understand
 from irwright.cc.cache import DEFAULT_LIMIT_BYTES, Cache, Entry, hash_of, read_includes
-from irwright.cc.compilers import Compiler, identify, which
+from irwright.cc.compilers import Compiler, identify, see_packages, which
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ class _Run:
         job = self.job
         try:
             plain_seconds = time.time() - self.started
+            see_packages()
             from irwright.cc.tuning import tune_object
             from irwright.task import Budget
 
