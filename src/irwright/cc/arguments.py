@@ -386,6 +386,8 @@ def _depfile(output: str) -> str:
 
 def _is_plain_file(path: str) -> bool:
     """True for a regular file, and for one that does not exist yet."""
+    if path.startswith(("/dev/", "/proc/")):
+        return False  # /dev/stdout may lead to a regular file
     return not os.path.exists(path) or os.path.isfile(path)
 
 

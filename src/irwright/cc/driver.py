@@ -46,7 +46,33 @@ def main(words: Sequence[str]) -> int:
         return _pass_through(words, "no clang with a libLLVM")
     if job.target is not None and not _has_backend(compiler, job.target):
         return _pass_through(words, "other target")
-    return _Run(words, job, compiler).run()
+    return _until_signal(_Run(words, job, compiler))
+
+
+class _Ended(BaseException):
+    """A signal came that ends this process; carries its number."""
+
+
+def _until_signal(run: _Run) -> int:
+    """Run, and end by the signal that comes: with workers, compilers and temporary files gone."""
+    import signal
+
+    def end(number: int, _frame: object) -> None:
+        for other in ending:
+            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is the cleaning up
+        raise _Ended(number)
+
+    ending = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    ending = [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+    for number in ending:
+        signal.signal(number, end)
+    try:
+        return run.run()
+    except _Ended as ended:
+        number = ended.args[0]
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return 128 + number
 
 
 def home() -> str:
