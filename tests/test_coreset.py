@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import re
@@ -13,7 +12,7 @@ import pytest
 
 from conftest import Seeds
 from irwright.coreset import BUILT_FOR, first_plans, load_coreset, portable, read_coreset, write_coreset
-from irwright.coreset_build import Builder, BuildSettings, Sample, greedy_lists, spread
+from irwright.coreset_build import Builder, BuildSettings, Sample, spread
 from irwright.errors import CorpusError
 from irwright.evaluator import Plan, TrialStore
 from irwright.llvm.toolchain import Toolchain
@@ -66,7 +65,7 @@ def test_plans_for_another_llvm_lose_what_it_lacks() -> None:
 
 def test_a_table_reads_back(tmp_path: Path) -> None:
     first = first_plans(BUILT_FOR)
-    table = Coreset(lists=first.lists[:5], pieces=first.pieces[:7])
+    table = Coreset(lists=first.lists[:5], pieces=first.pieces[:7], lists_first=(1, 0, 2))
     text = write_coreset(table, protocol="oz", llvm_major=BUILT_FOR, made_by={"command": "test", "seed": 1})
     assert read_coreset(text, BUILT_FOR) == table
     data = json.loads(text)
@@ -94,46 +93,6 @@ def test_there_is_a_table_for_every_protocol_and_llvm(name: str, major: int) -> 
 
 def test_an_unknown_protocol_gets_the_first_plans() -> None:
     assert load_coreset("no-such-protocol", 22) == first_plans(22)
-
-
-# ---- greedy order
-
-PLANS = [Plan(base=PassList.parse(text)) for text in ("sroa", "gvn", "dse", "adce", "instcombine")]
-COSTS = [
-    [0.90, 0.99, 1.00, 0.80, 1.00],
-    [0.95, 0.70, 1.00, 1.00, 1.00],
-    [0.90, 1.00, 0.99, 1.00, 1.00],
-    [0.92, 1.00, 1.00, 0.99, 1.00],
-]
-"""cost of each plan on each of four modules"""
-
-
-def savings(order: Sequence[Plan], rows: Sequence[Sequence[float]]) -> list[float]:
-    """What the first k plans save together, for each k."""
-    at = [PLANS.index(plan) for plan in order]
-    return [sum(1 - min(1.0, *(row[i] for i in at[:k])) for row in rows) for k in range(1, len(at) + 1)]
-
-
-def test_the_greedy_order_begins_with_the_best_and_never_loses() -> None:
-    order = greedy_lists(PLANS, COSTS, count=10)
-    assert order == [PLANS[0], PLANS[1], PLANS[3]], "what saves nothing more is left out"
-    saved = savings(order, COSTS)
-    assert saved == sorted(saved)
-    alone = [savings([plan], COSTS)[0] for plan in PLANS]
-    assert saved[0] == max(alone)
-    assert greedy_lists(PLANS, COSTS, count=2) == order[:2], "a smaller table is the beginning of a larger one"
-    assert greedy_lists(PLANS, [], count=3) == []
-
-
-def test_greedy_gains_shrink_on_random_tables() -> None:
-    """Submodular: each plan added saves no more than the one before it."""
-    for seed in range(30):
-        rng = random.Random(seed)
-        rows = [[min(1.0, rng.uniform(0.7, 1.2)) for _ in PLANS] for _ in range(6)]
-        saved = [0.0, *savings(greedy_lists(PLANS, rows, count=5), rows)]
-        gains = [after - before for before, after in itertools.pairwise(saved)]
-        assert all(gain > 0 for gain in gains)
-        assert gains == sorted(gains, reverse=True)
 
 
 # ---- samples

@@ -118,8 +118,7 @@ def build_coreset(
     from dataclasses import asdict
 
     from irwright.coreset import write_coreset
-    from irwright.coreset_build import Builder, BuildSettings, Sample
-    from irwright.corpus.modules import modules
+    from irwright.coreset_build import Builder, BuildSettings, training_samples
     from irwright.corpus.packages import default_cache
     from irwright.files import write_output
     from irwright.llvm.toolchain import find
@@ -134,12 +133,8 @@ def build_coreset(
         "seed": seed,
     }
     settings = BuildSettings(**{name: value for name, value in given.items() if value is not None})
-    samples = [
-        Sample(name=f"{module.package}/{module.source}", project=module.package, bitcode=module.bitcode)
-        for module in modules("training", cache=default_cache())
-    ]
     builder = Builder(
-        samples,
+        training_samples(default_cache(), settings.seed),
         trials,
         PROTOCOLS[protocol],
         library=toolchain.library.path,
@@ -148,7 +143,12 @@ def build_coreset(
         jobs=jobs or default_jobs(),
         progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
     )
-    made_by = {"irwright": __version__, "llvm": toolchain.library.version, **asdict(settings)}
+    made_by = {
+        "command": f"irwright coreset build --protocol {protocol} --trials TRIALS -o TABLE",
+        "irwright": __version__,
+        "llvm": toolchain.library.version,
+        **asdict(settings),
+    }
     table = builder.run()
     write_output(output, write_coreset(table, protocol=protocol, llvm_major=toolchain.major, made_by=made_by).encode())
     click.echo(f"{len(table.lists)} lists and {len(table.pieces)} plans in pieces in {output}")

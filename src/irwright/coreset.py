@@ -87,7 +87,8 @@ def read_coreset(text: str, llvm_major: int) -> Coreset:
         read = (portable(row["plan"], llvm_major) for row in rows)
         return tuple(dict.fromkeys(plan for plan in read if plan is not None))
 
-    return Coreset(lists=plans(data["lists"]), pieces=plans(data["pieces"]))
+    counts = data.get("lists_first", [])
+    return Coreset(lists=plans(data["lists"]), pieces=plans(data["pieces"]), lists_first=tuple(map(int, counts)))
 
 
 def portable(data: dict[str, Any], llvm_major: int) -> Plan | None:
@@ -123,4 +124,5 @@ def write_coreset(coreset: Coreset, *, protocol: str, llvm_major: int, made_by: 
         return ",\n".join("    " + json.dumps({"plan": {**plan.to_json(), "llvm": llvm_major}}) for plan in plans)
 
     head = json.dumps({"protocol": protocol, "llvm_major": llvm_major, "made_by": made_by}, indent=2)[:-2]
+    head += f',\n  "lists_first": {json.dumps(coreset.lists_first)}'
     return f'{head},\n  "lists": [\n{rows(coreset.lists)}\n  ],\n  "pieces": [\n{rows(coreset.pieces)}\n  ]\n}}\n'

@@ -12,7 +12,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +20,11 @@ from threading import Lock
 from typing import Any
 
 from irwright.coreset import first_plans
+from irwright.coreset_order import BroadcastRow, order_table
+from irwright.corpus.modules import modules, shared_functions
 from irwright.errors import CorpusError, IrwrightError
-from irwright.evaluator import Evaluator, FunctionTrial, Plan, Trial, TrialStore
-from irwright.llvm.pieces import Promoted
-from irwright.llvm.worker import WorkerPool
+from irwright.evaluator import Evaluator, FunctionTrial, Plan, TrialStore
+from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import Protocol
 from irwright.minimise import minimise
 from irwright.passes import PassList
@@ -41,6 +42,8 @@ class Sample:
     """project and path, for people"""
     project: str
     bitcode: Path
+    function: str = ""
+    """only this function, as a module of its own; "" is the whole file"""
 
     @property
     def key(self) -> str:
@@ -51,14 +54,14 @@ class Sample:
 class BuildSettings:
     """How much work a build does."""
 
-    search_modules: int = 160
+    search_modules: int = 200
     search_compilations: int = 140
-    broadcast_modules: int = 400
+    broadcast_modules: int = 500
     num_lists: int = 40
     """whole lists that are broadcast"""
     num_pieces: int = 80
     """plans in pieces that are broadcast"""
-    min_instructions: int = 20
+    min_instructions: int = 10
     max_instructions: int = 4000
     seed: int = 1
     table_lists: int = 32
@@ -114,10 +117,13 @@ class Builder:
             "broadcast",
             lambda sample, pool: self._broadcast(sample, pool, chosen_lists, chosen_pieces),
         )
-        ordered_lists = greedy_lists(chosen_lists, [row.lists for row in rows], self.settings.table_lists)
-        usable = [row for row in rows if row.pieces is not None]
-        ordered_pieces = greedy_pieces(chosen_pieces, usable, self.settings.table_pieces)
-        return Coreset(lists=tuple(ordered_lists), pieces=tuple(ordered_pieces))
+        return order_table(
+            chosen_lists,
+            chosen_pieces,
+            rows,
+            num_lists=self.settings.table_lists,
+            num_pieces=self.settings.table_pieces,
+        )
 
     def _each(
         self, samples: Sequence[Sample], wanted: int, what: str, work: Callable[[Sample, WorkerPool], Any]
@@ -154,6 +160,11 @@ class Builder:
 
     def _open(self, sample: Sample, pool: WorkerPool, store: TrialStore) -> Evaluator | None:
         facts = pool.add_module("m", sample.bitcode.read_bytes(), name=sample.name)
+        if sample.function:
+            extract = Call(operation="extract", module="m", arguments={"function": sample.function})
+            data = pool.call(extract).unwrap(sample.name)
+            pool.drop_module("m")
+            facts = pool.add_module("m", data, name=sample.name)
         if not self.settings.min_instructions <= facts.num_instructions <= self.settings.max_instructions:
             return None
         return Evaluator(pool, "m", facts, self.protocol, llvm_major=self.llvm_major, store=store)
@@ -209,15 +220,22 @@ class Builder:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BroadcastRow:
-    """What the broadcast measured on one module."""
+def training_samples(cache: Path, seed: int) -> list[Sample]:
+    """Every training module of the corpus, and one function of each as a module of its own.
 
-    lists: list[float]
-    """cost of each list as a share of the baseline, at most 1"""
-    baseline: Trial
-    pieces: list[FunctionTrial] | None
-    promoted: dict[str, Promoted]
+    A function that a held-out package holds too is not taken.
+    """
+    rng = random.Random(seed)
+    hidden = shared_functions(cache)
+    samples: list[Sample] = []
+    for module in modules("training", cache=cache):
+        whole = Sample(name=f"{module.package}/{module.source}", project=module.package, bitcode=module.bitcode)
+        samples.append(whole)
+        names = [name for name, digest in module.functions if digest not in hidden]
+        if names:
+            function = rng.choice(names)
+            samples.append(replace(whole, name=f"{whole.name}:{function}", function=function))
+    return samples
 
 
 def spread(samples: Sequence[Sample], rng: random.Random) -> list[Sample]:
@@ -255,125 +273,3 @@ def _top(found: Counter[Plan], count: int, first: Sequence[Plan]) -> list[Plan]:
     """The hand-written plans and the most frequent winners, deterministic."""
     ranked = sorted(found.items(), key=lambda item: (-item[1], json.dumps(item[0].to_json())))
     return list(dict.fromkeys([*first, *(plan for plan, _ in ranked)]))[: max(count, len(first))]
-
-
-def greedy_lists(plans: Sequence[Plan], rows: Sequence[Sequence[float]], count: int) -> list[Plan]:
-    """Order plans so that every prefix saves most: mean over modules of the best cost so far."""
-    best = [1.0] * len(rows)
-    left = list(range(len(plans)))
-    order: list[Plan] = []
-    while left and len(order) < count:
-        totals = {i: sum(min(known, row[i]) for known, row in zip(best, rows, strict=True)) for i in left}
-        chosen = min(left, key=lambda i: (totals[i], i))
-        if totals[chosen] >= sum(best) - 1e-9:
-            break
-        best = [min(known, row[chosen]) for known, row in zip(best, rows, strict=True)]
-        order.append(plans[chosen])
-        left.remove(chosen)
-    return order
-
-
-def greedy_pieces(plans: Sequence[Plan], rows: Sequence[BroadcastRow], count: int) -> list[Plan]:
-    """Order plans in pieces by the modules composed of the first k.
-
-    A composition is taken to keep the static functions that one of its plans reaches (the anchor), and for each
-    function the smallest chosen plan that calls no other.
-    """
-    tables = [table for row in rows for table in _PieceTable.of(plans, row)]
-    by_module = [[table for table in tables if table.row is row] for row in rows]
-    left = list(range(len(plans)))
-    order: list[int] = []
-    current = 0.0
-    while left and len(order) < count:
-        gains = dict.fromkeys(left, 0.0)
-        for group in by_module:
-            known = min((table.cost for table in group), default=1.0)
-            for candidate in left:
-                cost = min((table.cost_with(candidate) for table in group if table.has(candidate)), default=1.0)
-                gains[candidate] += max(0.0, known - cost)
-        chosen = max(left, key=lambda i: (gains[i], -i))
-        if gains[chosen] <= 1e-9:
-            break
-        current += gains[chosen]
-        for table in tables:
-            if table.has(chosen):
-                table.add(chosen)
-        order.append(chosen)
-        left.remove(chosen)
-    log.info("pieces save %.3f %% on average", 100 * current / max(1, len(rows)))
-    return [plans[index] for index in order]
-
-
-class _PieceTable:
-    """Function sizes of the plans of one preparation on one module, and the best composition so far."""
-
-    def __init__(self, plans: Sequence[Plan], row: BroadcastRow, preparation: str) -> None:
-        assert row.pieces is not None and row.baseline.sizes is not None
-        promoted = row.promoted[preparation]
-        self.row = row
-        self.total = row.baseline.sizes.total
-        self.others = self.total - sum(size.total for size in row.baseline.sizes.functions.values())
-        statics = frozenset(promoted.functions)
-        self.sizes: dict[int, dict[str, int]] = {}
-        self.calls: dict[int, dict[str, frozenset[str]]] = {}
-        self.reached: dict[int, frozenset[str]] = {}
-        for index, (plan, trial) in enumerate(zip(plans, row.pieces, strict=True)):
-            if plan.preparation == preparation and trial.outcome.ok:
-                self.sizes[index] = {name: size.total for name, size in trial.sizes.items()}
-                self.calls[index] = {name: names & statics for name, names in trial.references.items()}
-                self.reached[index] = _reached(promoted.roots, trial)
-        self.chosen: dict[int, dict[str, int]] = {}
-        """anchor -> function -> smallest size among the chosen plans"""
-        self.cost = 1.0
-
-    @classmethod
-    def of(cls, plans: Sequence[Plan], row: BroadcastRow) -> list[_PieceTable]:
-        return [cls(plans, row, preparation) for preparation in row.promoted]
-
-    def has(self, index: int) -> bool:
-        return index in self.sizes
-
-    def _fitting(self, anchor: int, index: int) -> dict[str, int]:
-        """Sizes of a plan's functions that may stand in the composition of an anchor."""
-        reached, calls, sizes = self.reached[anchor], self.calls[index], self.sizes[index]
-        return {name: sizes[name] for name in reached if name in sizes and calls.get(name, reached) <= reached}
-
-    def _share(self, sizes: dict[str, int]) -> float:
-        return min(1.0, (self.others + sum(sizes.values())) / self.total)
-
-    def _merged(self, anchor: int, index: int) -> dict[str, int]:
-        merged = dict(self.chosen[anchor])
-        for name, size in self._fitting(anchor, index).items():
-            if size < merged.get(name, size + 1):
-                merged[name] = size
-        return merged
-
-    def _as_anchor(self, index: int) -> dict[str, int]:
-        best = self._fitting(index, index)
-        for other in self.chosen:
-            for name, size in self._fitting(index, other).items():
-                if size < best.get(name, size + 1):
-                    best[name] = size
-        return best
-
-    def cost_with(self, index: int) -> float:
-        """The share of the baseline that is left with this plan added."""
-        shares = [self._share(self._merged(anchor, index)) for anchor in self.chosen]
-        return min(self.cost, self._share(self._as_anchor(index)), *shares)
-
-    def add(self, index: int) -> None:
-        merged = {anchor: self._merged(anchor, index) for anchor in self.chosen}
-        merged[index] = self._as_anchor(index)
-        self.chosen = merged
-        self.cost = min(self.cost, *(self._share(sizes) for sizes in merged.values()))
-
-
-def _reached(roots: Iterable[str], trial: FunctionTrial) -> frozenset[str]:
-    seen: set[str] = set()
-    todo = [name for name in roots if name in trial.sizes]
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo += [called for called in trial.references.get(name, ()) if called in trial.sizes]
-    return frozenset(seen)

@@ -65,23 +65,22 @@ def random_search(task: Task) -> None:
 def coreset_search(task: Task) -> None:
     """The table in its order: whole lists, then pieces, the last compilation for the module made of them."""
     spare = task.left
-    families = _families(task) if _num_lists(spare) < spare else []
+    num_lists = task.coreset.num_lists(spare)
+    alone = len(task.evaluator.facts.functions) == 1
+    families = _families(task) if alone or spare - num_lists >= 2 else []
     if not families:
         task.run(task.coreset.lists[:spare])
         return
-    num_lists = _num_lists(spare)
+    if alone:
+        num_lists = min(spare, task.coreset.num_lists(spare + 1))
+        task.run(task.coreset.lists[:num_lists])
+        _run_alone(task, families)
+        return
     task.run(task.coreset.lists[:num_lists])
     _run_pieces(task, families, max(0, task.left - 1))
     _compose(task, min(families, key=FunctionSearch.predicted))
     if task.left:
         task.run(task.coreset.lists[num_lists : num_lists + task.left])
-
-
-def _num_lists(compilations: int) -> int:
-    """How many whole lists of the coreset come before its pieces; chosen on training modules (docs/log.md)."""
-    if compilations < 5:
-        return compilations
-    return 0 if compilations < 10 else 4
 
 
 def evolve(task: Task) -> None:
@@ -184,6 +183,15 @@ def _run_pieces(task: Task, families: Sequence[FunctionSearch], count: int) -> N
     while table and task.left:
         for trial in task.run_functions(table[:BATCH]):
             by_preparation[trial.plan.preparation].add([trial])
+        table = table[BATCH:]
+
+
+def _run_alone(task: Task, families: Sequence[FunctionSearch]) -> None:
+    """The pieces of the table on a module of one function: each is measured as the object it makes."""
+    by_preparation = {pieces.preparation: pieces for pieces in families}
+    table = [plan for plan in task.coreset.pieces if plan.preparation in by_preparation]
+    while table and task.left:
+        task.run([by_preparation[plan.preparation].whole(plan) for plan in table[:BATCH]])
         table = table[BATCH:]
 
 

@@ -58,6 +58,14 @@ class Coreset:
     """whole lists, by what the first k of them save together"""
     pieces: tuple[Plan, ...] = ()
     """plans in pieces (a base and a tail), by what the modules composed of the first k save"""
+    lists_first: tuple[int, ...] = ()
+    """for each budget from 1, how many whole lists come before the pieces; found with the order"""
+
+    def num_lists(self, compilations: int) -> int:
+        """How many whole lists come first; the rest goes to pieces and the module composed of them."""
+        if not self.lists_first:
+            return min(compilations, 4)
+        return min(compilations, self.lists_first[min(compilations, len(self.lists_first)) - 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
