@@ -109,7 +109,7 @@ class Bench:
     def run(self, project: Project, variant: str) -> Built:
         """Build and test one project in one way; from the results where it was done before."""
         done = self.read(project, variant)
-        if done is not None:
+        if done is not None and done.ok:
             return done
         built = self._build(project, variant)
         path = self.result_path(project, variant)
@@ -186,6 +186,8 @@ class Bench:
             "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "IRWRIGHT_CACHE": str(cache),
             "LC_ALL": "C",
+            # The wheel's clang++ links with its own libc++, which is not where the loader looks.
+            "LD_LIBRARY_PATH": os.pathsep.join(map(str, self.clang.parents[1].glob("lib/*-linux-gnu"))),
             "JOBS": str(self.jobs),
         }
         for name in ("IRWRIGHT_BUDGET", "IRWRIGHT_LOG", "CFLAGS", "MAKEFLAGS"):
@@ -273,7 +275,7 @@ def report(bench: Bench, budgets: list[str]) -> Report:
         title="Projects built with `irwright cc`",
         summary=(
             "Debian source packages built at -Oz for x86-64 with plain clang and with irwright in front of it. "
-            "**Times are preliminary: other jobs ran on the machine's two cores.** Sizes and tests don't depend on that."
+            "**Times are preliminary: other jobs ran on the machine's two cores.** Sizes and tests don't depend on it."
         ),
         versions={"clang": find().library.version},
     )

@@ -321,7 +321,10 @@ def slow(wrapped: Wrapped) -> Iterator[subprocess.Popen[bytes]]:
     (wrapped.cache.parent / "tmp").mkdir()
     command = wrapped.command("-Oz", "-c", str(JSON), "-o", "j.o")
     process = subprocess.Popen(command, cwd=wrapped.folder, env=environment, start_new_session=True)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
+    while not (wrapped.path("j.o").exists() and any((wrapped.cache.parent / "tmp").glob("*/seed.bc"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     while not workers(process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -342,7 +345,7 @@ def workers(group: int) -> list[int]:
             words = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[3]) == group and fields[0] != "Z" and b"compiler" in words and b"irwright.llvm" in words:
+        if int(fields[3]) == group and entry.name != str(group) and fields[0] != "Z" and b"irwright" in words:
             found.append(int(entry.name))
     return found
 

@@ -233,9 +233,12 @@ class _Run:
     def _compile_plainly(self) -> tuple[int, bytes]:
         """Run the command as it is; its exit code, and what it said, which is passed on."""
         import subprocess
+        from importlib import import_module
 
         process = subprocess.Popen([self.compiler.command, *self.words[1:]], stderr=subprocess.PIPE)
         try:
+            see_packages()
+            import_module("irwright.cc.tuning")  # takes as long as a small compile: while that runs
             _, diagnostics = process.communicate()
         except BaseException:
             process.terminate()
@@ -249,7 +252,6 @@ class _Run:
         job = self.job
         try:
             plain_seconds = time.time() - self.started
-            see_packages()
             from irwright.cc.tuning import tune_object
             from irwright.task import Budget
 

@@ -77,7 +77,7 @@ def tune_object(job: Compile, compiler: Compiler, plain: bytes, budget: Budget, 
     with tempfile.TemporaryDirectory(prefix="irwright-cc-") as name:
         folder = Path(name)
         seed = _seed(job, compiler, folder, timeout_seconds)
-        with WorkerPool(Path(compiler.library), jobs=1, timeout_seconds=timeout_seconds) as pool:
+        with WorkerPool(Path(compiler.library), jobs=1, timeout_seconds=timeout_seconds, fork=True) as pool:
             facts = pool.add_module("seed", seed, name=job.source)
             evaluator = Evaluator(pool, "seed", facts, protocol("oz"), llvm_major=major)
             if not facts.functions:
