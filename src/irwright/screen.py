@@ -170,6 +170,8 @@ class _Bench:
     ) -> None:
         self.seen: dict[bytes, Judgement] = {}
         """by hash of the object"""
+        self._states: dict[bytes, Judgement] = {}
+        """by state of the IR after the passes, for which the worker need not generate code again"""
         self._program = program
         self._piece = piece
         self._expected = expected
@@ -202,14 +204,17 @@ class _Bench:
     def _judge_plan(self, plan: Plan) -> Judgement:
         evaluator = self._piece.evaluator
         build = plan.build(evaluator.llvm_major, evaluator.protocol.level)
-        call = Call(operation="compile", module=evaluator.module, arguments={"build": build, "kind": "obj"})
+        call = Call(operation="compile_new", module=evaluator.module, arguments={"build": build})
         reply = evaluator.pool.call(call)
         if not reply.outcome.ok:
             return Judgement(verdict=Verdict(reply.outcome.kind.value), detail=reply.outcome.detail)
-        key = blake2b(reply.value, digest_size=16).digest()
-        if key not in self.seen:
-            self.seen[key] = self._judge_object(reply.value)
-        return self.seen[key]
+        state, data = reply.value
+        if data is not None:
+            key = blake2b(data, digest_size=16).digest()
+            if key not in self.seen:
+                self.seen[key] = self._judge_object(data)
+            self._states[state] = self.seen[key]
+        return self._states[state]
 
     def _judge_object(self, data: bytes) -> Judgement:
         object_path, executable = self._folder / "tuned.o", self._folder / "tuned"
