@@ -369,6 +369,20 @@ def test_extracted_function_is_a_unit_of_its_own(context: Context, seeds: Seeds)
         context.parse(seeds.bitcode("checksum"), name="checksum.c").extract("nosuch")
 
 
+def test_a_function_is_extracted_from_a_module_with_aliases(context: Context) -> None:
+    module = context.parse(
+        b"@data = global i32 1\n@more = alias i32, ptr @data\n@g = alias i32 (i32), ptr @f\n"
+        b"define i32 @f(i32 %x) {\n  ret i32 %x\n}\n"
+        b"define i32 @user() {\n  %v = load i32, ptr @more\n  %r = call i32 @g(i32 %v)\n  ret i32 %r\n}\n"
+    )
+    module.extract("user")
+    assert module.verify() is None
+    assert module.functions() == ["user"]
+    text = module.text()
+    assert "alias" not in text
+    assert "@more = external global i32" in text and "declare i32 @g(i32)" in text
+
+
 def test_flags_and_layout(context: Context, seeds: Seeds) -> None:
     module = context.parse(seeds.bitcode("checksum"))
     assert module.flag("PIC Level") == 2

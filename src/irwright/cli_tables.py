@@ -143,7 +143,12 @@ def build_coreset(
         jobs=jobs or default_jobs(),
         progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
     )
-    made_by = {"irwright": __version__, "llvm": toolchain.library.version, **asdict(settings)}
+    made_by = {
+        "command": f"irwright coreset build --protocol {protocol} --trials TRIALS -o TABLE",
+        "irwright": __version__,
+        "llvm": toolchain.library.version,
+        **asdict(settings),
+    }
     table = builder.run()
     write_output(output, write_coreset(table, protocol=protocol, llvm_major=toolchain.major, made_by=made_by).encode())
     click.echo(f"{len(table.lists)} lists and {len(table.pieces)} plans in pieces in {output}")

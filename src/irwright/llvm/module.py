@@ -27,6 +27,10 @@ BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 """Raw bitcode and the wrapper that Apple's tools put around it."""
 
 
+FUNCTION_TYPE = 9
+"""LLVMFunctionTypeKind"""
+
+
 class Linkage(IntEnum):
     """The members of LLVMLinkage that irwright sets or asks for."""
 
@@ -300,6 +304,7 @@ class Module:
         """
         if function not in self.functions():
             raise LLVMError(f"no function {function!r} is defined in {self.name!r}")
+        self._declare_aliases()
         available = Linkage.AVAILABLE_EXTERNALLY
         for name, ref in [*self.definitions(), *self.global_refs()]:
             if name == function:
@@ -312,6 +317,22 @@ class Module:
                 if self.linkage(ref) != Linkage.PRIVATE:
                     self.api.LLVMSetLinkage(ref, available)
         self.run_passes("elim-avail-extern,globaldce,strip-dead-prototypes")
+
+    def _declare_aliases(self) -> None:
+        """Replace each alias by a declaration of its name: what it stands for is about to be elsewhere."""
+        ref = self.api.LLVMGetFirstGlobalAlias(self.ref)
+        while ref:
+            name = self.value_name(ref).encode(errors="surrogateescape")
+            kind = self.api.LLVMGlobalGetValueType(ref)
+            self.api.LLVMSetValueName2(ref, b"", 0)
+            if self.api.LLVMGetTypeKind(kind) == FUNCTION_TYPE:
+                declaration = self.api.LLVMAddFunction(self.ref, name, kind)
+            else:
+                declaration = self.api.LLVMAddGlobal(self.ref, kind, name)
+            self.api.LLVMReplaceAllUsesWith(ref, declaration)
+            self.api.LLVMSetVisibility(ref, 0)
+            self.api.LLVMSetLinkage(ref, Linkage.INTERNAL)  # globaldce drops it
+            ref = self.api.LLVMGetNextGlobalAlias(ref)
 
     def hide(self, function: int) -> None:
         """Mark a definition as one that exists elsewhere: `elim-avail-extern` then makes it a declaration."""
