@@ -168,17 +168,30 @@ def csmith_programs(count: int, seed: int, folder: Path) -> list[Program]:
 # ---------------------------------------------------------------------- compile, link, run
 
 
+def runtime_flags(clang: Path) -> list[str]:
+    """Link flags by which programs find the C++ and unwinding libraries that came with this clang."""
+    folders: list[str] = []
+    for name in ("libc++.so.1", "libunwind.so.1"):
+        asked = subprocess.run([str(clang), f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+        found = Path(asked.stdout.strip())
+        if found.is_absolute() and found.exists():
+            folders.append(f"-Wl,-rpath,{found.resolve().parent}")
+    return list(dict.fromkeys(folders))
+
+
 class Linker:
     """Links objects as one clang does. The driver is asked once for its link command: it costs more than the link."""
 
     def __init__(self, clang: Path, folder: Path) -> None:
         self._clang = clang
         self._folder = folder
+        self._runtime = runtime_flags(clang)
         self._commands: dict[bool, list[str] | None] = {}
 
     def link(self, object_path: Path, executable: Path, *, is_cxx: bool) -> str | None:
         """Link one object; the linker's first error, None if all is well."""
         driver = [str(self._clang), *(["--driver-mode=g++"] if is_cxx else []), "IN.o", "-o", "OUT", "-lm"]
+        driver += self._runtime
         if is_cxx not in self._commands:
             self._commands[is_cxx] = self._ask(driver)
         command = self._commands[is_cxx] or driver
@@ -285,7 +298,8 @@ def undefined_behaviour(program: Program, clang: Path, folder: Path, limits: Lim
         executable = folder / "sanitized"
         options = [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-O0", "-g", str(program.path)]
         driver = [str(clang), *(["--driver-mode=g++"] if program.is_cxx else []), *program.all_flags]
-        built = subprocess.run([*driver, *options, "-o", str(executable), "-lm"], capture_output=True, check=False)
+        command = [*driver, *options, "-o", str(executable), "-lm", *runtime_flags(clang)]
+        built = subprocess.run(command, capture_output=True, check=False)
         if built.returncode:
             continue
         with contextlib.suppress(subprocess.TimeoutExpired):
