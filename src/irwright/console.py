@@ -6,6 +6,7 @@ terminal. rich is imported when a progress line is drawn, not before.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import threading
@@ -20,6 +21,7 @@ from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
+from irwright.screen import Summary, Verdict
 from irwright.task import Budget
 from irwright.tuner import Settings, TuneFailure, TuneResult
 
@@ -365,3 +367,28 @@ def print_left_out(llvm_major: int) -> None:
     for name, reason in reasons:
         click.echo(f"{name:<{column}}  {reason}")
     click.echo(f"{len(reasons)} passes of LLVM {llvm_major} left out")
+
+
+def print_screening(summary: Summary) -> None:
+    """Which candidates are wrong or make no code, on which programs."""
+    kinds = [verdict for verdict in Verdict if summary.totals[verdict]]
+    click.secho("  ".join(f"{verdict:>9}" for verdict in kinds) + "  list or plan", bold=True)
+    uneven = {name: counts for name, counts in summary.by_candidate.items() if set(counts) != {Verdict.PASS}}
+    for name, counts in uneven.items() if len(summary.by_candidate) > 40 else summary.by_candidate.items():
+        cells = "  ".join(f"{counts[verdict]:>9,}" for verdict in kinds)
+        shown = shorten(name, max(20, width() - len(cells) - 2))
+        click.secho(f"{cells}  {shown}", fg="red" if counts[Verdict.WRONG] else None)
+    cells = "  ".join(f"{summary.totals[verdict]:>9,}" for verdict in kinds)
+    num = len(summary.by_candidate)
+    click.secho(f"{cells}  {num:,} in all, {num - len(uneven):,} of them pass everywhere", bold=True)
+    for program, name, one in summary.failures(Verdict.WRONG, Verdict.UNDEFINED):
+        click.secho(f"\n{one.verdict}: {program}: {one.detail}", fg="red" if one.verdict is Verdict.WRONG else None)
+        plan = one.minimised or one.plan
+        click.echo(f"  with {name if plan is None else json.dumps(plan.to_json())}")
+    num_objects = sum(report.num_objects for report in summary.reports)
+    click.echo(
+        f"\n{summary.num_screened:,} programs, {num_objects:,} different objects linked and run, "
+        f"LLVM {summary.llvm}, {summary.seconds:.0f} s"
+    )
+    for reason, count in summary.left_out.most_common():
+        click.echo(f"{count:,} programs left out: {reason}")
