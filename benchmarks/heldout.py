@@ -156,9 +156,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     def is_done(row: dict[str, Any], searched: bool) -> bool:
         """Nothing is left to run for this case."""
-        if "skipped" in row or not searched or row["instructions"] > arguments.max_searched:
+        if "skipped" in row:
             return True
-        return all(f"{strategy}-{arguments.search}" in row["results"] for strategy in arguments.strategies.split(","))
+        wanted = [f"coreset-{compilations}" for compilations in CORESET_BUDGETS]
+        if searched and row["instructions"] <= arguments.max_searched:
+            wanted += [f"{strategy}-{arguments.search}" for strategy in arguments.strategies.split(",")]
+        return all(name in row["results"] for name in wanted)
 
     def next_case() -> tuple[Sample, str, bool, dict[str, Any] | None] | None:
         nonlocal started
