@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -164,11 +164,17 @@ class Comparer:
         ours, theirs = self._original.image.functions, self._candidate.image.functions
         both = [name for name in ours if name in theirs]
         if wanted is None:
-            return both
+            return [name for name in both if not self._is_private(ours[name])]
         missing = [name for name in wanted if name not in both]
         if missing:
             raise InputError("candidate", f"there is no function {missing[0]!r} in both objects")
         return [name for name in both if name in set(wanted)]
+
+    def _is_private(self, function: Named) -> bool:
+        """The compiler's own: code that outliners cut out has no convention, and numbers for names."""
+        if self.signatures:
+            return function.is_local and function.name not in self.signatures
+        return function.name.startswith(("OUTLINED_FUNCTION_", "outlined_ir_func_"))
 
     def run(self) -> tuple[FunctionVerdict, ...]:
         """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
@@ -196,7 +202,6 @@ class Comparer:
         """The verdict on one function."""
         ours, theirs = self._original.image.functions[name], self._candidate.image.functions[name]
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
-        blocks = self._blocks_of(name)
         if problem is not None:
             return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
         is_static = ours.is_local or theirs.is_local
@@ -204,11 +209,10 @@ class Comparer:
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
         deadline = time.monotonic() + self.limits.function_seconds
-        for seed in range(self.seeds):
+        for inputs in self._inputs(name):
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            inputs = make_inputs(seed, self._original.machine, signature, blocks.hints)
             num_runs += 1
             finding = self._run_once(ours, theirs, inputs, signature)
             if finding is None:
@@ -220,11 +224,24 @@ class Comparer:
                 reasons[finding.text] += 1
                 continue
             shown = describe_arguments(inputs, self._original.machine, signature)
+            seed = inputs.seed
             reason = f"seed {seed} ({shown}): {finding.text}" if shown else f"seed {seed}: {finding.text}"
             return self._verdict(name, VerdictKind.DIFFERENT, reason, seed, num_runs, num_conclusive)
         reason = reasons.most_common(1)[0][0] if reasons else ""
         kind = VerdictKind.EQUAL if num_conclusive else VerdictKind.INCONCLUSIVE
         return self._verdict(name, kind, reason, None, num_runs, num_conclusive)
+
+    def runs_of_candidate(self, name: str) -> Iterator[Run]:
+        """The candidate's runs on the inputs of `compare`, whatever the original does."""
+        function = self._candidate.image.functions[name]
+        for inputs in self._inputs(name):
+            yield self._candidate.run(function, inputs)
+
+    def _inputs(self, name: str) -> Iterator[Inputs]:
+        """What a function is run on."""
+        signature, hints = self.signatures.get(name), self._blocks_of(name).hints
+        for seed in range(self.seeds):
+            yield make_inputs(seed, self._original.machine, signature, hints)
 
     def _verdict(
         self,
