@@ -57,9 +57,22 @@ PASS_LISTS = (
     "function(sroa,mem2reg,jump-threading,newgvn),default<Os>",
 )
 _OPPOSITE = {
-    "eq": "ne", "ne": "eq", "slt": "sge", "sge": "slt", "sgt": "sle", "sle": "sgt",
-    "ult": "uge", "uge": "ult", "ugt": "ule", "ule": "ugt",
-    "oeq": "une", "une": "oeq", "olt": "uge", "oge": "ult", "ogt": "ule", "ole": "ugt",
+    "eq": "ne",
+    "ne": "eq",
+    "slt": "sge",
+    "sge": "slt",
+    "sgt": "sle",
+    "sle": "sgt",
+    "ult": "uge",
+    "uge": "ult",
+    "ugt": "ule",
+    "ule": "ugt",
+    "oeq": "une",
+    "une": "oeq",
+    "olt": "uge",
+    "oge": "ult",
+    "ogt": "ule",
+    "ole": "ugt",
 }
 _NEXT = {"slt": "sle", "sle": "slt", "sgt": "sge", "sge": "sgt", "ult": "ule", "ule": "ult", "ugt": "uge", "uge": "ugt"}
 _OTHER = {"add": "sub", "sub": "add", "and": "or", "or": "and", "xor": "or", "mul": "add", "shl": "lshr", "lshr": "shl"}
@@ -113,7 +126,7 @@ def _other_operation(line: str, _rng: random.Random) -> str | None:
 def _off_by_one(line: str, rng: random.Random) -> str | None:
     if not re.match(r"\s+(\S+ = )?(add|sub|mul|and|or|xor|icmp|select|store|ret|shl|lshr|ashr|getelementptr)\b", line):
         return None
-    places = [m for m in re.finditer(r"(?<=[ ,])-?\d+(?=$|[,)\s])", line.split(", align")[0].split(", !")[0])]
+    places = list(re.finditer(r"(?<=[ ,])-?\d+(?=$|[,)\s])", line.split(", align")[0].split(", !")[0]))
     if not places:
         return None
     place = rng.choice(places)
@@ -274,7 +287,13 @@ class Bench:
             made += 1
             comparer = Comparer(original, candidate, signatures=signatures, functions=[function])
             (verdict,) = comparer.run()
-            covered, conclusive = self.reached(original, marker, function, signatures)
+            comparer_of_marker = Comparer(original, marker, signatures=signatures, functions=[function])
+            covered = conclusive = False
+            for inputs in comparer.inputs_used:
+                run = comparer_of_marker.run_candidate(function, inputs)
+                if any(isinstance(event, CallEvent) and event.name == MARKER for event in run.events):
+                    covered = True
+                    conclusive = conclusive or run.is_complete
             yield Case(
                 module=name,
                 function=function,
@@ -286,18 +305,6 @@ class Bench:
                 caught=verdict.kind is VerdictKind.DIFFERENT,
                 reason=verdict.reason,
             )
-
-    def reached(
-        self, original: bytes, marker: bytes, function: str, signatures: dict[str, Signature]
-    ) -> tuple[bool, bool]:
-        """Whether runs reach the marker, and whether such a run is complete: the inputs are those of a comparison."""
-        comparer = Comparer(original, marker, signatures=signatures, functions=[function])
-        covered = conclusive = False
-        for run in comparer.runs_of_candidate(function):
-            if any(isinstance(event, CallEvent) and event.name == MARKER for event in run.events):
-                covered = True
-                conclusive = conclusive or run.is_complete
-        return covered, conclusive
 
     # -------------------------------------------------------------- false alarms
 

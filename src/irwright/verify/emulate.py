@@ -24,6 +24,7 @@ from unicorn import (
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
     UC_HOOK_EDGE_GENERATED,
+    UC_HOOK_MEM_READ,
 )
 
 from irwright.verify.calls import Call, EndRun, External, Heap
@@ -39,6 +40,7 @@ from irwright.verify.trace import Event
 
 RETURN_ADDRESS = 0x1EADBEEC000
 """where a function returns to; no memory is there"""
+MAX_READS = 20_000
 MAX_DEPTH = 8
 """of callees that call back"""
 GARBAGE = 0xBAD0C0DE5EED0000
@@ -125,6 +127,7 @@ class Emulator:
         self.same_at_first: dict[int, dict[str, bool]] = {}
         """what observe.py found of this image and another, by the other emulator's id"""
         self._depth = 0
+        self._reads: list[tuple[int, int]] | None = None
         self._first_registers = self._make_first_registers()
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, self._on_new_code)
         if self.machine.elf_machine != EM_X86_64:
@@ -137,6 +140,34 @@ class Emulator:
 
     def _on_new_code(self, _uc: Any, block: Any, _previous: Any, _data: Any) -> None:
         self.executed[block.pc] = max(self.executed.get(block.pc, 0), block.size)
+
+    @property
+    def fault_address(self) -> int | None:
+        """What the last run touched and must not."""
+        return self.memory.fault_address
+
+    def forget_code(self) -> None:
+        """Forget what was executed; what is executed again is noted again."""
+        self._uc.ctl_flush_tb()
+        self.executed.clear()
+
+    def reads_of(self, function: Named, inputs: Inputs) -> list[tuple[int, int]]:
+        """Run, and (address, value) of the 8-byte reads in order; the emulator is slower for good."""
+        if self._reads is None:
+            self._uc.hook_add(UC_HOOK_MEM_READ, self._on_read)
+            self._uc.ctl_flush_tb()
+        self._reads = []
+        self.run(function, inputs)
+        return self._reads
+
+    def _on_read(self, _uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
+        if size != 8 or self._reads is None or len(self._reads) >= MAX_READS:
+            return
+        try:
+            content = self.memory.read(address, 8)
+        except Fault:
+            return
+        self._reads.append((address, int.from_bytes(content, "little")))
 
     def run(self, function: Named, inputs: Inputs) -> Run:
         """Call a function of the object."""
@@ -244,6 +275,7 @@ class Emulator:
         """Play a function outside the object; the address to go on at."""
         name = self.image.externals.name_at(address)
         if name is None and (address < 0x10000 or self.image.contains(address)):
+            self.memory.fault_address = address
             raise Fault("jump to null" if address < 0x10000 else "jump into data")
         call = Call(
             external=External(name=name, address=address, signature=self.signatures.get(name) if name else None),
