@@ -3,7 +3,7 @@
     python benchmarks/mutants.py
     python benchmarks/mutants.py --report     # the tables of what was run
 
-A mutant is LLVM's -Oz IR of a held-out module with one instruction of one function changed (`OPERATORS`), compiled to an
+A mutant is the -Oz IR of a held-out module with one instruction of one function changed (`OPERATORS`), compiled to an
 object as the unchanged IR is; mutants whose code comes out the same byte by byte are not counted. It is caught if
 the verdict on its function is `different`. It is covered if a run reaches the changed instruction: a call in front of
 it, in an object that is not changed otherwise, tells. False alarms are verdicts `different` between the object

@@ -285,6 +285,8 @@ class Comparer:
         if not first.is_complete:
             return Finding(Match.UNKNOWN, _why(first))
         second = self._candidate.run(theirs, inputs)
+        if second.ending is Ending.LIMIT and self.limits.patience > 1:
+            second = self._candidate.run(theirs, inputs, patience=self.limits.patience)
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
@@ -304,11 +306,11 @@ class Comparer:
                     return "undefined behaviour: -O0 and the original differ"
                 moved = self._emulator(2, fill=3)
                 again = moved.run(moved.image.functions[ours.name], inputs)
-                if compare_runs((unoptimised, run), (moved, again), signature) is not None:
+                if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
         moved = self._emulator(0, fill=3)
         again = moved.run(moved.image.functions[ours.name], inputs)
-        if compare_runs((self._original, first), (moved, again), signature) is not None:
+        if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
             return "depends on addresses or unwritten memory"
         return None
 

@@ -20,6 +20,8 @@ from irwright.verify.signatures import Kind, Signature
 
 MAX_MENDS = 12
 """of one input"""
+ADDRESSES = 1 << 52
+"""Unicorn reports bad addresses modulo this"""
 NEAR = 4096
 """how far from a pointer an access to its object may be"""
 
@@ -150,12 +152,12 @@ class Explorer:
         reads = tracer.reads_of(self._function, inputs)
         target = ARENA_BASE + mix(inputs.seed, inputs.salt, len(inputs.pokes)) % (ARENA_SIZE // PAGE) * PAGE
         for address, value in reversed(reads):
-            if 0 <= bad - value < NEAR:
+            if (bad - value) % ADDRESSES < NEAR:
                 place = self._place(tracer, address)
                 if place is not None:
                     return replace(inputs, pokes=(*inputs.pokes, (place, target.to_bytes(8, "little"))))
         for position, value in inputs.registers:
-            if 0 <= bad - value < NEAR and self._is_pointer(position):
+            if (bad - value) % ADDRESSES < NEAR and self._is_pointer(position):
                 registers = dict(inputs.registers)
                 registers[position] = target
                 return replace(inputs, registers=tuple(sorted(registers.items())))

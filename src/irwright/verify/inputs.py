@@ -319,7 +319,7 @@ def global_content(seed: int, name: str, size: int) -> bytes:
     if size in (1, 2, 4):
         return choose_int(rng, 8 * size, Hints()).to_bytes(size, "little")
     if size == 8:
-        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10))))
+        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48))))
     return _structs(rng, -(-size // 8) * 8)[:size]
 
 

@@ -172,6 +172,14 @@ class Memory:
         if named is not None and place[1] + len(content) <= named.size:
             self.write(named.address + place[1], content)
 
+    def is_stack(self, address: int) -> bool:
+        return self.stack.address <= address < self.stack.end
+
+    def is_data(self, address: int) -> bool:
+        """Mapped, and a program may write there."""
+        region = self.region_at(address)
+        return region is not None and (region.pristine is not None or not self._image.contains(address))
+
     def is_writable(self, address: int) -> bool:
         """In data of the image that code may write."""
         return any(region.address <= address < region.end for region in self.writable)
