@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
         if compiler.is_new:
             say(compiler.problem)
         return _pass_through(words, "no clang with a libLLVM")
-    if job.target is not None and not _has_backend(compiler, job.target):
+    if job.target is not None and not compiler.serves(job.target):
         return _pass_through(words, "other target")
     return _until_signal(_Run(words, job, compiler))
 
@@ -68,6 +68,9 @@ def _until_signal(run: _Run) -> int:
         signal.signal(number, end)
     try:
         return run.run()
+    except Exception as error:
+        say(f"{run.job.source}: {type(error).__name__}: {error}: left to the compiler".replace("\n", " "))
+        return _become(run.words)
     except _Ended as ended:
         number = ended.args[0]
         signal.signal(number, signal.SIG_DFL)
@@ -95,16 +98,6 @@ def open_cache() -> Cache | None:
     digits = said[:-1] if unit else said
     limit = int(digits) * (unit or 1) if digits.isdecimal() else DEFAULT_LIMIT_BYTES
     return Cache(f"{home()}/objects", limit)
-
-
-def _has_backend(compiler: Compiler, target: str) -> bool:
-    from irwright.errors import ToolchainError
-    from irwright.llvm.toolchain import backend_for
-
-    try:
-        return backend_for(target) in compiler.backends.split() and "linux" in target
-    except ToolchainError:
-        return False
 
 
 def _pass_through(words: Sequence[str], reason: str) -> int:
@@ -156,16 +149,16 @@ class _Run:
             manifest_key = self._key(b"direct")
             key = self.cache.look_up(manifest_key) or ""
             entry = self.cache.find(key) if key else None
-            if entry is not None:
-                return self._use(entry)
+            if entry is not None and self._use(entry):
+                return 0
             preprocessed = self._preprocess()
             if preprocessed is not None and b".incbin" not in preprocessed:
                 key = self._key(b"preprocessed", preprocessed)
                 includes = read_includes(preprocessed)
                 entry = self.cache.find(key)
-                if entry is not None:
+                if entry is not None and self._use(entry):
                     self._note_files(manifest_key, key, includes)
-                    return self._use(entry)
+                    return 0
             else:
                 key = ""
         code, diagnostics = self._compile_plainly()
@@ -220,15 +213,18 @@ class _Run:
             files = dict.fromkeys([os.fsencode(self.job.source), *includes])
             self.cache.add_manifest(manifest_key, key, files, before=self.started)
 
-    def _use(self, entry: Entry) -> int:
-        """Put down what the cache holds."""
-        write(self.job.output, entry.object)
-        if self.job.depfile is not None and entry.dependencies is not None:
-            write(self.job.depfile, entry.dependencies)
+    def _use(self, entry: Entry) -> bool:
+        """Put down what the cache holds; False where that fails: then the compiler says what is wrong."""
+        try:
+            write(self.job.output, entry.object)
+            if self.job.depfile is not None and entry.dependencies is not None:
+                write(self.job.depfile, entry.dependencies)
+        except OSError:
+            return False
         _write_all(2, entry.diagnostics)
         plain, _, tuned = entry.note.partition(b" ")
         self._record("hit", plain=int(plain), tuned=int(tuned))
-        return 0
+        return True
 
     def _compile_plainly(self) -> tuple[int, bytes]:
         """Run the command as it is; its exit code, and what it said, which is passed on."""
