@@ -112,6 +112,41 @@ def test_default_oz_as_text_lacks_the_slp_vectorizer_of_clang(tools: Toolchain, 
     assert info.functions["shift"].code == with_slp.functions["shift"].code
 
 
+STARTUP = """
+struct Noted { int v; Noted(int v); ~Noted(); };
+int order[8], count;
+Noted::Noted(int v) : v(v) { __asm__ volatile("" ::: "memory"); order[count++] = v; }
+Noted::~Noted() { order[--count] = -v; }
+inline Noted shared(1);
+template <int N> struct Held { static Noted one; };
+template <int N> Noted Held<N>::one(N);
+Noted first(2), *used = &Held<7>::one;
+__attribute__((constructor(150))) static void early() { __asm__ volatile("" ::: "memory"); order[count++] = 3; }
+__attribute__((destructor(160))) static void late() { order[0] = 9; }
+int main() { return shared.v + used->v + count != 12; }
+"""
+
+
+def test_startup_code_stands_where_clang_puts_it(llvm: LLVM, tmp_path: Path) -> None:
+    """The C API can't ask for .init_array: left alone, LLVM would emit .ctors, which run in another order."""
+    source = tmp_path / "startup.cpp"
+    source.write_text(STARTUP)
+    driver = llvm.toolchain.need_clang()
+    with llvm.pool() as pool:
+        pool.add_module("m", clang.seed_bitcode(driver, source, ()), name="startup.cpp")
+        arguments = {"build": Build(steps=(Passes(oz_pipeline(llvm.major)),)), "kind": "obj"}
+        ours = pool.call(Call(operation="compile", module="m", arguments=arguments)).unwrap("startup.cpp")
+
+    def startup(data: bytes) -> list[tuple[str, str, int, int]]:
+        sections = ELFFile(io.BytesIO(data)).iter_sections()
+        found = [s for s in sections if "init_array" in s.name or "fini_array" in s.name or "tors" in s.name]
+        return sorted((s.name, s["sh_type"], s["sh_flags"], s["sh_size"]) for s in found)
+
+    expected = startup(clang.baseline(driver, source, ()))
+    assert {name for name, *_ in expected} >= {".init_array", ".init_array.150", ".rela.init_array"}
+    assert startup(ours) == expected
+
+
 def test_unoptimised_codegen_is_larger(tools: Toolchain, seeds: Seeds, pool: WorkerPool) -> None:
     one, other = (
         read_object(build_with(pool, seeds.bitcode("machine"), "machine", tools.major, level))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from irwright.llvm.toolchain import Toolchain
-from irwright.verify.differ import ObjectVerdict, VerdictKind, compare_objects
-from irwright.verify.signatures import Signature, signatures_of
+from irwright.verify.differ import VerdictKind, compare_objects
+from verify_tools import Compile
 
 SUM = """
 int sum(const int *values, int count) {
@@ -18,34 +14,6 @@ int sum(const int *values, int count) {
     return total;
 }
 """
-
-
-class Compile:
-    """Objects and signatures of C text, by the default clang."""
-
-    def __init__(self, clang: Path, folder: Path) -> None:
-        self.clang = clang
-        self.folder = folder
-
-    def __call__(self, text: str, *flags: str, language: str = "c") -> bytes:
-        return self._run(text, "-c", *flags, language=language)
-
-    def _run(self, text: str, *flags: str, language: str = "c") -> bytes:
-        command = [str(self.clang), "-w", "-x", language, "-", "-o", "-", *flags]
-        return subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
-
-    def signatures(self, text: str, *flags: str, language: str = "c") -> dict[str, Signature]:
-        return signatures_of(self._run(text, "-S", "-emit-llvm", "-O0", *flags, language=language).decode())
-
-    def compare(self, text: str, changed: str | None = None, *, seeds: int = 8) -> ObjectVerdict:
-        """-Oz of two texts (or -O0 and -Oz of one)."""
-        original = self(text, "-Oz" if changed else "-O0")
-        return compare_objects(original, self(changed or text, "-Oz"), signatures=self.signatures(text), seeds=seeds)
-
-
-@pytest.fixture
-def compile_c(tools: Toolchain, tmp_path: Path) -> Compile:
-    return Compile(tools.need_clang(), tmp_path)
 
 
 def test_equal_at_every_level(compile_c: Compile) -> None:

@@ -6,6 +6,7 @@ terminal. rich is imported when a progress line is drawn, not before.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import threading
@@ -20,6 +21,7 @@ from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
+from irwright.screen import Summary, Verdict
 from irwright.task import Budget
 from irwright.tuner import Settings, TuneFailure, TuneResult
 
@@ -81,7 +83,7 @@ class ResultTable:
         click.secho(line, err=self._to_stderr, **style)
 
     def _cells(self, *cells: str) -> str:
-        widths = (self._file, 10, 9, 8, 6, 6, 7)
+        widths = (self._file, 10, 9, 8, 6, 6, 7, 8)
         name = shorten_path(cells[0], self._file)
         return "  ".join(
             [f"{name:<{self._file}}", *(f"{cell:>{n}}" for cell, n in zip(cells[1:], widths[1:], strict=True))]
@@ -91,9 +93,8 @@ class ResultTable:
         """Print one outcome, under the header where it is the first."""
         if not self._num_rows:
             counted = "-Oz instrs" if self._protocol.counts_instructions else "-Oz bytes"
-            self._print(
-                f"{self._cells('file', counted, 'tuned', 'saved', '%', 'tried', 'seconds')}  pass list", bold=True
-            )
+            cells = self._cells("file", counted, "tuned", "saved", "%", "tried", "seconds", "equal")
+            self._print(f"{cells}  pass list", bold=True)
         self._num_rows += 1
         if isinstance(outcome, TuneFailure):
             self._print(f"{shorten_path(outcome.file, self._file):<{self._file}}  not tuned, see the error", fg="red")
@@ -107,6 +108,7 @@ class ResultTable:
             f"{outcome.saved_percent:.2f}",
             f"{outcome.num_compilations:,}",
             f"{outcome.seconds:.1f}",
+            f"{outcome.verified.equal}/{len(outcome.verified.functions)}" if outcome.verified else "-",
         )
         columns = max(20, width() - len(cells) - 2)
         self._print(f"{cells}  {shorten(describe_plan(outcome), columns)}", fg="green" if outcome.saved else None)
@@ -114,6 +116,8 @@ class ResultTable:
     def footer(self, *, seconds: float, settings: Settings) -> None:
         """Totals, and what the numbers mean."""
         total = gain([(result.baseline_bytes, result.tuned_bytes) for result in self._results])
+        functions = [one for result in self._results if result.verified for one in result.verified.functions]
+        equal = sum(one.kind == "equal" for one in functions)
         if self._num_files > 1:
             cells = self._cells(
                 "total",
@@ -123,6 +127,7 @@ class ResultTable:
                 f"{total.percent:.2f}",
                 f"{sum(result.num_compilations for result in self._results):,}",
                 f"{seconds:.1f}",
+                f"{equal}/{len(functions)}" if functions else "-",
             )
             self._print(f"{cells}  {_counts(total, self._num_rows - len(self._results))}", bold=True)
         compilers = ", ".join(sorted({f"{result.llvm} for {result.target}" for result in self._results}))
@@ -131,6 +136,13 @@ class ResultTable:
         if not self._protocol.counts_instructions:
             text = gain([(result.baseline.text, result.tuned.text) for result in self._results])
             self._print(f"code alone: {text.baseline:,} to {text.tuned:,} bytes, {text.percent:.2f} % saved")
+        if functions:
+            blocks = sum(one.blocks for one in functions)
+            covered = 100 * sum(one.blocks_covered for one in functions) / max(1, blocks)
+            self._print(
+                f"verified against -Oz on {settings.verify_seeds} inputs a function: {equal} of {len(functions)} equal,"
+                f" {len(functions) - equal} inconclusive, none different; {covered:.0f} % of their blocks ran"
+            )
         if not self._to_stderr:
             written = [result.output for result in self._results if result.output]
             self._print(
@@ -355,3 +367,28 @@ def print_left_out(llvm_major: int) -> None:
     for name, reason in reasons:
         click.echo(f"{name:<{column}}  {reason}")
     click.echo(f"{len(reasons)} passes of LLVM {llvm_major} left out")
+
+
+def print_screening(summary: Summary) -> None:
+    """Which candidates are wrong or make no code, on which programs."""
+    kinds = [verdict for verdict in Verdict if summary.totals[verdict]]
+    click.secho("  ".join(f"{verdict:>9}" for verdict in kinds) + "  list or plan", bold=True)
+    uneven = {name: counts for name, counts in summary.by_candidate.items() if set(counts) != {Verdict.PASS}}
+    for name, counts in uneven.items() if len(summary.by_candidate) > 40 else summary.by_candidate.items():
+        cells = "  ".join(f"{counts[verdict]:>9,}" for verdict in kinds)
+        shown = shorten(name, max(20, width() - len(cells) - 2))
+        click.secho(f"{cells}  {shown}", fg="red" if counts[Verdict.WRONG] else None)
+    cells = "  ".join(f"{summary.totals[verdict]:>9,}" for verdict in kinds)
+    num = len(summary.by_candidate)
+    click.secho(f"{cells}  {num:,} in all, {num - len(uneven):,} of them pass everywhere", bold=True)
+    for program, name, one in summary.failures(Verdict.WRONG, Verdict.UNDEFINED):
+        click.secho(f"\n{one.verdict}: {program}: {one.detail}", fg="red" if one.verdict is Verdict.WRONG else None)
+        plan = one.minimised or one.plan
+        click.echo(f"  with {name if plan is None else json.dumps(plan.to_json())}")
+    num_objects = sum(report.num_objects for report in summary.reports)
+    click.echo(
+        f"\n{summary.num_screened:,} programs, {num_objects:,} different objects linked and run, "
+        f"LLVM {summary.llvm}, {summary.seconds:.0f} s"
+    )
+    for reason, count in summary.left_out.most_common():
+        click.echo(f"{count:,} programs left out: {reason}")

@@ -72,6 +72,11 @@ def minimise_steps(
 
 def minimise_plan(plan: Plan, evaluator: Evaluator) -> Plan:
     """Drop what is not needed from the lists of a plan that run on many functions."""
+    return shorten_plan(plan, lambda shorter: evaluator.evaluate([shorter])[0].cost(evaluator.protocol))
+
+
+def shorten_plan(plan: Plan, cost: Callable[[Plan], float], *, tails: bool = False) -> Plan:
+    """The same for any cost; `tails` shortens the list of every single function too."""
     if plan.is_one_list:
         plan = Plan(base=plan.as_list())
     for index in range(len(plan.parts)):
@@ -80,23 +85,42 @@ def minimise_plan(plan: Plan, evaluator: Evaluator) -> Plan:
             return replace(plan, parts=(*plan.parts[:index], part, *plan.parts[index + 1 :]))
 
         for name in ("base", "tail"):
-            plan = put_back(_minimise_list(plan.parts[index], name, evaluator, put_back))
+            plan = put_back(_minimise_list(plan.parts[index], name, cost, put_back))
+        if tails:
+            plan = put_back(_minimise_tails(plan.parts[index], cost, put_back))
     for name in ("base", "tail", "finish"):
-        plan = _minimise_list(plan, name, evaluator, lambda changed: changed)
-    return plan
+        plan = _minimise_list(plan, name, cost, lambda changed: changed)
+    return _minimise_tails(plan, cost, lambda changed: changed) if tails else plan
 
 
-def _minimise_list(plan: Plan, name: str, evaluator: Evaluator, put_back: Callable[[Plan], Plan]) -> Plan:
+def _minimise_list(plan: Plan, name: str, cost: Callable[[Plan], float], put_back: Callable[[Plan], Plan]) -> Plan:
     """Minimise one list of `plan`, measured in the plan that `put_back` makes of it."""
     passes: PassList = getattr(plan, name)
     if not passes.items:
         return plan
 
-    def cost(candidate: PassList) -> float:
-        trial = evaluator.evaluate([put_back(replace(plan, **{name: candidate}))])[0]
-        return trial.cost(evaluator.protocol)
+    def cost_of(candidate: PassList) -> float:
+        return cost(put_back(replace(plan, **{name: candidate})))
 
-    return replace(plan, **{name: minimise(passes, cost, sort=False, max_evaluations=MINIMISE_EVALUATIONS)})
+    return replace(plan, **{name: minimise(passes, cost_of, sort=False, max_evaluations=MINIMISE_EVALUATIONS)})
+
+
+def _minimise_tails(plan: Plan, cost: Callable[[Plan], float], put_back: Callable[[Plan], Plan]) -> Plan:
+    """Minimise the list of each function that has one of its own."""
+    for function, passes in plan.tails:
+        if not passes.items:
+            continue
+
+        def cost_of(candidate: PassList, plan: Plan = plan, function: str = function) -> float:
+            return cost(put_back(_with_tail(plan, function, candidate)))
+
+        shortest = minimise(passes, cost_of, sort=False, max_evaluations=MINIMISE_EVALUATIONS)
+        plan = _with_tail(plan, function, shortest)
+    return plan
+
+
+def _with_tail(plan: Plan, function: str, passes: PassList) -> Plan:
+    return replace(plan, tails=tuple((name, passes if name == function else tail) for name, tail in plan.tails))
 
 
 _Steps: TypeAlias = Generator[PassList, float, None]

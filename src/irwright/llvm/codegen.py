@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from irwright.errors import LLVMError, ToolchainError
-from irwright.llvm.module import Library, Module
+from irwright.llvm.module import Library, Linkage, Module
 
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE = 1, 2, 4, 16
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 2, 4, 8, 9
@@ -102,6 +102,7 @@ def emit(module: Module, machine: int, file_type: FileType = FileType.OBJECT) ->
     """Generate code for `module`. This changes the module: clone it first if it is needed again."""
     message, buffer = c_void_p(), c_void_p()
     library = module.library
+    place_startup(module)
     failed = library.api.LLVMTargetMachineEmitToMemoryBuffer(
         machine, module.ref, int(file_type), byref(message), byref(buffer)
     )
@@ -111,6 +112,39 @@ def emit(module: Module, machine: int, file_type: FileType = FileType.OBJECT) ->
         reason = (problem or diagnostics).strip() or "LLVM gives no reason"
         raise LLVMError(f"no code for {module.name!r}: {reason.splitlines()[0]}")
     return library.take_buffer(buffer.value)
+
+
+STARTUP = {b"llvm.global_ctors": ".init_array", b"llvm.global_dtors": ".fini_array"}
+DEFAULT_PRIORITY = 65535
+
+
+def place_startup(module: Module) -> None:
+    """Put pointers to constructors and destructors where ELF systems look for them today.
+
+    LLVM's C API can't ask for `.init_array`, which clang does: without this they would land in `.ctors`, which is read
+    in another order, or not at all.
+    """
+    if any(word in module.triple for word in ("darwin", "apple", "windows", "nvptx", "wasm")):
+        return
+    api = module.api
+    for name, section in STARTUP.items():
+        table = api.LLVMGetNamedGlobal(module.ref, name)
+        if not table or not (entries := api.LLVMGetInitializer(table)):
+            continue
+        for index in range(api.LLVMGetNumOperands(entries)):
+            priority, function, key = (api.LLVMGetOperand(api.LLVMGetOperand(entries, index), n) for n in range(3))
+            keyed = not api.LLVMIsNull(key)
+            if keyed and api.LLVMIsDeclaration(key):
+                continue  # as LLVM does: whoever defines the variable sets it up
+            pointer = api.LLVMAddGlobal(module.ref, api.LLVMTypeOf(function), b"")
+            api.LLVMSetInitializer(pointer, function)
+            api.LLVMSetLinkage(pointer, int(Linkage.PRIVATE))
+            number = api.LLVMConstIntGetZExtValue(priority)
+            suffix = "" if number == DEFAULT_PRIORITY else f".{number}"
+            api.LLVMSetSection(pointer, f"{section}{suffix}".encode())
+            if keyed and (comdat := api.LLVMGetComdat(key)):
+                api.LLVMSetComdat(pointer, comdat)
+        api.LLVMDeleteGlobal(table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

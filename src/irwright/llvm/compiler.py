@@ -188,6 +188,7 @@ class Compiler:
         self.left_by_oz: dict[str, frozenset[str]] = {}
         self.known: set[bytes] = set()
         self.known_generation = 0
+        self.given: dict[str, set[bytes]] = {}
         self.options_set: tuple[str, ...] = ()
         self.state_bytes = state_bytes
 
@@ -208,6 +209,7 @@ class Compiler:
         for state in [state for state in self.states if state[0] == key]:
             self.states.pop(state).close()
         self.left_by_oz.pop(key, None)
+        self.given.pop(key, None)
         for preparation in PREPARATIONS:
             self.promoted.pop((key, preparation), None)
         module = self.modules.pop(key, None)
@@ -299,6 +301,20 @@ class Compiler:
             if kind == "ll":
                 return module.text().encode(errors="surrogateescape")
             return self._emit(module, build, FileType.OBJECT if kind == "obj" else FileType.ASSEMBLY)
+
+    def compile_new(self, key: str, build: Build) -> tuple[bytes, bytes | None]:
+        """The state a build ends in, and its object where this worker has not given that of this state before."""
+        with self._run(key, build) as module:
+            state = module.state_hash() + _codegen_key(build)
+            given = self.given.setdefault(key, set())
+            if state in given:
+                return state, None
+            problem = module.verify()
+            if problem is not None:
+                raise LLVMError(f"the pass list leaves broken IR: {problem.strip().splitlines()[0]}")
+            data = self._emit(module, build, FileType.OBJECT)
+        given.add(state)
+        return state, data
 
     def extract(self, key: str, function: str) -> bytes:
         """Bitcode of `function` as its own translation unit."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -38,21 +38,20 @@ class Blocks:
     hints: Hints
 
     def covered(self, executed: Mapping[int, int]) -> int:
-        """How many began to run; `executed` is Emulator.executed."""
+        """A bit for each block that began to run; `executed` is Emulator.executed."""
+        done = 0
         if not self.starts:
-            return 0
-        done: set[int] = set()
+            return done
         for address, size in executed.items():
             if self.starts[0] <= address < self.end:
-                done.update(self._within(address, address + size if size else self._next_branch(address)))
-        return len(done)
+                first = bisect_left(self.starts, address)
+                behind = bisect_left(self.starts, address + size if size else self._next_branch(address))
+                done |= (1 << behind) - (1 << first)
+        return done
 
     def _next_branch(self, address: int) -> int:
         at = bisect_left(self.branches, address)
         return self.branches[at] + 1 if at < len(self.branches) else self.end
-
-    def _within(self, start: int, end: int) -> Iterable[int]:
-        return self.starts[bisect_left(self.starts, start) : bisect_left(self.starts, end)]
 
 
 @cache

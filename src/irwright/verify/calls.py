@@ -186,8 +186,9 @@ class Call:
         machine, bank = self.machine, self.bank
         if not self.preserve_all:
             garbage = mix(self.count, self.fill, 7) | 1 << 63
+            values = bank.values
             for position in machine.scratch:
-                bank[position] = garbage ^ position
+                values[2 * position] = garbage ^ position
         for position, value in self._results:
             if position == ST0:
                 raise EndRun("a callee returns long double", chosen=False)
@@ -280,7 +281,7 @@ def likely_pointer(bits: int) -> int:
 
 
 def likely_integer(bits: int, value: Value) -> int:
-    """Mostly zero or small, as results of functions are; extended as the signature says, else with garbage above."""
+    """Mostly zero or small, as results of functions are; with garbage above what is defined."""
     choice, word = bits & 15, bits >> 16
     if choice < 5:
         chosen = 0
@@ -292,13 +293,11 @@ def likely_integer(bits: int, value: Value) -> int:
         chosen = word & 0x3F
     else:
         chosen = word
-    mask = (1 << value.bits) - 1
-    chosen &= mask
-    if value.extended and value.bits < 32:
-        if value.signed and chosen >> (value.bits - 1):
-            chosen |= 0xFFFFFFFF & ~mask
-        return chosen | (bits & 0xFFFF0000) << 32
-    return chosen | (bits << 48 & MASK & ~mask)
+    defined = (1 << value.bits) - 1
+    chosen &= defined
+    if value.extended and value.bits < 8:
+        defined = 0xFF
+    return chosen | (bits << 32 | bits >> 8 & 0xFFFFFF00) & MASK & ~defined
 
 
 def quad_value(bits: int) -> float:

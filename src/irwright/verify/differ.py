@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -171,17 +171,14 @@ class Comparer:
         return [name for name in both if name in set(wanted)]
 
     def run(self) -> tuple[FunctionVerdict, ...]:
-        """All verdicts, in the order of the original's symbols."""
-        return tuple(self.finish([self.compare(name) for name in self.names]))
+        """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
+        verdicts = [self.compare(name) for name in self.names]
+        covered = self.covered()
+        return tuple(replace(verdict, blocks_covered=covered[verdict.function].bit_count()) for verdict in verdicts)
 
-    def finish(self, verdicts: list[FunctionVerdict]) -> list[FunctionVerdict]:
-        """The same verdicts with the coverage that runs of all functions gave together."""
-        from dataclasses import replace
-
-        executed = self._original.executed
-        return [
-            replace(verdict, blocks_covered=self._blocks_of(verdict.function).covered(executed)) for verdict in verdicts
-        ]
+    def covered(self) -> dict[str, int]:
+        """Bits of the blocks that ran so far, by function."""
+        return {name: self._blocks_of(name).covered(self._original.executed) for name in self.names}
 
     def _blocks_of(self, name: str) -> Blocks:
         if name not in self._blocks:
@@ -247,7 +244,7 @@ class Comparer:
             num_runs=num_runs,
             num_conclusive=num_conclusive,
             blocks=len(blocks.starts),
-            blocks_covered=blocks.covered(self._original.executed),
+            blocks_covered=blocks.covered(self._original.executed).bit_count(),
         )
 
     def _run_once(self, ours: Named, theirs: Named, inputs: Inputs, signature: Signature | None) -> Finding | None:

@@ -121,7 +121,11 @@ class Emulator:
         self.heap = Heap(self.memory)
         self.executed: dict[int, int] = {}
         """address to size of every piece of code that ever ran; 0: up to the next branch or call"""
+        self.known_places: dict[int, dict[tuple[int, int], Any]] = {}
+        self.same_at_first: dict[int, dict[str, bool]] = {}
+        """what observe.py found of this image and another, by the other emulator's id"""
         self._depth = 0
+        self._first_registers = self._make_first_registers()
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, self._on_new_code)
         if self.machine.elf_machine != EM_X86_64:
             self._enable_vectors()
@@ -156,18 +160,24 @@ class Emulator:
 
     # ------------------------------------------------------------ entry and end
 
-    def _enter(self, inputs: Inputs) -> int:
-        """Registers and stack as a caller leaves them; the stack pointer that is to be there at the end."""
-        machine, bank, memory = self.machine, self.bank, self.memory
+    def _make_first_registers(self) -> bytes:
+        """The bank as it is before arguments: garbage, and control registers as at the start of a program."""
+        machine, bank = self.machine, self.bank
         garbage = GARBAGE ^ self._fill << 8
         for position in range(len(machine.registers)):
             bank[position] = garbage + position
             bank.values[2 * position + 1] = garbage
-        for position, value in inputs.registers:
-            bank.set_wide(position, value)
         for position, value in machine.control:
             bank[position] = value
         bank[machine.thread_pointer] = self.image.thread_pointer
+        return bytes(bank.values)
+
+    def _enter(self, inputs: Inputs) -> int:
+        """Registers and stack as a caller leaves them; the stack pointer that is to be there at the end."""
+        machine, bank, memory = self.machine, self.bank, self.memory
+        ctypes.memmove(bank.values, self._first_registers, len(self._first_registers))
+        for position, value in inputs.registers:
+            bank.set_wide(position, value)
         for offset, content in inputs.stack:
             memory.write(memory.stack_start + offset, content)
         stack = memory.stack_start

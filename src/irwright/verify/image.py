@@ -123,6 +123,8 @@ class Image:
                 self._section_addresses[index] = self._add_segment(index, section)
         self._lay_out_common()
         self._relocate()
+        self._sorted_segments = sorted(self.segments, key=lambda segment: segment.address)
+        self._segment_starts = [segment.address for segment in self._sorted_segments]
         self._named = self._name_stretches()
         self._starts = [named.address for named in self._named]
         self.functions = {
@@ -326,10 +328,15 @@ class Image:
         return found
 
     def segment_at(self, address: int) -> Segment | None:
-        for segment in self.segments:
-            if segment.address <= address < segment.end:
-                return segment
+        at = bisect_right(self._segment_starts, address) - 1
+        if at >= 0 and address < self._sorted_segments[at].end:
+            return self._sorted_segments[at]
         return None
+
+    def is_strings(self, address: int) -> bool:
+        """In a section of strings that end with NUL."""
+        segment = self.segment_at(address)
+        return segment is not None and segment.section >= 0 and self.elf.sections[segment.section].is_strings
 
     def writable_names(self) -> list[Named]:
         """Named data that code may write, by address."""

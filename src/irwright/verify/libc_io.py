@@ -270,7 +270,7 @@ def _getchar(call: Call) -> None:
 
 def _give_character(call: Call) -> None:
     over = call.count > 64 or call.chance(1) % 16 == 0
-    call.give(EOF if over else b"az09 \n,.;:\"'()[]{}<>=+-*/#\\%x"[call.chance() % 31])
+    call.give(EOF if over else b"az09 \n,.;:\"'()[]{}<>=+-*/#\\%x"[call.chance() % 28])
 
 
 @model("ungetc")

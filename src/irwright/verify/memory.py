@@ -15,7 +15,7 @@ from typing import Any
 from unicorn import UC_HOOK_MEM_READ_UNMAPPED, UC_HOOK_MEM_WRITE_UNMAPPED, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE
 
 from irwright.errors import IrwrightError
-from irwright.verify.image import EXTERNALS_BASE, PAGE, Image
+from irwright.verify.image import PAGE, Image
 from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, arena, global_content, page_content
 from irwright.verify.machine import library
 
@@ -28,8 +28,8 @@ STACK_MARGIN = 4 * PAGE
 LIBC_BASE = 0x7F31C0440000
 LIBC_SIZE = 2 * PAGE
 """data of the C library itself"""
-MAX_PAGES = 256
-"""filled on demand in one run"""
+MAX_PAGES, MAX_KEPT_PAGES = 256, 48
+"""pages filled on demand in one run, and kept for the next"""
 LOWEST = 0x10000
 HIGHEST = 0x7FFFFFFFF000
 FREE_FILL, STACK_FILL = 0xA5, 0x5C
@@ -98,19 +98,17 @@ class Memory:
         shift = PAGE * 16 * fill
         self.heap = self._map(HEAP_BASE + shift, bytes(HEAP_SIZE), both)
         self.stack = self._map(STACK_TOP - STACK_SIZE - shift, bytes(STACK_SIZE), both)
-        self._stack_content = bytes([STACK_FILL ^ fill]) * STACK_SIZE
-        self._heap_content = bytes([FREE_FILL ^ fill]) * HEAP_SIZE
+        self._stack_content = bytes([0 if fill else STACK_FILL]) * STACK_SIZE
+        self._heap_content = bytes([0 if fill else FREE_FILL]) * HEAP_SIZE
         self._pool, self._pool_pointer = _new_host(MAX_PAGES * PAGE)
         self.pages: dict[int, int] = {}
         """pages filled on demand: address to offset in the pool"""
         self.fault = ""
         """why the last access that Unicorn refused is one"""
         self._seed = 0
-        self._globals = [
-            named
-            for named in image.writable_names()
-            if not named.is_local and image.tls_start != named.address and not named.name.startswith((".", "__"))
-        ]
+        self.globals = {named.name: (named, self.read(named.address, named.size)) for named in image.writable_names()}
+        """named data that code may write, with its first content"""
+        self._fillable = [named for named, content in self.globals.values() if not named.is_local and not any(content)]
         uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._on_unmapped)
 
     def _map(self, address: int, content: bytes, protection: int) -> Region:
@@ -141,9 +139,12 @@ class Memory:
         """Make memory what a run with these inputs begins with."""
         self._seed = inputs.seed
         self.fault = ""
-        for address in self.pages:
-            library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
-        self.pages.clear()
+        if len(self.pages) > MAX_KEPT_PAGES:
+            for address in self.pages:
+                library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
+            self.pages.clear()
+        for address, offset in self.pages.items():  # mapping costs more than filling
+            self._pool[offset : offset + PAGE] = self._first_content(address)
         for region in self.writable:
             assert region.pristine is not None
             ctypes.memmove(region.pointer, region.pristine, region.size)
@@ -155,9 +156,8 @@ class Memory:
             offset = address - ARENA_BASE
             self.arena.host[offset : offset + len(content)] = content
         if inputs.perturb_globals:
-            for named in self._globals:
-                if not any(self.read(named.address, named.size)):
-                    self.write(named.address, global_content(inputs.seed, named.name, named.size))
+            for named in self._fillable:
+                self.write(named.address, global_content(inputs.seed, named.name, named.size))
 
     # ------------------------------------------------------------------ accesses
 
@@ -190,15 +190,14 @@ class Memory:
         if len(self.pages) >= MAX_PAGES:
             raise Fault(f"over {MAX_PAGES} pages touched")
         offset = PAGE * len(self.pages)
-        content = page_content(self._seed, address)
-        if EXTERNALS_BASE <= address < self._image.externals.end:
-            content = self._external_data(address, content)
+        content = self._first_content(address)
         self._pool[offset : offset + PAGE] = content
         self._map_host(address, PAGE, UC_PROT_READ | UC_PROT_WRITE, self._pool_pointer + offset)
         self.pages[address] = offset
         return offset
 
-    def _external_data(self, address: int, content: bytes) -> bytes:
+    def _first_content(self, address: int) -> bytes:
+        content = page_content(self._seed, address)
         if self._image.externals.name_at(address) in STANDARD_STREAMS:
             return (address + FILE_OFFSET).to_bytes(8, "little") + content[8:]
         return content
@@ -263,7 +262,4 @@ class Memory:
         offset = self.pages.get(address)
         if offset is not None:
             return self._pool[offset : offset + PAGE]
-        content = page_content(self._seed, address)
-        if EXTERNALS_BASE <= address < self._image.externals.end:
-            content = self._external_data(address, content)
-        return content
+        return self._first_content(address)

@@ -120,7 +120,14 @@ class _Comparison:
         return Match.SAME
 
     def places(self, x: int, y: int, depth: int = 0) -> Match:
-        """Addresses in the images."""
+        """Addresses in the images; what is found is kept, for images do not change."""
+        known = self.a.known_places.setdefault(id(self.b), {})
+        if (x, y) not in known:
+            known[x, y] = self.compare_places(x, y, depth)
+        return known[x, y]
+
+    def compare_places(self, x: int, y: int, depth: int) -> Match:
+        """Compare two addresses in the images."""
         named_a, named_b = self.a.image.named_at(x), self.b.image.named_at(y)
         for one in named_a:
             for other in named_b:
@@ -146,7 +153,10 @@ class _Comparison:
         except Exception:
             return Match.UNKNOWN
         end = content_a.find(b"\0")
-        if end >= 4 and content_a[: end + 1] == content_b[: end + 1]:
+        is_text = end > 0 and all(32 <= byte < 127 or byte in b"\t\n\r" for byte in content_a[:end])
+        if self.a.image.is_strings(x) and self.b.image.is_strings(y):
+            is_text = end >= 0
+        if is_text and content_a[: end + 1] == content_b[: end + 1]:
             return Match.SAME
         size = min(len(content_a), len(content_b))
         if content_a[:size] == content_b[:size]:
@@ -160,8 +170,7 @@ class _Comparison:
             ]
             if all(match is Match.SAME for match in words):
                 return Match.SAME
-        text = end >= 0 and all(32 <= byte < 127 or byte in b"\t\n\r" for byte in content_a[:end])
-        return Match.DIFFERENT if text else Match.UNKNOWN
+        return Match.DIFFERENT if is_text else Match.UNKNOWN
 
     # ------------------------------------------------------------ calls and results
 
@@ -223,7 +232,8 @@ class _Comparison:
                 if a.long_double != b.long_double and not (_is_nan80(a.long_double) and _is_nan80(b.long_double)):
                     raise _Stop(Match.DIFFERENT, f"result {a.long_double.hex()} becomes {b.long_double.hex()}")
                 continue
-            bits = max(32, value.bits) if value.extended else value.bits
+            # LLVM extends results to 8 bits and no further, though x86-64's ABI reads otherwise.
+            bits = max(8, value.bits) if value.extended else value.bits
             x, y = x & ((1 << bits) - 1), y & ((1 << bits) - 1)
             what = f"result {x:#x} becomes {y:#x}"
             if value.kind in (Kind.INT, Kind.POINTER) and bits == 64:
@@ -255,14 +265,20 @@ class _Comparison:
             self.bytes(a.read(start_a, size), b.read(start_b, size), "a block of malloc")
 
     def globals(self) -> None:
-        of_b = {named.name: named for named in self.b.image.writable_names()}
-        for named in self.a.image.writable_names():
-            other = of_b.get(named.name)
+        """Data with a name that both have; what no run changed is compared once."""
+        known = self.a.same_at_first.setdefault(id(self.b), {})
+        for name, (named, first_a) in self.a.memory.globals.items():
+            other, first_b = self.b.memory.globals.get(name, (None, b""))
             if other is None or other.size != named.size or named.is_local != other.is_local:
                 continue
             content_a = self.a.memory.read(named.address, named.size)
             content_b = self.b.memory.read(other.address, other.size)
-            self.bytes(content_a, content_b, named.name)
+            at_first = content_a == first_a and content_b == first_b
+            if at_first and known.get(name):
+                continue
+            self.bytes(content_a, content_b, name)
+            if at_first:
+                known[name] = True
 
     def bytes(self, x: bytes, y: bytes, where: str) -> None:
         """Compare memory: equal bytes, or words that are addresses of the same thing."""

@@ -33,7 +33,7 @@ class Value:
     signed: bool = False
     """sign-extended to 32 bits; else zero-extended, where `extended`"""
     extended: bool = False
-    """the caller, or the function for a result, extends it to 32 bits"""
+    """the caller extends it to 32 bits; a function its result to 8"""
     in_memory: int = 0
     """bytes that are passed by value on the stack (`byval`)"""
     alignment: int = 8
