@@ -56,7 +56,8 @@ class Wrapped:
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("IRWRIGHT_")}
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-        return {**kept, "PYTHONPATH": path, "IRWRIGHT_CACHE": str(self.cache), "IRWRIGHT_BUDGET": "2", **more}
+        fast = {"IRWRIGHT_CACHE": str(self.cache), "IRWRIGHT_BUDGET": "2", "IRWRIGHT_VERIFY": "0"}
+        return {**kept, "PYTHONPATH": path, **fast, **more}
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "irwright", "cc", "--", str(self.clang), *words]
@@ -210,6 +211,38 @@ def test_a_tuned_object_is_smaller_links_and_runs(wrapped: Wrapped) -> None:
         assert wrapped.plainly(f"{name}.o", "-o", name).code == 0
     outputs = [wrapped.run([f"./{name}"], wrapped.folder, b"", os.environ) for name in ("plain", "tuned")]
     assert outputs[0] == outputs[1] and outputs[0].code == 0
+
+
+def test_a_tuned_object_is_compared_with_the_plain_one(wrapped: Wrapped) -> None:
+    assert wrapped.cc("-Oz", "-c", str(JSON), "-o", "j.o", IRWRIGHT_BUDGET="8", IRWRIGHT_VERIFY="2").code == 0
+    (event,) = wrapped.events()
+    assert event["event"] == "tuned" and event["different"] == 0
+    assert event["equal"] >= 1
+
+
+def test_a_candidate_that_differs_is_left_out(
+    wrapped: Wrapped, in_process: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from irwright.cc import tuning
+    from irwright.verify.differ import FunctionVerdict, ObjectVerdict, VerdictKind
+
+    compared: list[int] = []
+
+    def compare(_plain: bytes, candidate: bytes, *_: object) -> ObjectVerdict:
+        compared.append(measure_object(candidate).total)
+        kind = VerdictKind.DIFFERENT if len(compared) == 1 else VerdictKind.EQUAL
+        counts = {"seed": 1, "num_runs": 8, "num_conclusive": 8, "blocks": 1, "blocks_covered": 1}
+        return ObjectVerdict(functions=(FunctionVerdict(function="f", kind=kind, reason="returns 1", **counts),))
+
+    monkeypatch.setattr(tuning, "_compare", compare)
+    monkeypatch.setenv("IRWRIGHT_VERIFY", "8")
+    monkeypatch.setenv("IRWRIGHT_BUDGET", "8")
+    monkeypatch.setenv("IRWRIGHT_LOG", "log.txt")
+    assert in_process("-Oz", "-c", str(JSON), "-o", "j.o") == (0, "")
+    (event,) = wrapped.events()
+    assert (event["rejected"], event["different"]) == (1, 1)
+    assert len(compared) == 2 and event["tuned"] == compared[1] >= compared[0]
+    assert "rejected: f differs: returns 1 (" in wrapped.path("log.txt").read_text()
 
 
 def test_debug_information_stays(wrapped: Wrapped) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_BUDGET = "8"
+DEFAULT_SEEDS = 8
 EXIT_NOT_FOUND = 127
 _KEY_FORMAT = b"1"
 
@@ -135,6 +136,8 @@ class _Run:
         self.job = job
         self.compiler = compiler
         self.budget = os.environ.get("IRWRIGHT_BUDGET") or DEFAULT_BUDGET
+        said = os.environ.get("IRWRIGHT_VERIFY", "")
+        self.verify_seeds = int(said) if said.isdecimal() else DEFAULT_SEEDS
         self.cache = open_cache()
         self.started = time.time()
         if os.isatty(2) and not any("color" in word for word in job.words):
@@ -183,7 +186,7 @@ class _Run:
             irwright.__version__.encode(),
             _coreset_stamp(self.compiler.version),
             self.compiler.identity,
-            self.budget.encode(),
+            f"{self.budget} {self.verify_seeds}".encode(),
             words.encode(errors="surrogateescape"),
             "\0".join(known).encode(errors="surrogateescape"),
             os.getcwdb() if self.job.debug else b"",
@@ -254,7 +257,14 @@ class _Run:
             with open(job.output, "rb") as file:
                 plain = file.read()
             limit = max(30.0, 10 * plain_seconds)
-            tuned = tune_object(job, self.compiler, plain, Budget.parse(self.budget), timeout_seconds=limit)
+            tuned = tune_object(
+                job,
+                self.compiler,
+                plain,
+                Budget.parse(self.budget),
+                timeout_seconds=limit,
+                verify_seeds=self.verify_seeds,
+            )
             made = plain
             if tuned.best is not None:
                 made = tuned.best.object
@@ -270,12 +280,16 @@ class _Run:
             return None
         for line in tuned.rejected:
             _log(f"{job.source}: rejected: {line}")
+        verdict = tuned.verdict
+        counts = {"equal": verdict.equal, "inconclusive": verdict.inconclusive} if verdict is not None else {}
         self._record(
             "tuned" if tuned.best is not None else "kept",
             plain=tuned.plain_bytes,
             tuned=tuned.tuned_bytes,
             compilations=tuned.num_compilations,
             rejected=len(tuned.rejected),
+            different=sum(" differs: " in line for line in tuned.rejected),
+            **counts,
         )
         note = f"{tuned.plain_bytes} {tuned.tuned_bytes}".encode()
         return Entry(made, diagnostics, dependencies, note)
