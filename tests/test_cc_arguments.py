@@ -38,6 +38,8 @@ PASSED = {
     "-Oz -c -fsanitize=address a.c": "sanitizer",
     "-Oz -c -fprofile-generate a.c": "profile or coverage",
     "-Oz -c --coverage a.c": "profile or coverage",
+    "-Oz -c -pg a.c": "profile or coverage",
+    "-Oz -c -finstrument-functions a.c": "profile or coverage",
     "-Oz -c -g -gsplit-dwarf a.c": "split debug info",
     "-Oz -c -fmodules a.c": "modules or PCH",
     "-Oz -c -include-pch a.pch a.c": "modules or PCH",

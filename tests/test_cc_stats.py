@@ -59,7 +59,7 @@ def test_sums() -> None:
     stats = sum_up(
         iter(
             [
-                {**compile("tuned", "a.o", 100, 90), "compilations": 8, "rejected": 1},
+                {**compile("tuned", "a.o", 100, 90), "compilations": 8, "rejected": 1, "equal": 3, "inconclusive": 2},
                 compile("kept", "b.o", 50, 50),
                 compile("hit", "a.o", 100, 80),
                 {"event": "failed", "output": "c.o", "reason": "timeout"},
@@ -76,6 +76,7 @@ def test_sums() -> None:
     assert (stats.plain_bytes, stats.tuned_bytes) == (150, 130)
     assert list(stats.passed.items()) == [("links", 2), ("LTO", 1)]
     assert (stats.failures, stats.cache_problems) == ({"timeout": 1}, {"full": 1})
+    assert (stats.rejected, stats.different, stats.functions) == (1, 0, {"equal": 3, "inconclusive": 2})
     data = stats.to_json()
     assert json.loads(json.dumps(data)) == data
     assert data["top"][0] == {"output": "a.o", "source": "s", "plain_bytes": 100, "tuned_bytes": 80}

@@ -61,6 +61,7 @@ REFUSED = {
     "-emit-ast": "makes IR",
     "--analyze": "analyses",
     "-x": "-x: language given by option",
+    **dict.fromkeys(("-p", "-pg"), "profile or coverage"),
     "-": "reads standard input",
     **dict.fromkeys(("-###", "-v", "--version", "-dumpversion", "-dumpmachine", "--help"), "asks about the compiler"),
 }
@@ -84,6 +85,7 @@ REFUSED_PREFIXES = {
     "-fxray": "profile or coverage",
     "--coverage": "profile or coverage",
     "-coverage": "profile or coverage",
+    "-finstrument": "profile or coverage",
     "-gsplit-dwarf": "split debug info",
     "-gmodules": "modules or PCH",
     "-fmodule": "modules or PCH",

@@ -19,6 +19,24 @@ if TYPE_CHECKING:
 
 ASK_AGAIN_SECONDS = 3600.0
 
+NO_ELF = ("apple", "darwin", "macos", "ios", "windows", "mingw", "msvc", "cygwin", "wasm", "emscripten", "aix", "zos")
+"""Parts of triples whose objects are no ELF: their sizes can't be read yet"""
+
+BACKENDS = (
+    ("x86_64", "X86"),
+    ("amd64", "X86"),
+    ("i386", "X86"),
+    ("i486", "X86"),
+    ("i586", "X86"),
+    ("i686", "X86"),
+    ("aarch64", "AArch64"),
+    ("arm64", "AArch64"),
+    ("arm", "ARM"),
+    ("thumb", "ARM"),
+    ("riscv", "RISCV"),
+)
+"""Which of LLVM's backends serves a triple that begins so"""
+
 _FORMAT = "irwright-compiler 1"
 
 
@@ -53,6 +71,11 @@ class Compiler:
         """What a cache key holds of a compiler."""
         facts = (self.path, os.path.basename(self.command), self.stamps, self.version, self.library)
         return "\0".join(facts).encode(errors="surrogateescape")
+
+    def serves(self, target: str) -> bool:
+        """True where objects for this triple can be tuned."""
+        backend = next((backend for prefix, backend in BACKENDS if target.startswith(prefix)), "")
+        return backend in self.backends.split() and not any(part in target for part in NO_ELF)
 
 
 def which(name: str) -> str | None:
@@ -139,6 +162,8 @@ def _ask(real: str) -> Compiler:
         return Compiler(real, _stamps(real, ""), version, "", "", "", problem)
 
     version = ""
+    if any(part in sys.platform for part in NO_ELF):
+        return refused(f"objects of {sys.platform} can't be measured yet: they are left as they are")
     try:
         run = subprocess.run([real, "--version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_BUDGET = "8"
+DEFAULT_SEEDS = 8
 EXIT_NOT_FOUND = 127
 _KEY_FORMAT = b"1"
 
@@ -44,7 +45,7 @@ def main(words: Sequence[str]) -> int:
         if compiler.is_new:
             say(compiler.problem)
         return _pass_through(words, "no clang with a libLLVM")
-    if job.target is not None and not _has_backend(compiler, job.target):
+    if job.target is not None and not compiler.serves(job.target):
         return _pass_through(words, "other target")
     return _until_signal(_Run(words, job, compiler))
 
@@ -68,6 +69,9 @@ def _until_signal(run: _Run) -> int:
         signal.signal(number, end)
     try:
         return run.run()
+    except Exception as error:
+        say(f"{run.job.source}: {type(error).__name__}: {error}: left to the compiler".replace("\n", " "))
+        return _become(run.words)
     except _Ended as ended:
         number = ended.args[0]
         signal.signal(number, signal.SIG_DFL)
@@ -95,16 +99,6 @@ def open_cache() -> Cache | None:
     digits = said[:-1] if unit else said
     limit = int(digits) * (unit or 1) if digits.isdecimal() else DEFAULT_LIMIT_BYTES
     return Cache(f"{home()}/objects", limit)
-
-
-def _has_backend(compiler: Compiler, target: str) -> bool:
-    from irwright.errors import ToolchainError
-    from irwright.llvm.toolchain import backend_for
-
-    try:
-        return backend_for(target) in compiler.backends.split() and "linux" in target
-    except ToolchainError:
-        return False
 
 
 def _pass_through(words: Sequence[str], reason: str) -> int:
@@ -142,6 +136,8 @@ class _Run:
         self.job = job
         self.compiler = compiler
         self.budget = os.environ.get("IRWRIGHT_BUDGET") or DEFAULT_BUDGET
+        said = os.environ.get("IRWRIGHT_VERIFY", "")
+        self.verify_seeds = int(said) if said.isdecimal() else DEFAULT_SEEDS
         self.cache = open_cache()
         self.started = time.time()
         if os.isatty(2) and not any("color" in word for word in job.words):
@@ -156,16 +152,16 @@ class _Run:
             manifest_key = self._key(b"direct")
             key = self.cache.look_up(manifest_key) or ""
             entry = self.cache.find(key) if key else None
-            if entry is not None:
-                return self._use(entry)
+            if entry is not None and self._use(entry):
+                return 0
             preprocessed = self._preprocess()
             if preprocessed is not None and b".incbin" not in preprocessed:
                 key = self._key(b"preprocessed", preprocessed)
                 includes = read_includes(preprocessed)
                 entry = self.cache.find(key)
-                if entry is not None:
+                if entry is not None and self._use(entry):
                     self._note_files(manifest_key, key, includes)
-                    return self._use(entry)
+                    return 0
             else:
                 key = ""
         code, diagnostics = self._compile_plainly()
@@ -190,7 +186,7 @@ class _Run:
             irwright.__version__.encode(),
             _coreset_stamp(self.compiler.version),
             self.compiler.identity,
-            self.budget.encode(),
+            f"{self.budget} {self.verify_seeds}".encode(),
             words.encode(errors="surrogateescape"),
             "\0".join(known).encode(errors="surrogateescape"),
             os.getcwdb() if self.job.debug else b"",
@@ -220,15 +216,18 @@ class _Run:
             files = dict.fromkeys([os.fsencode(self.job.source), *includes])
             self.cache.add_manifest(manifest_key, key, files, before=self.started)
 
-    def _use(self, entry: Entry) -> int:
-        """Put down what the cache holds."""
-        write(self.job.output, entry.object)
-        if self.job.depfile is not None and entry.dependencies is not None:
-            write(self.job.depfile, entry.dependencies)
+    def _use(self, entry: Entry) -> bool:
+        """Put down what the cache holds; False where that fails: then the compiler says what is wrong."""
+        try:
+            write(self.job.output, entry.object)
+            if self.job.depfile is not None and entry.dependencies is not None:
+                write(self.job.depfile, entry.dependencies)
+        except OSError:
+            return False
         _write_all(2, entry.diagnostics)
         plain, _, tuned = entry.note.partition(b" ")
         self._record("hit", plain=int(plain), tuned=int(tuned))
-        return 0
+        return True
 
     def _compile_plainly(self) -> tuple[int, bytes]:
         """Run the command as it is; its exit code, and what it said, which is passed on."""
@@ -258,7 +257,14 @@ class _Run:
             with open(job.output, "rb") as file:
                 plain = file.read()
             limit = max(30.0, 10 * plain_seconds)
-            tuned = tune_object(job, self.compiler, plain, Budget.parse(self.budget), timeout_seconds=limit)
+            tuned = tune_object(
+                job,
+                self.compiler,
+                plain,
+                Budget.parse(self.budget),
+                timeout_seconds=limit,
+                verify_seeds=self.verify_seeds,
+            )
             made = plain
             if tuned.best is not None:
                 made = tuned.best.object
@@ -274,12 +280,16 @@ class _Run:
             return None
         for line in tuned.rejected:
             _log(f"{job.source}: rejected: {line}")
+        verdict = tuned.verdict
+        counts = {"equal": verdict.equal, "inconclusive": verdict.inconclusive} if verdict is not None else {}
         self._record(
             "tuned" if tuned.best is not None else "kept",
             plain=tuned.plain_bytes,
             tuned=tuned.tuned_bytes,
             compilations=tuned.num_compilations,
             rejected=len(tuned.rejected),
+            different=sum(" differs: " in line for line in tuned.rejected),
+            **counts,
         )
         note = f"{tuned.plain_bytes} {tuned.tuned_bytes}".encode()
         return Entry(made, diagnostics, dependencies, note)

@@ -43,6 +43,10 @@ class Stats:
     compilations: int
     rejected: int
     """objects that were smaller and did not pass a check"""
+    different: int
+    """of them, those that did something else than the plain object under emulation"""
+    functions: dict[str, int]
+    """of objects put in place, by what comparing them under emulation found: `equal`, `inconclusive`"""
     seconds: float
     """spent in compiles that were for irwright, the plain compiler's part included"""
     first: float | None
@@ -70,6 +74,8 @@ class Stats:
             "tuned_bytes": self.tuned_bytes,
             "compilations": self.compilations,
             "rejected": self.rejected,
+            "different": self.different,
+            "functions": dict(self.functions),
             "seconds": round(self.seconds, 1),
             "cache_bytes": self.cache_bytes,
             "cache_limit_bytes": self.cache_limit_bytes,
@@ -104,7 +110,8 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
     failures: Counter[str] = Counter()
     cache_problems: Counter[str] = Counter()
     objects: dict[str, ObjectStats] = {}
-    compilations, rejected, seconds = 0, 0, 0.0
+    functions: Counter[str] = Counter(equal=0, inconclusive=0)
+    compilations, rejected, different, seconds = 0, 0, 0, 0.0
     first: float | None = None
     for event in events:
         kind = event["event"]
@@ -119,6 +126,8 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
         seconds += event.get("seconds", 0.0)
         compilations += event.get("compilations", 0)
         rejected += event.get("rejected", 0)
+        different += event.get("different", 0)
+        functions.update({name: event.get(name, 0) for name in ("equal", "inconclusive")})
         output = event.get("output", "?")
         if kind == "failed":
             failures[event.get("reason", "?")] += 1
@@ -138,6 +147,8 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
         objects=tuple(sorted(objects.values(), key=lambda item: (-item.saved, item.output))),
         compilations=compilations,
         rejected=rejected,
+        different=different,
+        functions=dict(functions),
         seconds=seconds,
         first=first,
         cache_bytes=cache_bytes,
@@ -174,6 +185,10 @@ def lines_of(stats: Stats, *, top: int = 10) -> Iterator[str]:
         f"{stats.counts['hit']:,} from the cache, {stats.counts['failed']:,} failed"
     )
     yield f"compilations    {stats.compilations:,} by the search, {stats.rejected:,} objects rejected by checks"
+    yield (
+        f"verification    {stats.functions['equal']:,} functions equal under emulation, "
+        f"{stats.functions['inconclusive']:,} inconclusive; {stats.different:,} objects left out that differed"
+    )
     yield f"time            {stats.seconds:,.1f} s in compiles, the compiler's own part included"
     yield f"cache           {stats.cache_bytes / 1e6:,.1f} MB of {stats.cache_limit_bytes / 1e6:,.0f} MB"
     for title, reasons in (

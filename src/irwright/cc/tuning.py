@@ -7,6 +7,8 @@ replaces the plain object was made by that compiler, is smaller, and passed `ver
 
 from __future__ import annotations
 
+import json
+import logging
 import random
 import subprocess
 import tempfile
@@ -20,10 +22,16 @@ from irwright.cc.symbols import Symbols, read_symbols
 from irwright.coreset import load_coreset
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.judge import VERIFIED_TARGETS
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.search import search
 from irwright.task import Budget, Task
+from irwright.verify.differ import ObjectVerdict
+from irwright.verify.signatures import signatures_of
+from irwright.verify.verifier import Verifier
+
+logger = logging.getLogger(__name__)
 
 MAX_BUILT = 4
 """Plans that are lowered before the plain object is kept"""
@@ -61,16 +69,21 @@ class Tuned:
     rejected: tuple[str, ...]
     """why better candidates were not taken, one line each"""
     num_compilations: int
+    verdict: ObjectVerdict | None = None
+    """of comparing the best with the plain object under emulation; None where that was not done"""
 
     @property
     def tuned_bytes(self) -> int:
         return self.plain_bytes if self.best is None else self.best.sizes.total
 
 
-def tune_object(job: Compile, compiler: Compiler, plain: bytes, budget: Budget, *, timeout_seconds: float) -> Tuned:
+def tune_object(
+    job: Compile, compiler: Compiler, plain: bytes, budget: Budget, *, timeout_seconds: float, verify_seeds: int
+) -> Tuned:
     """Search for a smaller object than `plain`; IrwrightError where the search itself is impossible.
 
-    `timeout_seconds` is for one compilation. One worker process: the build system runs many of us.
+    `timeout_seconds` is for one compilation; `verify_seeds` inputs are tried on each function of a result (0: none).
+    One worker process: the build system runs many of us.
     """
     baseline = measure_object(plain)
     major = int(compiler.version.partition(".")[0])
@@ -91,30 +104,68 @@ def tune_object(job: Compile, compiler: Compiler, plain: bytes, budget: Budget, 
             rejected: list[str] = []
             candidates = _candidates(job, compiler, builder, evaluator.trials, baseline, folder, rejected)
             is_hosted = not any(word.startswith(FREESTANDING) for word in job.words)
-            best = verified_choice(candidates, plain, rejected, may_call=IN_LIBC if is_hosted else ALWAYS_THERE)
+            best, verdict = verified_choice(
+                candidates,
+                plain,
+                evaluator,
+                rejected,
+                may_call=IN_LIBC if is_hosted else ALWAYS_THERE,
+                seeds=verify_seeds,
+            )
     return Tuned(
         plain_bytes=baseline.total,
         best=best,
         rejected=tuple(rejected),
         num_compilations=evaluator.num_compilations,
+        verdict=verdict,
     )
 
 
 def verified_choice(
-    candidates: Iterator[Candidate], plain: bytes, rejected: list[str], *, may_call: frozenset[str]
-) -> Candidate | None:
+    candidates: Iterator[Candidate],
+    plain: bytes,
+    evaluator: Evaluator,
+    rejected: list[str],
+    *,
+    may_call: frozenset[str],
+    seeds: int,
+) -> tuple[Candidate | None, ObjectVerdict | None]:
     """The first candidate that may replace the plain object; reasons against the others go to `rejected`.
 
     Every check of a finished object belongs here. A candidate has to offer the linker what the plain object offers,
-    and ask nothing more of it than the functions in `may_call`.
+    ask nothing more of it than the functions in `may_call`, and do the same as the plain object under emulation.
     """
     offered = read_symbols(plain)
     for candidate in candidates:
-        problem = _link_problem(offered, read_symbols(candidate.object), may_call)
+        problem, verdict = _link_problem(offered, read_symbols(candidate.object), may_call), None
+        if problem is None and seeds:
+            verdict = _compare(plain, candidate.object, evaluator, seeds)
+            wrong = verdict.first_difference if verdict is not None else None
+            problem = f"{wrong.function} differs: {wrong.reason}" if wrong is not None else None
         if problem is None:
-            return candidate
-        rejected.append(f"{problem} ({candidate.plan.to_json()})")
-    return None
+            return candidate, verdict
+        rejected.append(f"{problem} ({json.dumps(candidate.plan.to_json())})")
+    return None, None
+
+
+def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -> ObjectVerdict | None:
+    """Functions of both objects run on the same inputs; None for a target or an object that can't be emulated."""
+    if not evaluator.facts.triple.startswith(VERIFIED_TARGETS):
+        return None
+    unoptimised = Plan()
+    try:
+        text = evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")
+        with Verifier(jobs=1) as verifier:
+            return verifier.compare(
+                plain,
+                candidate,
+                reference=evaluator.compile(unoptimised, "obj"),
+                signatures=signatures_of(text),
+                seeds=seeds,
+            )
+    except IrwrightError as error:
+        logger.debug("not verified: %s", error)
+        return None
 
 
 def _link_problem(plain: Symbols, tuned: Symbols, may_call: frozenset[str]) -> str | None:
