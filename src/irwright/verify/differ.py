@@ -216,7 +216,7 @@ class Comparer:
         is_static = ours.is_local or theirs.is_local
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
-        num_runs = num_conclusive = 0
+        num_runs = num_conclusive = num_exited = num_enough = 0
         deadline = time.monotonic() + self.limits.function_seconds
         explorer = Explorer(
             self._original, lambda: self._emulator(0, TRACER), ours, self._blocks_of(name), signature, seeds=self.seeds
@@ -226,11 +226,11 @@ class Comparer:
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            if num_conclusive >= self.seeds and explorer.is_covered:
+            if num_enough >= self.seeds and explorer.is_covered:
                 break
             if explorer.num_runs >= RUNS_PER_SEED * self.seeds:
                 break
-            if num_conclusive >= self.seeds and not attempt.is_new:
+            if num_enough >= self.seeds and not attempt.is_new:
                 continue
             num_runs += 1
             inputs = attempt.inputs
@@ -238,6 +238,9 @@ class Comparer:
             finding = self._compare_on(ours, theirs, attempt, signature)
             if finding is None:
                 num_conclusive += 1
+                # Failed assertions and the like say little: half of the seeds at most may end so.
+                num_exited += attempt.run.ending is Ending.EXITED
+                num_enough = num_conclusive - max(0, num_exited - self.seeds // 2)
                 continue
             if finding.match is Match.DIFFERENT and is_static:
                 finding = Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")

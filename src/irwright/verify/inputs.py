@@ -128,7 +128,9 @@ def _structs(rng: random.Random, size: int) -> bytes:
     words: list[int] = []
     for _ in range(size // 8):
         choice = rng.random()
-        if choice < 0.3:
+        if choice < 0.06 and words and words[-1] >= ARENA_BASE:
+            words.append(words[-1] + rng.choice((0, 1, 4, 8, 16, 40)))  # begin, position, end
+        elif choice < 0.3:
             words.append(pointer(rng))
         elif choice < 0.5:
             words.append(0)
@@ -234,7 +236,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
         registers=tuple(sorted(registers.items())),
         stack=tuple(stack),
         pokes=pokes,
-        perturb_globals=(seed + salt) % 3 == 1,
+        perturb_globals=(seed + salt) % 2 == 1,
     )
 
 
@@ -319,7 +321,9 @@ def global_content(seed: int, name: str, size: int) -> bytes:
     if size in (1, 2, 4):
         return choose_int(rng, 8 * size, Hints()).to_bytes(size, "little")
     if size == 8:
-        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48))))
+        return struct.pack(
+            "<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48) | 1 << 40))
+        )
     return _structs(rng, -(-size // 8) * 8)[:size]
 
 

@@ -26,7 +26,7 @@ STACK_SIZE = 64 * PAGE
 STACK_MARGIN = 4 * PAGE
 """above the first stack pointer: arguments, and what buggy code reads beyond them"""
 LIBC_BASE = 0x7F31C0440000
-LIBC_SIZE = 2 * PAGE
+LIBC_SIZE, ERRNO = 2 * PAGE, 0x1040
 """data of the C library itself"""
 MAX_PAGES, MAX_KEPT_PAGES = 256, 48
 """pages filled on demand in one run, and kept for the next"""
