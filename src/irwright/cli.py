@@ -1,6 +1,6 @@
 """The command line: a command parses, calls one library function, prints.
 
-Shared options are in cli_options.py, the commands `corpus` and `coreset` in cli_tables.py.
+Shared options are in cli_options.py, the command `verify` in cli_verify.py, `corpus` and `coreset` in cli_tables.py.
 
 stdout carries the result, stderr progress, warnings and errors. Exit codes: 0 all is well, 1 an error of one
 line, 2 usage, 130 interrupted. Heavy imports stand inside the commands: `irwright --help` is to start at once.
@@ -21,6 +21,7 @@ import click
 from irwright import __version__
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
 from irwright.cli_tables import coreset, corpus
+from irwright.cli_verify import verify
 from irwright.errors import IrwrightError
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ def passes(llvm_version: int, left_out: bool) -> None:
     (print_left_out if left_out else print_passes)(llvm_version)
 
 
+cli.add_command(verify)
 cli.add_command(corpus)
 cli.add_command(coreset)
 
