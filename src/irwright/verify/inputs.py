@@ -228,7 +228,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
     if signature is None:
         _guess_arguments(rng, machine, hints, registers, stack)
     else:
-        _fill_parameters(rng, machine, signature, hints, registers, stack)
+        _fill_parameters(rng, machine, signature, hints, registers, stack, seed, salt)
     pokes = _pokes(rng, registers, hints) if seed or salt else ()
     return Inputs(
         seed=seed,
@@ -261,10 +261,13 @@ def _fill_parameters(
     hints: Hints,
     registers: dict[int, int],
     stack: list[tuple[int, bytes]],
+    seed: int,
+    salt: int,
 ) -> None:
     """Values of the parameters' types; what is not defined by the types is garbage."""
     for position in (*machine.integer_arguments, *machine.float_arguments):
         registers[position] = rng.getrandbits(64) | 1 << 63
+    counted = False
     if signature.is_variadic:
         _guess_arguments(rng, machine, hints, registers, stack)
     for value, location in zip(signature.parameters, parameter_locations(machine, signature), strict=True):
@@ -274,6 +277,10 @@ def _fill_parameters(
             stack.append((location.offset, content.ljust(value.in_memory, b"\0")))
             continue
         bits = _choose(rng, value, hints)
+        if value.kind is Kind.INT and value.bits > 4 and not counted and not salt and rng.random() < 0.8:
+            # The first integer counts with the seed: switches and tables are met entry by entry.
+            bits = (bits & ~((1 << max(32 * value.extended, value.bits)) - 1)) | seed
+            counted = True
         if location.register is not None:
             registers[location.register] = bits
         elif value.kind is Kind.LONG_DOUBLE:

@@ -240,6 +240,7 @@ class Memory:
             offset = address - region.address
             return region.host[offset : offset + size]
         content = bytearray()
+        self.fault_address = address  # until it is clear that it is none
         while size > 0:
             chunk = min(size, PAGE - address % PAGE)
             region = self.region_at(address)
@@ -251,11 +252,13 @@ class Memory:
                 content += self._pool[offset : offset + chunk]
             address += chunk
             size -= chunk
+        self.fault_address = None
         return bytes(content)
 
     def write(self, address: int, content: bytes) -> None:
         """Store bytes as the program would; Fault for what it must not write."""
         done = 0
+        self.fault_address = address
         while done < len(content):
             at = address + done
             chunk = min(len(content) - done, PAGE - at % PAGE)
@@ -270,6 +273,7 @@ class Memory:
                 offset = at - region.address
                 region.host[offset : offset + chunk] = piece
             done += chunk
+        self.fault_address = None
 
     def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
         """Bytes up to the first NUL, which is left out; Fault where there is none within `limit`."""
