@@ -117,6 +117,13 @@ def test_a_failure_before_the_compile_leaves_it_to_the_compiler(wrapped: Wrapped
     assert wrapped.path("b.o").exists()
 
 
+def test_a_closed_stderr_is_no_matter(wrapped: Wrapped) -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *wrapped.command("-Oz", "-c", "warn.c")]
+    for _ in range(2):
+        assert wrapped.run(command, wrapped.folder, b"", wrapped.environment()).code == 0
+    assert wrapped.kinds()[1:] == ["hit"]
+
+
 def test_a_bad_budget_is_a_failure_of_ours(wrapped: Wrapped) -> None:
     ended = wrapped.cc("-Oz", "-c", "a.c", IRWRIGHT_BUDGET="many")
     assert ended.code == 0

@@ -82,12 +82,12 @@ def _until_signal(run: _Run) -> int:
 def home() -> str:
     """The folder of cache and statistics; `toolchain.cache_folder` without its imports."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return (os.environ.get("IRWRIGHT_CACHE") or f"{cache}/irwright") + "/cc"
+    return os.path.abspath(os.environ.get("IRWRIGHT_CACHE") or f"{cache}/irwright") + "/cc"
 
 
 def say(line: str) -> None:
     """One line to the user."""
-    os.write(2, f"irwright cc: {line}\n".encode(errors="surrogateescape"))
+    _write_all(2, f"irwright cc: {line}\n".encode(errors="surrogateescape"))
 
 
 def open_cache() -> Cache | None:
@@ -321,8 +321,12 @@ def write(path: str, data: bytes) -> None:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    """Write, unless nobody reads: a closed stderr fails no build."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        pass
 
 
 def _coreset_stamp(version: str) -> bytes:
