@@ -22,7 +22,7 @@ from irwright.verify.inputs import (
     mix,
 )
 from irwright.verify.machine import Machine, RegisterBank
-from irwright.verify.memory import Memory
+from irwright.verify.memory import Fault, Memory
 from irwright.verify.signatures import DOUBLE, FLOAT, I64, LONG_DOUBLE, POINTER, Kind, Signature, Value
 from irwright.verify.trace import Argument, CallEvent, Event, OutputEvent
 
@@ -44,11 +44,13 @@ class Heap:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self.blocks: dict[int, int] = {}
-        """address to size of what is allocated"""
+        """address to size of what was allocated"""
+        self.freed: set[int] = set()
         self._next = memory.heap.address
 
     def restart(self) -> None:
         self.blocks.clear()
+        self.freed.clear()
         self._next = self._memory.heap.address + 64
 
     def allocate(self, size: int, alignment: int = 16, *, zero: bool = False) -> int:
@@ -63,8 +65,10 @@ class Heap:
             self._memory.write(address, bytes(size))
         return address
 
-    def free(self, address: int) -> None:
-        self.blocks.pop(address, None)
+    def free(self, address: int) -> bool:
+        """Whether it is a block of ours."""
+        self.freed.add(address)
+        return address in self.blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,19 +232,25 @@ class Call:
 def play_unknown(call: Call) -> None:
     """A function of which at most the signature is known."""
     signature = call.external.signature
+    target = () if call.external.name else ((Kind.POINTER, 64, call.external.address),)
     if signature is None:
-        target = () if call.external.name else ((Kind.POINTER, 64, call.external.address),)
         call.record(*target)
         bits = call.chance()
-        call.give_pair(likely_pointer(bits) if bits & 1 else bits >> 8 & 0xF, bits >> 16 & 0xFF)
+        call.give_pair(likely_pointer(bits, call.seed) if bits & 1 else bits >> 8 & 0xF, bits >> 16 & 0xFF)
         call.give_double((bits >> 24 & 0xFF) / 4)
         return
-    arguments: list[Argument] = []
+    arguments: list[Argument] = [*target]
+    objects: list[tuple[int, Value]] = []
     for value in signature.parameters:
         if value.in_memory or value.is_result_address:
             call.next(value)
-        else:
-            arguments.append((value.kind, value.bits, call.next(value)))
+            continue
+        arguments.append((value.kind, value.bits, call.next(value)))
+        if value.fields and not signature.is_pure:
+            address = arguments[-1][2]
+            objects.append((address, value))
+            if call.memory.is_stack(address):  # other memory is compared at the end
+                arguments += read_fields(call, address, value)
     if not signature.is_pure:
         call.record(*arguments)
     if signature.is_noreturn:
@@ -248,6 +258,37 @@ def play_unknown(call: Call) -> None:
     # The result of a pure function depends on its arguments alone: calls of it may be merged or left out.
     bits = mix(*(value for _, _, value in arguments), 5, call.seed) if signature.is_pure else call.chance()
     give_results(call, signature, bits)
+    for number, (address, value) in enumerate(objects):
+        if call.chance(number) & 3:
+            write_fields(call, address, value, call.chance(number, 1))
+
+
+def read_fields(call: Call, address: int, value: Value) -> list[Argument]:
+    """What the callee can read of an object on the stack."""
+    try:
+        return [
+            (kind, bits, int.from_bytes(call.memory.read(address + offset, bits // 8), "little"))
+            for offset, kind, bits in value.fields
+        ]
+    except Fault:
+        return []
+
+
+def write_fields(call: Call, address: int, value: Value, bits: int) -> None:
+    """Change an object that the callee is given: half of its fields, each to something of its type."""
+    for number, (offset, kind, width) in enumerate(value.fields):
+        word = mix(bits, number)
+        if word & 1 and len(value.fields) > 1:
+            continue
+        if kind is Kind.POINTER:
+            chosen = likely_pointer(word, 0)
+        elif kind is Kind.INT:
+            chosen = likely_integer(word, Value(kind=kind, bits=width))
+        else:
+            number_value = (word >> 8 & 0xFF) / 4
+            chosen = int.from_bytes(struct.pack("<f" if width == 32 else "<d", number_value), "little")
+        if call.memory.is_data(address + offset):
+            call.memory.write(address + offset, (chosen & ((1 << width) - 1)).to_bytes(width // 8, "little"))
 
 
 def give_results(call: Call, signature: Signature, bits: int) -> None:
@@ -261,7 +302,7 @@ def give_results(call: Call, signature: Signature, bits: int) -> None:
             call.give_long_double((word & 0xFF) / 4)
             continue
         if value.kind is Kind.POINTER:
-            chosen = likely_pointer(word)
+            chosen = likely_pointer(word, call.seed)
         elif value.kind is Kind.INT:
             chosen = likely_integer(word, value)
         elif value.bits == 32:
@@ -273,9 +314,9 @@ def give_results(call: Call, signature: Signature, bits: int) -> None:
         call.place_result(place, chosen)
 
 
-def likely_pointer(bits: int) -> int:
-    """Null one time in eight, else an object in the arena."""
-    if bits >> 8 & 7 == 0:
+def likely_pointer(bits: int, seed: int) -> int:
+    """An object in the arena; for most seeds, null one time in eight."""
+    if bits >> 8 & 7 == 0 and seed & 3:
         return 0
     return ARENA_BASE + (bits >> 16) % (ARENA_SIZE // PAGE) * PAGE + (bits >> 32 & 3) * 64
 

@@ -22,11 +22,16 @@ from irwright.errors import InputError
 from irwright.verify.blocks import Blocks, find_blocks
 from irwright.verify.elf import read_elf
 from irwright.verify.emulate import Emulator, Ending, Limits, Run
+from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import Externals, Image, Named
-from irwright.verify.inputs import Inputs, describe_arguments, make_inputs
+from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_runs
 from irwright.verify.signatures import Signature
 
+RUNS_PER_SEED = 4
+"""runs of the original, at most: where they fail, or do not reach all blocks, there are more than seeds"""
+TRACER = -1
+"""the second emulator of the original, whose reads are recorded"""
 SHIFT = 37
 """pages by which the second layout of an object is moved"""
 
@@ -150,25 +155,35 @@ class Comparer:
         self._emulators: dict[tuple[int, int], Emulator] = {}
         self._original, self._candidate = self._emulator(0), self._emulator(1)
         self._blocks: dict[str, Blocks] = {}
+        self._executed: dict[int, int] = {}
+        """as Emulator.executed, of all functions so far"""
+        self.inputs_used: list[Inputs] = []
+        """on which the last function was compared"""
         self.names = self._choose(functions)
 
     def _emulator(self, which: int, fill: int = 0) -> Emulator:
         """The emulator of an object; with `fill`, laid out and filled in another way."""
         key = (which, fill)
         if key not in self._emulators:
-            image = Image(self.objects[which], self.externals, shift=SHIFT if fill else 0)
-            self._emulators[key] = Emulator(image, signatures=self.signatures, limits=self.limits, fill=fill)
+            image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0)
+            self._emulators[key] = Emulator(image, signatures=self.signatures, limits=self.limits, fill=max(0, fill))
         return self._emulators[key]
 
     def _choose(self, wanted: Collection[str] | None) -> list[str]:
         ours, theirs = self._original.image.functions, self._candidate.image.functions
         both = [name for name in ours if name in theirs]
         if wanted is None:
-            return both
+            return [name for name in both if not self._is_private(ours[name])]
         missing = [name for name in wanted if name not in both]
         if missing:
             raise InputError("candidate", f"there is no function {missing[0]!r} in both objects")
         return [name for name in both if name in set(wanted)]
+
+    def _is_private(self, function: Named) -> bool:
+        """The compiler's own: code that outliners cut out has no convention, and numbers for names."""
+        if self.signatures:
+            return function.is_local and function.name not in self.signatures
+        return function.name.startswith(("OUTLINED_FUNCTION_", "outlined_ir_func_"))
 
     def run(self) -> tuple[FunctionVerdict, ...]:
         """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
@@ -178,7 +193,7 @@ class Comparer:
 
     def covered(self) -> dict[str, int]:
         """Bits of the blocks that ran so far, by function."""
-        return {name: self._blocks_of(name).covered(self._original.executed) for name in self.names}
+        return {name: self._blocks_of(name).covered(self._executed) for name in self.names}
 
     def _blocks_of(self, name: str) -> Blocks:
         if name not in self._blocks:
@@ -196,7 +211,6 @@ class Comparer:
         """The verdict on one function."""
         ours, theirs = self._original.image.functions[name], self._candidate.image.functions[name]
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
-        blocks = self._blocks_of(name)
         if problem is not None:
             return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
         is_static = ours.is_local or theirs.is_local
@@ -204,13 +218,24 @@ class Comparer:
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
         deadline = time.monotonic() + self.limits.function_seconds
-        for seed in range(self.seeds):
+        explorer = Explorer(
+            self._original, lambda: self._emulator(0, TRACER), ours, self._blocks_of(name), signature, seeds=self.seeds
+        )
+        self.inputs_used.clear()
+        for attempt in explorer.attempts():
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            inputs = make_inputs(seed, self._original.machine, signature, blocks.hints)
+            if num_conclusive >= self.seeds and explorer.is_covered:
+                break
+            if explorer.num_runs >= RUNS_PER_SEED * self.seeds:
+                break
+            if num_conclusive >= self.seeds and not attempt.is_new:
+                continue
             num_runs += 1
-            finding = self._run_once(ours, theirs, inputs, signature)
+            inputs = attempt.inputs
+            self.inputs_used.append(inputs)
+            finding = self._compare_on(ours, theirs, attempt, signature)
             if finding is None:
                 num_conclusive += 1
                 continue
@@ -220,11 +245,16 @@ class Comparer:
                 reasons[finding.text] += 1
                 continue
             shown = describe_arguments(inputs, self._original.machine, signature)
+            seed = inputs.number
             reason = f"seed {seed} ({shown}): {finding.text}" if shown else f"seed {seed}: {finding.text}"
             return self._verdict(name, VerdictKind.DIFFERENT, reason, seed, num_runs, num_conclusive)
         reason = reasons.most_common(1)[0][0] if reasons else ""
         kind = VerdictKind.EQUAL if num_conclusive else VerdictKind.INCONCLUSIVE
         return self._verdict(name, kind, reason, None, num_runs, num_conclusive)
+
+    def run_candidate(self, name: str, inputs: Inputs) -> Run:
+        """What the candidate does, whatever the original does."""
+        return self._candidate.run(self._candidate.image.functions[name], inputs)
 
     def _verdict(
         self,
@@ -236,6 +266,8 @@ class Comparer:
         num_conclusive: int = 0,
     ) -> FunctionVerdict:
         blocks = self._blocks_of(name)
+        for address, size in self._original.executed.items():
+            self._executed[address] = max(size, self._executed.get(address, 0))
         return FunctionVerdict(
             function=name,
             kind=kind,
@@ -247,12 +279,14 @@ class Comparer:
             blocks_covered=blocks.covered(self._original.executed).bit_count(),
         )
 
-    def _run_once(self, ours: Named, theirs: Named, inputs: Inputs, signature: Signature | None) -> Finding | None:
+    def _compare_on(self, ours: Named, theirs: Named, attempt: Attempt, signature: Signature | None) -> Finding | None:
         """None: the same; else DIFFERENT, or UNKNOWN with the reason why this input tells nothing."""
-        first = self._original.run(ours, inputs)
+        first, inputs = attempt.run, attempt.inputs
         if not first.is_complete:
             return Finding(Match.UNKNOWN, _why(first))
         second = self._candidate.run(theirs, inputs)
+        if second.ending is Ending.LIMIT and self.limits.patience > 1:
+            second = self._candidate.run(theirs, inputs, patience=self.limits.patience)
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
@@ -272,11 +306,11 @@ class Comparer:
                     return "undefined behaviour: -O0 and the original differ"
                 moved = self._emulator(2, fill=3)
                 again = moved.run(moved.image.functions[ours.name], inputs)
-                if compare_runs((unoptimised, run), (moved, again), signature) is not None:
+                if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
         moved = self._emulator(0, fill=3)
         again = moved.run(moved.image.functions[ours.name], inputs)
-        if compare_runs((self._original, first), (moved, again), signature) is not None:
+        if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
             return "depends on addresses or unwritten memory"
         return None
 

@@ -24,6 +24,7 @@ from unicorn import (
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
     UC_HOOK_EDGE_GENERATED,
+    UC_HOOK_MEM_READ,
 )
 
 from irwright.verify.calls import Call, EndRun, External, Heap
@@ -34,11 +35,14 @@ from irwright.verify.libc import play
 from irwright.verify.libc_strings import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
 from irwright.verify.memory import Fault, Memory
-from irwright.verify.signatures import Signature
+from irwright.verify.signatures import INDIRECT, Signature
 from irwright.verify.trace import Event
 
 RETURN_ADDRESS = 0x1EADBEEC000
 """where a function returns to; no memory is there"""
+MAX_READS = 20_000
+SCRUBBED = 8192
+"""bytes of unused stack that are cleared at a call"""
 MAX_DEPTH = 8
 """of callees that call back"""
 GARBAGE = 0xBAD0C0DE5EED0000
@@ -50,6 +54,8 @@ class Limits:
 
     steps: int = 100_000
     """instructions between two calls that leave the object"""
+    patience: int = 8
+    """times as many a candidate gets where the original ended; then it counts as endless"""
     calls: int = 400
     """that leave the object"""
     run_seconds: float = 1.0
@@ -125,6 +131,8 @@ class Emulator:
         self.same_at_first: dict[int, dict[str, bool]] = {}
         """what observe.py found of this image and another, by the other emulator's id"""
         self._depth = 0
+        self._steps = self.limits.steps
+        self._reads: list[tuple[int, int]] | None = None
         self._first_registers = self._make_first_registers()
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, self._on_new_code)
         if self.machine.elf_machine != EM_X86_64:
@@ -138,8 +146,37 @@ class Emulator:
     def _on_new_code(self, _uc: Any, block: Any, _previous: Any, _data: Any) -> None:
         self.executed[block.pc] = max(self.executed.get(block.pc, 0), block.size)
 
-    def run(self, function: Named, inputs: Inputs) -> Run:
-        """Call a function of the object."""
+    @property
+    def fault_address(self) -> int | None:
+        """What the last run touched and must not."""
+        return self.memory.fault_address
+
+    def forget_code(self) -> None:
+        """Forget what was executed; what is executed again is noted again."""
+        self._uc.ctl_flush_tb()
+        self.executed.clear()
+
+    def reads_of(self, function: Named, inputs: Inputs) -> list[tuple[int, int]]:
+        """Run, and (address, value) of the 8-byte reads in order; the emulator is slower for good."""
+        if self._reads is None:
+            self._uc.hook_add(UC_HOOK_MEM_READ, self._on_read)
+            self._uc.ctl_flush_tb()
+        self._reads = []
+        self.run(function, inputs)
+        return self._reads
+
+    def _on_read(self, _uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
+        if size != 8 or self._reads is None or len(self._reads) >= MAX_READS:
+            return
+        try:
+            content = self.memory.read(address, 8)
+        except Fault:
+            return
+        self._reads.append((address, int.from_bytes(content, "little")))
+
+    def run(self, function: Named, inputs: Inputs, *, patience: int = 1) -> Run:
+        """Call a function of the object; `patience` times the steps of the limits."""
+        self._steps = patience * self.limits.steps
         self.memory.restore(inputs)
         self.heap.restart()
         self._depth = 0
@@ -217,7 +254,7 @@ class Emulator:
     def _loop(self, address: int, run: Run, inputs: Inputs) -> None:
         handle = self._uc._uch
         deadline = time.monotonic() + self.limits.run_seconds
-        steps = ctypes.c_size_t(self.limits.steps)
+        steps = ctypes.c_size_t(self._steps)
         until, no_timeout = ctypes.c_uint64(RETURN_ADDRESS), ctypes.c_uint64(0)
         while True:
             self.executed.setdefault(address, 0)  # the hook is told of code that other code leads to
@@ -243,10 +280,12 @@ class Emulator:
     def _call(self, address: int, count: int, run: Run, inputs: Inputs) -> int:
         """Play a function outside the object; the address to go on at."""
         name = self.image.externals.name_at(address)
+        self._scrub()
         if name is None and (address < 0x10000 or self.image.contains(address)):
+            self.memory.fault_address = address
             raise Fault("jump to null" if address < 0x10000 else "jump into data")
         call = Call(
-            external=External(name=name, address=address, signature=self.signatures.get(name) if name else None),
+            external=External(name=name, address=address, signature=self.signatures.get(name or INDIRECT)),
             count=count,
             machine=self.machine,
             bank=self.bank,
@@ -260,6 +299,14 @@ class Emulator:
         )
         play(call)
         return call.leave()
+
+    def _scrub(self) -> None:
+        """Clear the stack that nobody uses: what calls left there should not look like data."""
+        stack = self.memory.stack
+        end = self.bank[self.machine.stack_pointer]
+        start = max(stack.address, end - SCRUBBED)
+        if stack.address <= start < end <= stack.end:
+            ctypes.memset(stack.pointer + start - stack.address, stack.host[0], end - start)
 
     def _call_back(self, address: int, arguments: tuple[int, ...], run: Run, inputs: Inputs) -> int:
         """Let a callee call a function of the program: registers are as at the call afterwards."""
@@ -288,7 +335,7 @@ class Emulator:
 
     def _explain(self, run: Run, code: int, address: int) -> None:
         if code == UC_ERR_OK:
-            run.ending, run.detail = Ending.LIMIT, f"over {self.limits.steps} instructions without a call"
+            run.ending, run.detail = Ending.LIMIT, f"over {self._steps} instructions without a call"
             return
         if code in (UC_ERR_INSN_INVALID, UC_ERR_EXCEPTION):
             run.ending, run.detail = self._explain_exception(address)

@@ -61,17 +61,26 @@ class Hints:
     uses_floats: bool = False
 
 
+Place = int | tuple[str, int]
+"""An address outside the image, or an offset in data with a name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """Everything a run begins with; equal inputs give equal runs."""
 
     seed: int
+    """of memory"""
+    number: int = 0
+    """by which a verdict names these inputs"""
+    salt: int = 0
+    """of the arguments"""
     registers: tuple[tuple[int, int], ...]
     """(position in the bank, value) of argument registers; vector registers have 128 bits"""
     stack: tuple[tuple[int, bytes], ...]
     """(offset from the first stack argument, bytes)"""
-    pokes: tuple[tuple[int, bytes], ...] = ()
-    """(address in the arena, bytes) on top of the arena's content"""
+    pokes: tuple[tuple[Place, bytes], ...] = ()
+    """what is put on top of memory's first content"""
     perturb_globals: bool = False
     """external data that is zero is filled too"""
 
@@ -221,6 +230,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
     pokes = _pokes(rng, registers, hints) if seed or salt else ()
     return Inputs(
         seed=seed,
+        salt=salt,
         registers=tuple(sorted(registers.items())),
         stack=tuple(stack),
         pokes=pokes,
@@ -284,11 +294,11 @@ def _choose(rng: random.Random, value: Value, hints: Hints) -> int:
     return chosen if width >= 64 else chosen | rng.getrandbits(64 - width) << width
 
 
-def _pokes(rng: random.Random, registers: dict[int, int], hints: Hints) -> tuple[tuple[int, bytes], ...]:
+def _pokes(rng: random.Random, registers: dict[int, int], hints: Hints) -> tuple[tuple[Place, bytes], ...]:
     """Values at the offsets that the function reads from the objects its arguments point at."""
     if not hints.offsets:
         return ()
-    pokes: list[tuple[int, bytes]] = []
+    pokes: list[tuple[Place, bytes]] = []
     for address in registers.values():
         if not ARENA_BASE <= address < ARENA_BASE + ARENA_SIZE - PAGE // 2:
             continue
@@ -309,7 +319,7 @@ def global_content(seed: int, name: str, size: int) -> bytes:
     if size in (1, 2, 4):
         return choose_int(rng, 8 * size, Hints()).to_bytes(size, "little")
     if size == 8:
-        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10))))
+        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48))))
     return _structs(rng, -(-size // 8) * 8)[:size]
 
 

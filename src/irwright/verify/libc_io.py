@@ -18,7 +18,6 @@ from irwright.verify.libc_strings import (
     MODELS,
     TEXT_BUFFER,
     Model,
-    checked_size,
     model,
 )
 from irwright.verify.memory import FILE_OFFSET, LIBC_BASE, Fault
@@ -27,6 +26,8 @@ from irwright.verify.signatures import Kind
 STDOUT = 1
 """the stream of printf, in events"""
 EOF = 0xFFFFFFFF
+MAX_CONTENT = 4096
+"""bytes of an output that are looked at"""
 INPUT_CALLS = 12
 """reads of one function before input ends"""
 
@@ -102,7 +103,9 @@ def _resize(call: Call, old: int, size: int) -> None:
 
 @model("free", "cfree", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZdlPvSt11align_val_t", "_ZdlPvmSt11align_val_t")
 def _free(call: Call) -> None:
-    call.heap.free(call.pointer())
+    address = call.pointer()
+    if address and not call.heap.free(address):
+        call.record((Kind.POINTER, 64, address), name="free")  # it came from outside: others can tell
 
 
 @model("malloc_usable_size")
@@ -217,16 +220,15 @@ def _fputc(call: Call) -> None:
 def _fwrite(call: Call) -> None:
     start, size, count = call.pointer(), call.size(), call.size()
     stream = _stream(call, call.pointer())
-    if size * count > 1 << 20:
-        raise Fault(f"fwrite of {size * count} bytes")
-    call.output(stream, call.memory.read(start, size * count))
+    call.output(stream, call.memory.read(start, min(size * count, MAX_CONTENT)))
     call.give(count)
 
 
 @model("write", "send", "pwrite")
 def _write(call: Call) -> None:
-    descriptor, start, size = call.integer(), call.pointer(), checked_size(call)
-    call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), content=(call.memory.read(start, size),))
+    descriptor, start, size = call.integer(), call.pointer(), call.size()
+    content = call.memory.read(start, min(size, MAX_CONTENT))
+    call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), (Kind.INT, 64, size), content=(content,))
     bits = call.chance()
     call.give(-1 if bits % 7 == 0 else size)
 

@@ -16,7 +16,7 @@ from unicorn import UC_HOOK_MEM_READ_UNMAPPED, UC_HOOK_MEM_WRITE_UNMAPPED, UC_PR
 
 from irwright.errors import IrwrightError
 from irwright.verify.image import PAGE, Image
-from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, arena, global_content, page_content
+from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, Place, arena, global_content, page_content
 from irwright.verify.machine import library
 
 HEAP_BASE = 0x5581C0DE0000
@@ -105,6 +105,7 @@ class Memory:
         """pages filled on demand: address to offset in the pool"""
         self.fault = ""
         """why the last access that Unicorn refused is one"""
+        self.fault_address: int | None = None
         self._seed = 0
         self.globals = {named.name: (named, self.read(named.address, named.size)) for named in image.writable_names()}
         """named data that code may write, with its first content"""
@@ -139,6 +140,7 @@ class Memory:
         """Make memory what a run with these inputs begins with."""
         self._seed = inputs.seed
         self.fault = ""
+        self.fault_address = None
         if len(self.pages) > MAX_KEPT_PAGES:
             for address in self.pages:
                 library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
@@ -152,12 +154,35 @@ class Memory:
         ctypes.memmove(self.arena.pointer, arena(inputs.seed), ARENA_SIZE)
         ctypes.memmove(self.stack.pointer, self._stack_content, STACK_SIZE)
         ctypes.memmove(self.heap.pointer, self._heap_content, HEAP_SIZE)
-        for address, content in inputs.pokes:
-            offset = address - ARENA_BASE
-            self.arena.host[offset : offset + len(content)] = content
         if inputs.perturb_globals:
             for named in self._fillable:
                 self.write(named.address, global_content(inputs.seed, named.name, named.size))
+        for place, content in inputs.pokes:
+            self._poke(place, content)
+
+    def _poke(self, place: Place, content: bytes) -> None:
+        if isinstance(place, int):
+            if ARENA_BASE <= place <= ARENA_BASE + ARENA_SIZE - len(content):
+                offset = place - ARENA_BASE
+                self.arena.host[offset : offset + len(content)] = content
+            else:
+                self.write(place, content)
+            return
+        named, _ = self.globals.get(place[0], (None, b""))
+        if named is not None and place[1] + len(content) <= named.size:
+            self.write(named.address + place[1], content)
+
+    def is_stack(self, address: int) -> bool:
+        return self.stack.address <= address < self.stack.end
+
+    def is_data(self, address: int) -> bool:
+        """Mapped, and a program may write there."""
+        region = self.region_at(address)
+        return region is not None and (region.pristine is not None or not self._image.contains(address))
+
+    def is_writable(self, address: int) -> bool:
+        """In data of the image that code may write."""
+        return any(region.address <= address < region.end for region in self.writable)
 
     # ------------------------------------------------------------------ accesses
 
@@ -167,7 +192,7 @@ class Memory:
             if (address + size - 1) & -PAGE != address & -PAGE and self.region_at(address + size - 1) is None:
                 self.page((address + size - 1) & -PAGE)
         except Fault as fault:
-            self.fault = str(fault)
+            self.fault, self.fault_address = str(fault), address
             return False
         except IrwrightError as error:
             self.fault = f"access to {address:#x}: {error}"

@@ -20,7 +20,7 @@ from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import Named
 from irwright.verify.libc_strings import ERRNO
 from irwright.verify.machine import Machine
-from irwright.verify.memory import LIBC_BASE
+from irwright.verify.memory import FREE_FILL, LIBC_BASE, STACK_FILL
 from irwright.verify.signatures import Kind, Signature
 from irwright.verify.trace import CallEvent, Event, OutputEvent, merged
 
@@ -55,18 +55,26 @@ class _Stop(Exception):  # noqa: N818 - carries a finding
 
 
 def compare_runs(
-    first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None
+    first: tuple[Emulator, Run],
+    second: tuple[Emulator, Run],
+    signature: Signature | None,
+    *,
+    refilled: bool = False,
 ) -> Finding | None:
-    """None where nothing observable differs. Both emulators still hold the memory of these runs."""
+    """None where nothing observable differs. Both emulators still hold the memory of these runs.
+
+    `refilled`: the second had other bytes in memory that nothing wrote, and they may be seen in padding.
+    """
     try:
-        _Comparison(*first, *second).run(signature)
+        _Comparison(*first, *second, refilled).run(signature)
     except _Stop as stop:
         return stop.finding
     return None
 
 
 class _Comparison:
-    def __init__(self, a: Emulator, run_a: Run, b: Emulator, run_b: Run) -> None:
+    def __init__(self, a: Emulator, run_a: Run, b: Emulator, run_b: Run, refilled: bool) -> None:
+        self.refilled = refilled
         self.a, self.run_a = a, run_a
         self.b, self.run_b = b, run_b
         self.pairs: dict[int, int] = {}
@@ -75,8 +83,11 @@ class _Comparison:
 
     def run(self, signature: Signature | None) -> None:
         run_a, run_b = self.run_a, self.run_b
-        if run_b.ending is Ending.LIMIT or run_b.ending is Ending.UNSUPPORTED:
+        if run_b.ending is Ending.UNSUPPORTED:
             raise _Stop(Match.UNKNOWN, run_b.detail)
+        if run_b.ending is Ending.LIMIT:
+            endless = "instructions" in run_b.detail and self.b.limits.patience > 1 and run_a.is_complete
+            raise _Stop(Match.DIFFERENT if endless else Match.UNKNOWN, f"it does not end: {run_b.detail}")
         self.events(merged(run_a.events), merged(run_b.events))
         if run_a.ending is not run_b.ending:
             raise _Stop(Match.DIFFERENT, f"{_ending(run_a)} becomes {_ending(run_b)}")
@@ -261,6 +272,8 @@ class _Comparison:
             if start_a in done:
                 continue
             done.add(start_a)
+            if (start_a in self.a.heap.freed) != (start_b in self.b.heap.freed):
+                raise _Stop(Match.DIFFERENT, "a block of malloc is freed in one of them")
             size = min(self.a.heap.blocks[start_a], self.b.heap.blocks[start_b])
             self.bytes(a.read(start_a, size), b.read(start_b, size), "a block of malloc")
 
@@ -285,6 +298,9 @@ class _Comparison:
         image_a = self.a.image
         if x == y and not _MAY_BE_ADDRESS.search(x):
             return
+        if self.refilled:
+            fills = (STACK_FILL, FREE_FILL)
+            y = bytes(one if one in fills and not other else other for one, other in zip(x, y, strict=False))
         offset = 0
         size = min(len(x), len(y))
         while offset < size:

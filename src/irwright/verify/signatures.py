@@ -6,6 +6,8 @@ comparing what is undefined gives false differences. `signatures_of` reads the `
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -41,6 +43,8 @@ class Value:
     is_result_address: bool = False
     """`sret`: where the result goes"""
     nonnull: bool = False
+    fields: tuple[tuple[int, Kind, int], ...] = ()
+    """(offset, kind, bits) of what a pointer to a variable of the caller points at, where calls show it"""
     paired: bool = False
     """the next value belongs to the same argument: both in registers, or both in memory"""
 
@@ -65,7 +69,10 @@ DOUBLE = Value(kind=Kind.FLOAT, bits=64)
 FLOAT = Value(kind=Kind.FLOAT, bits=32)
 LONG_DOUBLE = Value(kind=Kind.LONG_DOUBLE, bits=80, alignment=16)
 
-_MAX_AGGREGATE = 1 << 16
+INDIRECT = ""
+"""the name under which `signatures_of` gives what all calls through pointers have in common"""
+MAX_FIELDS = 48
+"""of an object that a call is given"""
 _TOKEN = re.compile(
     r'\s*(?:(?P<name>[%@](?:"(?:[^"\\]|\\.)*"|[-$._\w]+))|(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[-$._\w]+)'
     r"|(?P<group>#\d+)|(?P<metadata>!)|(?P<mark>\.\.\.|[\[\](){}<>,=*:]))"
@@ -84,6 +91,14 @@ class _Type:
     values: tuple[Value, ...]
     size: int
     alignment: int
+    fields: tuple[tuple[int, Kind, int], ...] = ()
+
+    @classmethod
+    def scalar(cls, value: Value, size: int) -> _Type:
+        return cls((value,), size, size, ((0, value.kind, value.bits),))
+
+    def fields_at(self, offset: int) -> tuple[tuple[int, Kind, int], ...]:
+        return tuple((offset + at, kind, bits) for at, kind, bits in self.fields)
 
 
 def signatures_of(text: str) -> dict[str, Signature]:
@@ -100,7 +115,77 @@ def signatures_of(text: str) -> dict[str, Signature]:
         except (_Unknown, RecursionError):
             continue
         found[name] = signature
+    _add_calls(text, types, groups, found)
     return found
+
+
+_DEFINED = re.compile(r"^define .*?^}", re.MULTILINE | re.DOTALL)
+_ALLOCA = re.compile(r"^  (%[-$._\w]+) = alloca ([^\n]+)", re.MULTILINE)
+_CALL = re.compile(r"^  (?:%\S+ = )?(?:tail |musttail |notail )?call ([^\n]+)", re.MULTILINE)
+
+
+def _add_calls(text: str, types: Mapping[str, str], groups: Mapping[str, str], found: dict[str, Signature]) -> None:
+    """What calls tell: types of variables whose addresses are passed, and what indirect calls have in common."""
+    defined = {match.group(1) for match in re.finditer(r"^define [^@]*@([-$._\w]+)\(", text, re.MULTILINE)}
+    indirect: list[Signature] = []
+    for body in _DEFINED.finditer(text):
+        allocas: dict[str, str] | None = None
+        for call in _CALL.finditer(body.group()):
+            if "@llvm." in call.group(1):
+                continue
+            try:
+                callee, signature, words = _Line(call.group(1), types, groups).read_call()
+            except (_Unknown, RecursionError):
+                continue
+            if callee.startswith("%"):
+                indirect.append(signature)
+                continue
+            name = _unquote(callee)
+            known = found.get(name)
+            if known is None or name in defined or not any(word.startswith("%") for word in words):
+                continue
+            if allocas is None:
+                allocas = dict(_ALLOCA.findall(body.group()))
+            found[name] = _with_fields(known, words, allocas, types, groups)
+    if indirect:
+        found[INDIRECT] = functools.reduce(_meet, indirect)
+
+
+def _with_fields(
+    known: Signature,
+    words: list[str],
+    allocas: Mapping[str, str],
+    types: Mapping[str, str],
+    groups: Mapping[str, str],
+) -> Signature:
+    parameters = list(known.parameters)
+    if len(words) != len(parameters):
+        return known  # variadic, or arguments of several values
+    for index, word in enumerate(words):
+        value = parameters[index]
+        if value.kind is not Kind.POINTER or value.in_memory or value.is_result_address or word not in allocas:
+            continue
+        try:
+            kind = _Line(allocas[word], types, groups).type()
+        except (_Unknown, RecursionError):
+            continue
+        # The smallest variable that is ever passed: what a callee may touch.
+        if kind.fields and (not value.fields or kind.fields[-1][0] < value.fields[-1][0]):
+            parameters[index] = replace(value, fields=kind.fields)
+    return replace(known, parameters=tuple(parameters))
+
+
+def _meet(one: Signature, other: Signature) -> Signature:
+    """What two signatures have in common."""
+    parameters: list[Value] = []
+    for x, y in zip(one.parameters, other.parameters, strict=False):
+        if x.kind is not y.kind and {x.kind, y.kind} != {Kind.INT, Kind.POINTER}:
+            break
+        if x.in_memory or y.in_memory or x.is_result_address or y.is_result_address:
+            break
+        parameters.append(x if x.bits <= y.bits else y)
+    results = one.results if one.results == other.results else (I64,)
+    return Signature(parameters=tuple(parameters), results=results)
 
 
 class _Line:
@@ -165,6 +250,32 @@ class _Line:
             is_pure=is_pure,
             is_noreturn=bool(re.search(r"\bnoreturn\b", attributes)),
         )
+
+    def read_call(self) -> tuple[str, Signature, list[str]]:
+        """What follows `call`: the callee's name (@ or %), its signature as called, the last word of each argument."""
+        while not self.is_type():
+            if not self.peek():
+                raise _Unknown
+            self.take()
+            if self.peek() == "(":
+                self.skip_parentheses()
+        result = self.type()
+        if self.peek() == "(":  # a variadic callee has its type written out
+            self.skip_parentheses()
+        callee = self.take()
+        if callee[:1] not in ("@", "%"):
+            raise _Unknown
+        self.expect("(")
+        parameters: list[Value] = []
+        words: list[str] = []
+        while self.peek() not in (")", ""):
+            if self.peek() == ",":
+                self.take()
+                continue
+            values = self.parameter()
+            parameters += values
+            words += [self.tokens[self.position - 1]] + [""] * (len(values) - 1)
+        return callee, Signature(parameters=tuple(parameters), results=result.values), words
 
     def parameter(self) -> list[Value]:
         kind = self.type()
@@ -231,19 +342,20 @@ class _Line:
             if self.peek() == "addrspace":
                 self.take()
                 self.skip_parentheses()
-            return _Type((POINTER,), 8, 8)
+            return _Type.scalar(POINTER, 8)
         if re.fullmatch(r"i\d+", token):
             return _integer(int(token[1:]))
         if token == "x86_fp80":
             return _Type((LONG_DOUBLE,), 16, 16)
         if token in _FLOATS:
             bits = _FLOATS[token]
-            return _Type((Value(kind=Kind.FLOAT, bits=bits),), bits // 8, bits // 8)
+            return _Type.scalar(Value(kind=Kind.FLOAT, bits=bits), bits // 8)
         if token == "[":
             count, element = self.counted("]")
             size = element.size * count
             values = element.values * count if len(element.values) * count <= 16 else ()
-            return _Type(values, size, element.alignment)
+            fields = [element.fields_at(element.size * index) for index in range(min(count, MAX_FIELDS))]
+            return _Type(values, size, element.alignment, tuple(itertools.chain(*fields))[:MAX_FIELDS])
         if token == "{":
             return self.struct("}")
         if token == "<":
@@ -276,6 +388,7 @@ class _Line:
     def struct(self, end: str, *, packed: bool = False) -> _Type:
         values: tuple[Value, ...] = ()
         offset, alignment = 0, 1
+        fields: list[tuple[int, Kind, int]] = []
         while self.peek() != end:
             if self.peek() == ",":
                 self.take()
@@ -284,17 +397,19 @@ class _Line:
                 raise _Unknown
             element = self.type()
             step = 1 if packed else element.alignment
-            offset = -(-offset // step) * step + element.size
+            offset = -(-offset // step) * step
+            fields += element.fields_at(offset)
+            offset += element.size
             alignment = max(alignment, step)
             values = (*values, *element.values)[:17]
         self.take()
-        return _Type(values, -(-offset // alignment) * alignment, alignment)
+        return _Type(values, -(-offset // alignment) * alignment, alignment, tuple(fields[:MAX_FIELDS]))
 
 
 def _integer(bits: int) -> _Type:
     if bits <= 64:
         size = next(size for size in (1, 2, 4, 8) if 8 * size >= bits)
-        return _Type((Value(kind=Kind.INT, bits=bits),), size, size)
+        return _Type((Value(kind=Kind.INT, bits=bits),), size, size, ((0, Kind.INT, 8 * size),))
     if bits > 128:
         raise _Unknown
     return _Type((replace(I64, paired=True), replace(I64, bits=bits - 64)), 16, 16)
