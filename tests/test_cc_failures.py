@@ -105,15 +105,16 @@ def test_a_failure_keeps_the_plain_object_and_says_one_line(
     assert wrapped.kinds()[1] != "hit", "a failure is not remembered"
 
 
-def test_a_failure_before_the_compile_leaves_it_to_the_compiler(wrapped: Wrapped) -> None:
+@pytest.mark.parametrize(("part", "where"), [("hash_of", "b.c: "), ("identify", "")])
+def test_a_failure_before_the_compile_leaves_it_to_the_compiler(wrapped: Wrapped, part: str, where: str) -> None:
     code = (
         "import irwright.cc.driver as d, sys\n"
         "def fail(*_): raise RuntimeError('no\\nkey')\n"
-        "d.hash_of = fail\nsys.exit(d.main(sys.argv[1:]))"
+        f"d.{part} = fail\nsys.exit(d.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(wrapped.clang), "-Oz", "-c", "b.c"]
     ended = wrapped.run(command, wrapped.folder, b"", wrapped.environment())
-    assert ended == Ended(0, b"", b"irwright cc: b.c: RuntimeError: no key: left to the compiler\n")
+    assert ended == Ended(0, b"", f"irwright cc: {where}RuntimeError: no key: left to the compiler\n".encode())
     assert wrapped.path("b.o").exists()
 
 

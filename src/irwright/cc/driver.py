@@ -34,20 +34,30 @@ def main(words: Sequence[str]) -> int:
     """Run the compiler command `words`; the exit code, unless the process became the compiler."""
     if os.environ.get("IRWRIGHT_DISABLE", "0") not in ("", "0"):
         return _become(words)
+    try:
+        run = _prepare(words)
+    except Exception as error:
+        say(f"{type(error).__name__}: {error}: left to the compiler".replace("\n", " "))
+        return _become(words)
+    return _pass_through(words, run) if isinstance(run, str) else _until_signal(run)
+
+
+def _prepare(words: Sequence[str]) -> _Run | str:
+    """The compile that a command is, or why it passes through."""
     job = understand(words[1:], os.environ)
     if isinstance(job, str):
-        return _pass_through(words, job)
+        return job
     path = which(words[0])
     if path is None:
-        return _become(words)
+        return "compiler not found"
     compiler = identify(path, f"{home()}/compilers")
     if compiler.problem:
         if compiler.is_new:
             say(compiler.problem)
-        return _pass_through(words, "no clang with a libLLVM")
+        return "no clang with a libLLVM"
     if job.target is not None and not compiler.serves(job.target):
-        return _pass_through(words, "other target")
-    return _until_signal(_Run(words, job, compiler))
+        return "other target"
+    return _Run(words, job, compiler)
 
 
 class _Ended(BaseException):
