@@ -37,8 +37,9 @@ ALWAYS_THERE = frozenset(("memcpy", "memmove", "memset", "memcmp"))
 """Functions that every program has to have: compilers call them unasked, even in freestanding code"""
 
 IN_LIBC = ALWAYS_THERE.union(
-    "abs atoi bcmp fputc fputs fwrite isalnum isalpha isdigit isspace labs memchr putchar puts stpcpy strcat strchr "  # noqa: SIM905
-    "strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn strstr tolower toupper".split()
+    "abs atoi bcmp fprintf fputc fputs free fwrite isalnum isalpha isdigit isspace labs malloc memchr printf putchar "  # noqa: SIM905
+    "puts sprintf stpcpy strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn "
+    "strstr tolower toupper".split()
 )
 """Functions of every C library (not of libm, which may not be linked) that -Oz folds away, or calls in place of another
 one: a call more or less is no matter in hosted code"""
