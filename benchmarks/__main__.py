@@ -17,6 +17,7 @@ COMMANDS = [
         for protocol in ("oz", "paper")
         for objects, number in (("functions", "520"), ("files", "150"))
     ),
+    [PYTHON, str(HERE / "projects.py")],
 ]
 
 
