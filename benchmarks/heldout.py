@@ -49,12 +49,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num", type=int, default=160, help="cases that get the coreset's budgets")
     parser.add_argument("--num-searched", type=int, default=160, help="of these, the first N get the searches too")
     parser.add_argument("--search", type=int, default=300, help="compilations of a search")
-    parser.add_argument("--strategies", default="compose,evolve,random", help="what is searched with")
+    parser.add_argument(
+        "--strategies", default="compose,evolve,random", help="what is searched with; switches as in compose+outliner"
+    )
     parser.add_argument("--max-searched", type=int, default=20_000, help="instructions; larger ones get no searches")
     parser.add_argument("--max-instructions", type=int, default=20_000, help="larger files are left out")
-    parser.add_argument(
-        "--outliner", action="store_true", help="the machine outliner too, as strategy compose+outliner"
-    )
     parser.add_argument("-j", "--jobs", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="write the tables of what was run, and run nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "docs" / "results")
@@ -129,10 +128,10 @@ def run_case(
     for compilations in CORESET_BUDGETS:
         measure(f"coreset-{compilations}", "coreset", compilations, Switches())
     if searched and facts.num_instructions <= arguments.max_searched:
-        for strategy in arguments.strategies.split(","):
-            measure(f"{strategy}-{arguments.search}", strategy, arguments.search, Switches())
-        if arguments.outliner:
-            measure(f"compose+outliner-{arguments.search}", "compose", arguments.search, Switches(outliner=True))
+        for name in arguments.strategies.split(","):
+            strategy, *switches = name.split("+")
+            on = Switches(**dict.fromkeys(switches, True))
+            measure(f"{name}-{arguments.search}", strategy, arguments.search, on)
     return row
 
 
@@ -157,9 +156,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     def is_done(row: dict[str, Any], searched: bool) -> bool:
         """Nothing is left to run for this case."""
-        if "skipped" in row or not searched or row["instructions"] > arguments.max_searched:
+        if "skipped" in row:
             return True
-        return all(f"{strategy}-{arguments.search}" in row["results"] for strategy in arguments.strategies.split(","))
+        wanted = [f"coreset-{compilations}" for compilations in CORESET_BUDGETS]
+        if searched and row["instructions"] <= arguments.max_searched:
+            wanted += [f"{strategy}-{arguments.search}" for strategy in arguments.strategies.split(",")]
+        return all(name in row["results"] for name in wanted)
 
     def next_case() -> tuple[Sample, str, bool, dict[str, Any] | None] | None:
         nonlocal started

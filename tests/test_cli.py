@@ -17,7 +17,17 @@ from irwright.llvm.clang import baseline
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import measure_object
 
-KEYS = {"file", "target", "protocol", "baseline_bytes", "tuned_bytes", "num_compilations", "seconds", "output"}
+KEYS = {
+    "file",
+    "target",
+    "protocol",
+    "baseline_bytes",
+    "tuned_bytes",
+    "num_compilations",
+    "seconds",
+    "output",
+    "verified",
+}
 
 
 def test_help_and_version(irwright: Run) -> None:
@@ -41,7 +51,19 @@ def test_a_table_of_files_and_their_total(irwright: Run, seeds: Seeds, tmp_path:
     ended = irwright("tune", "-b", "3", "-o", tmp_path / "out", seeds.source("machine"), seeds.source("numbers"))
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
-    assert lines[0].split() == ["file", "-Oz", "bytes", "tuned", "saved", "%", "tried", "seconds", "pass", "list"]
+    assert lines[0].split() == [
+        "file",
+        "-Oz",
+        "bytes",
+        "tuned",
+        "saved",
+        "%",
+        "tried",
+        "seconds",
+        "equal",
+        "pass",
+        "list",
+    ]
     assert lines[3].startswith("total ")
     assert "protocol oz, clang" in ended.out
     assert "budget 3 compilations a file, seed 0" in ended.out

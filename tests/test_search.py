@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -336,3 +337,19 @@ def test_a_module_without_code_for_any_list_is_an_error(pool: WorkerPool) -> Non
     broken = b'define void @f() {\n  call void asm sideeffect "no such instruction", ""()\n  ret void\n}\n'
     with pytest.raises(LLVMError, match="LLVM makes no code for this module, with -Oz or any other list: invalid"):
         search(task_on(pool, broken), "coreset")
+
+
+def test_a_function_alone_needs_no_composition(pool: WorkerPool, seeds: Seeds) -> None:
+    """Every piece is measured as an object: no compilation goes into joining, and the smallest of all wins."""
+    pool.add_module("whole", seeds.bitcode("checksum"), name="checksum.c")
+    call = Call(operation="extract", module="whole", arguments={"function": "fill"})
+    data = pool.call(call).unwrap("fill")
+    task = task_on(pool, data, coreset=replace(SMALL, lists_first=(1,)), budget=6)
+    best = search(task, "coreset")
+    tried = task.evaluator.trials[1:]
+    assert len(tried) == task.evaluator.num_compilations == 6
+    assert tried[0].plan == SMALL.lists[0]
+    assert [trial.plan.parts[0].list_for("fill") for trial in tried[1:]] == [
+        plan.list_for("fill") for plan in SMALL.pieces[:5]
+    ]
+    assert task.cost(best) == min(task.cost(trial) for trial in task.evaluator.trials)

@@ -133,7 +133,7 @@ def test_json_has_exactly_these_keys(seeds: Seeds) -> None:
     settings = with_plan(GOOD)
     (one_list,) = tune_files([seeds.source("machine")], settings, jobs=1)
     assert isinstance(one_list, TuneResult)
-    assert list(one_list.to_json()) == [*KEYS, "output"]
+    assert list(one_list.to_json()) == [*KEYS, "output", "verified"]
     json.dumps(one_list.to_json())
 
 
@@ -141,7 +141,7 @@ def test_json_of_a_plan_per_function_names_each_function(seeds: Seeds) -> None:
     result = tune(seeds.source("machine"), budget=24, coreset=CORESET)
     row = result.to_json()
     assert result.is_per_function
-    assert list(row) == [*(key if key != "pass_list" else "functions" for key in KEYS), "output"]
+    assert list(row) == [*(key if key != "pass_list" else "functions" for key in KEYS), "output", "verified"]
     assert row["functions"]
     assert set(row["functions"]) <= set(result.functions)
     for text in row["functions"].values():
@@ -387,5 +387,17 @@ def test_a_plan_whose_build_fails_leaves_oz_standing(seeds: Seeds, monkeypatch: 
     result = tune(seeds.source("machine"), budget=3, coreset=CORESET)
     assert result.saved == 0
     (warning,) = result.warnings
-    assert "the best pass list fails a check, -Oz stands: the pass list leaves broken IR: x" in warning
+    assert "a pass list fails a check and is left out: the pass list leaves broken IR: x" in warning
     assert issubclass(IRError, InputError)
+
+
+def test_what_is_emitted_was_compared_with_oz(seeds: Seeds) -> None:
+    result = tune(seeds.source("machine"), budget=6, coreset=CORESET)
+    assert result.saved > 0 and result.verified is not None
+    assert result.verified.equal >= 1 and result.verified.different == 0
+    assert result.to_json()["verified"]["functions"] == len(result.verified.functions)
+    unverified = tune(seeds.source("machine"), budget=6, coreset=CORESET, verify_seeds=0)
+    assert unverified.verified is None and unverified.to_json()["verified"] is None
+    assert unverified.artefacts == result.artefacts
+    counted = tune(seeds.source("numbers"), budget=1, coreset=plan_of("default<Oz>"))
+    assert counted.saved == 0 and counted.verified is None, "-Oz itself is compared with nothing"

@@ -5,9 +5,10 @@ Importing this package loads nothing else; its names are looked up when they are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing takes as long to import as all that `irwright cc` needs
 if TYPE_CHECKING:
+    from typing import Any
+
     from irwright.tuner import TuneResult, tune
 
 __version__ = "0.1.0"

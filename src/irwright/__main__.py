@@ -1,6 +1,6 @@
 """`python -m irwright` is `irwright`."""
 
-from irwright.cli import main
+from irwright.start import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """The command line: a command parses, calls one library function, prints.
 
-Shared options are in cli_options.py, the commands `corpus` and `coreset` in cli_tables.py, `screen` in cli_screen.py.
+Shared options are in cli_options.py, other commands in files of their own: `corpus` and `coreset` in cli_tables.py,
+`cc` and `c++` in cli_cc.py, `screen` in cli_screen.py.
 
 stdout carries the result, stderr progress, warnings and errors. Exit codes: 0 all is well, 1 an error of one
 line, 2 usage, 130 interrupted. Heavy imports stand inside the commands: `irwright --help` is to start at once.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from irwright import __version__
+from irwright.cli_cc import cc, cxx
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
 from irwright.cli_screen import screen
 from irwright.cli_tables import coreset, corpus
@@ -48,13 +50,25 @@ def cli() -> None:
 
 
 def _settings(
-    *, inliner: bool, outliner: bool, trials: Path | None, timeout: float, jobs: int | None, **others: Any
+    *,
+    inliner: bool,
+    outliner: bool,
+    trials: Path | None,
+    timeout: float,
+    jobs: int | None,
+    verify_seeds: int,
+    no_verify: bool,
+    **others: Any,
 ) -> Settings:
     from irwright.task import Switches
     from irwright.tuner import make_settings
 
     return make_settings(
-        switches=Switches(inliner=inliner, outliner=outliner), trials_folder=trials, timeout_seconds=timeout, **others
+        switches=Switches(inliner=inliner, outliner=outliner),
+        trials_folder=trials,
+        timeout_seconds=timeout,
+        verify_seeds=0 if no_verify else verify_seeds,
+        **others,
     )
 
 
@@ -211,6 +225,8 @@ def passes(llvm_version: int, left_out: bool) -> None:
     (print_left_out if left_out else print_passes)(llvm_version)
 
 
+cli.add_command(cc)
+cli.add_command(cxx)
 cli.add_command(screen)
 cli.add_command(corpus)
 cli.add_command(coreset)

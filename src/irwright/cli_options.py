@@ -105,6 +105,15 @@ def tuning_options(command: F) -> F:
             show_default=True,
             help="What one compilation may take.",
         ),
+        click.option(
+            "--verify-seeds",
+            metavar="N",
+            type=click.IntRange(1),
+            default=8,
+            show_default=True,
+            help="Inputs on which each function of a result is compared with -Oz's, under emulation.",
+        ),
+        click.option("--no-verify", is_flag=True, help="Compare nothing."),
         click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Compile workers (default: all cores)."),
         debug_option,
     )

@@ -83,7 +83,7 @@ class ResultTable:
         click.secho(line, err=self._to_stderr, **style)
 
     def _cells(self, *cells: str) -> str:
-        widths = (self._file, 10, 9, 8, 6, 6, 7)
+        widths = (self._file, 10, 9, 8, 6, 6, 7, 8)
         name = shorten_path(cells[0], self._file)
         return "  ".join(
             [f"{name:<{self._file}}", *(f"{cell:>{n}}" for cell, n in zip(cells[1:], widths[1:], strict=True))]
@@ -93,9 +93,8 @@ class ResultTable:
         """Print one outcome, under the header where it is the first."""
         if not self._num_rows:
             counted = "-Oz instrs" if self._protocol.counts_instructions else "-Oz bytes"
-            self._print(
-                f"{self._cells('file', counted, 'tuned', 'saved', '%', 'tried', 'seconds')}  pass list", bold=True
-            )
+            cells = self._cells("file", counted, "tuned", "saved", "%", "tried", "seconds", "equal")
+            self._print(f"{cells}  pass list", bold=True)
         self._num_rows += 1
         if isinstance(outcome, TuneFailure):
             self._print(f"{shorten_path(outcome.file, self._file):<{self._file}}  not tuned, see the error", fg="red")
@@ -109,6 +108,7 @@ class ResultTable:
             f"{outcome.saved_percent:.2f}",
             f"{outcome.num_compilations:,}",
             f"{outcome.seconds:.1f}",
+            f"{outcome.verified.equal}/{len(outcome.verified.functions)}" if outcome.verified else "-",
         )
         columns = max(20, width() - len(cells) - 2)
         self._print(f"{cells}  {shorten(describe_plan(outcome), columns)}", fg="green" if outcome.saved else None)
@@ -116,6 +116,8 @@ class ResultTable:
     def footer(self, *, seconds: float, settings: Settings) -> None:
         """Totals, and what the numbers mean."""
         total = gain([(result.baseline_bytes, result.tuned_bytes) for result in self._results])
+        functions = [one for result in self._results if result.verified for one in result.verified.functions]
+        equal = sum(one.kind == "equal" for one in functions)
         if self._num_files > 1:
             cells = self._cells(
                 "total",
@@ -125,6 +127,7 @@ class ResultTable:
                 f"{total.percent:.2f}",
                 f"{sum(result.num_compilations for result in self._results):,}",
                 f"{seconds:.1f}",
+                f"{equal}/{len(functions)}" if functions else "-",
             )
             self._print(f"{cells}  {_counts(total, self._num_rows - len(self._results))}", bold=True)
         compilers = ", ".join(sorted({f"{result.llvm} for {result.target}" for result in self._results}))
@@ -133,6 +136,13 @@ class ResultTable:
         if not self._protocol.counts_instructions:
             text = gain([(result.baseline.text, result.tuned.text) for result in self._results])
             self._print(f"code alone: {text.baseline:,} to {text.tuned:,} bytes, {text.percent:.2f} % saved")
+        if functions:
+            blocks = sum(one.blocks for one in functions)
+            covered = 100 * sum(one.blocks_covered for one in functions) / max(1, blocks)
+            self._print(
+                f"verified against -Oz on {settings.verify_seeds} inputs a function: {equal} of {len(functions)} equal,"
+                f" {len(functions) - equal} inconclusive, none different; {covered:.0f} % of their blocks ran"
+            )
         if not self._to_stderr:
             written = [result.output for result in self._results if result.output]
             self._print(

@@ -83,7 +83,7 @@ def explain(
     """
     if passes is not None:
         major = find(settings.target, llvm=settings.llvm).major
-        settings = replace(settings, plan=Plan(base=PassList.parse(passes, llvm_major=major)))
+        settings = replace(settings, plan=Plan(base=PassList.parse(passes, llvm_major=major)), verify_seeds=0)
     with Tuner(settings, jobs=jobs or default_jobs(), on_progress=on_progress) as tuner:
         result = tuner.tune(item)
         with tuner.open(item) as piece:

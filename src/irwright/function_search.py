@@ -91,6 +91,11 @@ class FunctionSearch:
                 self._donors.append(tail)  # what helped one function is worth trying on others
                 del self._donors[:-64]
 
+    def whole(self, plan: Plan) -> Plan:
+        """A plan in pieces as a module of its own: every function built by it."""
+        names = sorted(self._promoted.all_functions)
+        return Plan(parts=(replace(plan, tail=NOTHING, tails=tuple((name, plan.tail) for name in names)),))
+
     def generation(self, count: int) -> None:
         """Propose and measure `count` plans, each with one base and a list of its own for every function."""
         chosen = self.choose()

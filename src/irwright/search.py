@@ -66,9 +66,15 @@ def coreset_search(task: Task) -> None:
     """The table in its order: whole lists, then pieces, the last compilation for the module made of them."""
     spare = task.left
     num_lists = task.coreset.num_lists(spare)
-    families = _families(task) if spare - num_lists >= 2 else []
+    alone = len(task.evaluator.facts.functions) == 1
+    families = _families(task) if alone or spare - num_lists >= 2 else []
     if not families:
         task.run(task.coreset.lists[:spare])
+        return
+    if alone:
+        num_lists = min(spare, task.coreset.num_lists(spare + 1))
+        task.run(task.coreset.lists[:num_lists])
+        _run_alone(task, families)
         return
     task.run(task.coreset.lists[:num_lists])
     _run_pieces(task, families, max(0, task.left - 1))
@@ -177,6 +183,15 @@ def _run_pieces(task: Task, families: Sequence[FunctionSearch], count: int) -> N
     while table and task.left:
         for trial in task.run_functions(table[:BATCH]):
             by_preparation[trial.plan.preparation].add([trial])
+        table = table[BATCH:]
+
+
+def _run_alone(task: Task, families: Sequence[FunctionSearch]) -> None:
+    """The pieces of the table on a module of one function: each is measured as the object it makes."""
+    by_preparation = {pieces.preparation: pieces for pieces in families}
+    table = [plan for plan in task.coreset.pieces if plan.preparation in by_preparation]
+    while table and task.left:
+        task.run([by_preparation[plan.preparation].whole(plan) for plan in table[:BATCH]])
         table = table[BATCH:]
 
 

@@ -19,11 +19,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Plan
 from irwright.files import HasBitcode, Input, as_input, plan_outputs, write_output
+from irwright.judge import Choice, Judge, ranked
 from irwright.llvm.worker import default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
 from irwright.minimise import minimise_plan
@@ -31,6 +32,9 @@ from irwright.passes import PassList
 from irwright.search import search
 from irwright.task import Budget, Coreset, Switches, Task
 from irwright.workpiece import Workpiece, Workshop
+
+if TYPE_CHECKING:
+    from irwright.verify.differ import ObjectVerdict
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ class Settings:
     """where trials are kept, in a folder per module; a search that finds its trials there resumes"""
     timeout_seconds: float = 30.0
     """of one evaluation"""
+    verify_seeds: int = 8
+    """inputs on which each function of a result is compared with the baseline's under emulation; 0 compares nothing"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,8 @@ class TuneResult:
     seconds: float
     artefacts: Mapping[str, bytes]
     """by kind: what `Settings.emit` asked for"""
+    verified: ObjectVerdict | None = None
+    """what comparing the object with the baseline found; None where it is the baseline, or nothing was compared"""
     output: str | None = None
     """the file written"""
     warnings: tuple[str, ...] = ()
@@ -134,6 +142,7 @@ class TuneResult:
             "num_compilations": self.num_compilations,
             "seconds": round(self.seconds, 3),
             "output": self.output,
+            "verified": self.verified.to_json() if self.verified is not None else None,
         }
 
 
@@ -163,12 +172,14 @@ def tune(
     coreset: Coreset | None = None,
     trials_folder: str | Path | None = None,
     timeout_seconds: float = 30.0,
+    verify_seeds: int = 8,
     on_progress: OnProgress | None = None,
 ) -> TuneResult:
     """Search for a smaller object of one source, .ll, .bc, or IR in memory; raises IrwrightError.
 
     `budget` is compilations (16), a time ("30s") or a Budget; `flags` are the compiler's. The result is the same
-    for a seed whatever the number of `jobs` (None: all cores), unless the budget is a time.
+    for a seed whatever the number of `jobs` (None: all cores), unless the budget is a time. Each function is compared
+    with the baseline's on `verify_seeds` inputs under emulation (0: not at all); a build that differs is left out.
     """
     settings = make_settings(
         budget=budget,
@@ -183,6 +194,7 @@ def tune(
         coreset=coreset,
         trials_folder=trials_folder,
         timeout_seconds=timeout_seconds,
+        verify_seeds=verify_seeds,
     )
     item = as_input(what, flags)
     (path,) = plan_outputs([item], output, settings.emit[0])
@@ -305,12 +317,14 @@ class Tuner:
             timeout_seconds=settings.timeout_seconds,
             trials_folder=settings.trials_folder,
         )
+        self._judge = Judge(settings.verify_seeds, jobs)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._workshop.close()
+        self._judge.close()
 
     def open(self, item: Input) -> AbstractContextManager[Workpiece]:
         """An input, ready to be built, with this tuner's workers."""
@@ -345,7 +359,7 @@ class Tuner:
             notes.append(f"-Oz is {baseline.total} bytes, and {oz.sizes.total} with default<Oz> in process")
         counts_instructions = settings.protocol.counts_instructions
         baseline_bytes = oz.num_instructions if counts_instructions else baseline.total
-        chosen, tuned, tuned_bytes, artefacts = piece.plan_of_oz, baseline, baseline_bytes, {"obj": baseline_object}
+        chosen: Choice | None = None
         if not oz.outcome.ok:
             warnings.append(
                 f"{piece.item.name}: left as it is: LLVM's own -Oz ends in {oz.outcome.kind} ({oz.outcome.detail})"
@@ -353,35 +367,31 @@ class Tuner:
         elif piece.facts.functions:
             plan, cost = self._search(piece)
             if plan != piece.plan_of_oz or cost < baseline_bytes:
-                try:
-                    built = piece.build(plan, "obj")
-                except IrwrightError as error:
-                    warnings.append(f"{piece.item.name}: the best pass list fails a check, -Oz stands: {error}")
-                else:
-                    sizes = measure_object(built)
-                    if not counts_instructions and sizes.total != cost:
-                        notes.append(f"the best list gives {sizes.total} bytes, and {cost:g} in process")
-                    size = int(cost) if counts_instructions else sizes.total
-                    if size < baseline_bytes:
-                        chosen, tuned, tuned_bytes, artefacts = plan, sizes, size, {"obj": built}
-        is_tuned = tuned_bytes < baseline_bytes
-        for kind in settings.emit:
-            if kind not in artefacts:
-                artefacts[kind] = piece.build(chosen, kind) if is_tuned else piece.baseline(kind)
+                candidates = ranked(piece.evaluator.trials, plan, cost, piece)
+                chosen = self._judge.choose(piece, candidates, baseline_object, baseline_bytes)
+                warnings += self._judge.warnings
+                notes += self._judge.notes
+        if chosen is None:
+            artefacts = {kind: piece.baseline(kind) for kind in settings.emit if kind != "obj"}
+            artefacts["obj"] = baseline_object
+        else:
+            artefacts = {kind: piece.build(chosen.plan, kind) for kind in settings.emit if kind != "obj"}
+            artefacts["obj"] = chosen.data
         return TuneResult(
             file=piece.item.name,
             target=piece.facts.triple,
             llvm=f"{'clang' if piece.toolchain.clang_lowers else 'LLVM'} {piece.toolchain.library.version}",
             protocol=settings.protocol.name,
             baseline=baseline,
-            tuned=tuned,
+            tuned=chosen.sizes if chosen else baseline,
             baseline_bytes=baseline_bytes,
-            tuned_bytes=tuned_bytes,
-            plan=chosen,
+            tuned_bytes=chosen.size if chosen else baseline_bytes,
+            plan=chosen.plan if chosen else piece.plan_of_oz,
             functions=piece.facts.functions,
             num_compilations=piece.evaluator.num_compilations,
             seconds=time.monotonic() - started,
             artefacts={kind: artefacts[kind] for kind in settings.emit},
+            verified=chosen.verdict if chosen else None,
             warnings=tuple(warnings),
             notes=tuple(notes),
         )

@@ -468,11 +468,15 @@ def _serve(connection: Connection, library: Path, state_bytes: int) -> None:
 
 def main() -> None:
     """Serve calls on the socket whose descriptor is argv[1]; then library, memory limit, bytes of states to keep."""
-    descriptor, library, memory_bytes, state_bytes = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    serve(int(sys.argv[1]), Path(sys.argv[2]), memory_bytes=int(sys.argv[3]), state_bytes=int(sys.argv[4]))
+
+
+def serve(descriptor: int, library: Path, *, memory_bytes: int, state_bytes: int) -> None:
+    """Be a worker in this process until the other end of the socket is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if sys.platform == "linux":
         CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    _serve(Connection(descriptor), Path(library), state_bytes)
+    _serve(Connection(descriptor), library, state_bytes)

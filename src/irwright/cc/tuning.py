@@ -1,0 +1,242 @@
+"""One object made smaller: from the command of a compile and its plain object to the object that replaces it.
+
+The compiler makes unoptimised IR of the source under the command's own options, a search in a worker process ranks
+plans by size, and the same compiler lowers the best of them under the command's own code generation options. What
+replaces the plain object was made by that compiler, is smaller, and passed `verified_choice`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from irwright.cc.arguments import Compile
+from irwright.cc.compilers import Compiler
+from irwright.cc.symbols import Symbols, read_symbols
+from irwright.coreset import load_coreset
+from irwright.errors import IrwrightError, LLVMError
+from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.judge import VERIFIED_TARGETS
+from irwright.llvm.worker import WorkerPool
+from irwright.measure import Sizes, measure_object, protocol
+from irwright.search import search
+from irwright.task import Budget, Task
+from irwright.verify.differ import ObjectVerdict
+from irwright.verify.signatures import signatures_of
+from irwright.verify.verifier import Verifier
+
+logger = logging.getLogger(__name__)
+
+MAX_BUILT = 4
+"""Plans that are lowered before the plain object is kept"""
+
+ALWAYS_THERE = frozenset(("memcpy", "memmove", "memset", "memcmp"))
+"""Functions that every program has to have: compilers call them unasked, even in freestanding code"""
+
+IN_LIBC = ALWAYS_THERE.union(
+    "abs atoi bcmp fputc fputs fwrite isalnum isalpha isdigit isspace labs memchr putchar puts stpcpy strcat strchr "  # noqa: SIM905
+    "strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn strstr tolower toupper".split()
+)
+"""Functions of every C library (not of libm, which may not be linked) that -Oz folds away, or calls in place of another
+one: a call more or less is no matter in hosted code"""
+
+FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-hosted", "-nostdinc", "-nostdlibinc", "-nostdlib")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An object that could replace the plain one."""
+
+    plan: Plan
+    object: bytes
+    sizes: Sizes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What became of one object."""
+
+    plain_bytes: int
+    """allocated sections except .bss"""
+    best: Candidate | None
+    """None: the plain object stands"""
+    rejected: tuple[str, ...]
+    """why better candidates were not taken, one line each"""
+    num_compilations: int
+    verdict: ObjectVerdict | None = None
+    """of comparing the best with the plain object under emulation; None where that was not done"""
+
+    @property
+    def tuned_bytes(self) -> int:
+        return self.plain_bytes if self.best is None else self.best.sizes.total
+
+
+def tune_object(
+    job: Compile, compiler: Compiler, plain: bytes, budget: Budget, *, timeout_seconds: float, verify_seeds: int
+) -> Tuned:
+    """Search for a smaller object than `plain`; IrwrightError where the search itself is impossible.
+
+    `timeout_seconds` is for one compilation; `verify_seeds` inputs are tried on each function of a result (0: none).
+    One worker process: the build system runs many of us.
+    """
+    baseline = measure_object(plain)
+    major = int(compiler.version.partition(".")[0])
+    with tempfile.TemporaryDirectory(prefix="irwright-cc-") as name:
+        folder = Path(name)
+        seed = _seed(job, compiler, folder, timeout_seconds)
+        with WorkerPool(Path(compiler.library), jobs=1, timeout_seconds=timeout_seconds, fork=True) as pool:
+            facts = pool.add_module("seed", seed, name=job.source)
+            evaluator = Evaluator(pool, "seed", facts, protocol("oz"), llvm_major=major)
+            if not facts.functions:
+                return Tuned(plain_bytes=baseline.total, best=None, rejected=(), num_compilations=0)
+            task = Task(evaluator=evaluator, budget=budget, rng=random.Random(0), coreset=load_coreset("oz", major))
+            search(task, "compose")
+            builder = evaluator
+            if job.debug:
+                pool.add_module("debug", seed, name=job.source, keep_debug=True)
+                builder = Evaluator(pool, "debug", facts, protocol("oz"), llvm_major=major)
+            rejected: list[str] = []
+            candidates = _candidates(job, compiler, builder, evaluator.trials, baseline, folder, rejected)
+            is_hosted = not any(word.startswith(FREESTANDING) for word in job.words)
+            best, verdict = verified_choice(
+                candidates,
+                plain,
+                evaluator,
+                rejected,
+                may_call=IN_LIBC if is_hosted else ALWAYS_THERE,
+                seeds=verify_seeds,
+            )
+    return Tuned(
+        plain_bytes=baseline.total,
+        best=best,
+        rejected=tuple(rejected),
+        num_compilations=evaluator.num_compilations,
+        verdict=verdict,
+    )
+
+
+def verified_choice(
+    candidates: Iterator[Candidate],
+    plain: bytes,
+    evaluator: Evaluator,
+    rejected: list[str],
+    *,
+    may_call: frozenset[str],
+    seeds: int,
+) -> tuple[Candidate | None, ObjectVerdict | None]:
+    """The first candidate that may replace the plain object; reasons against the others go to `rejected`.
+
+    Every check of a finished object belongs here. A candidate has to offer the linker what the plain object offers,
+    ask nothing more of it than the functions in `may_call`, and do the same as the plain object under emulation.
+    """
+    offered = read_symbols(plain)
+    for candidate in candidates:
+        problem, verdict = _link_problem(offered, read_symbols(candidate.object), may_call), None
+        if problem is None and seeds:
+            verdict = _compare(plain, candidate.object, evaluator, seeds)
+            wrong = verdict.first_difference if verdict is not None else None
+            problem = f"{wrong.function} differs: {wrong.reason}" if wrong is not None else None
+        if problem is None:
+            return candidate, verdict
+        rejected.append(f"{problem} ({json.dumps(candidate.plan.to_json())})")
+    return None, None
+
+
+def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -> ObjectVerdict | None:
+    """Functions of both objects run on the same inputs; None for a target or an object that can't be emulated."""
+    if not evaluator.facts.triple.startswith(VERIFIED_TARGETS):
+        return None
+    unoptimised = Plan()
+    try:
+        text = evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")
+        with Verifier(jobs=1) as verifier:
+            return verifier.compare(
+                plain,
+                candidate,
+                reference=evaluator.compile(unoptimised, "obj"),
+                signatures=signatures_of(text),
+                seeds=seeds,
+            )
+    except IrwrightError as error:
+        logger.debug("not verified: %s", error)
+        return None
+
+
+def _link_problem(plain: Symbols, tuned: Symbols, may_call: frozenset[str]) -> str | None:
+    """What a linker would see of the change: another set of definitions, or a symbol it may not find.
+
+    Programs count on -Oz to remove calls: to functions that exist nowhere, as in checks at compile time, or in
+    libraries that are not linked.
+    """
+    wanted = tuned.undefined - plain.undefined - may_call
+    if wanted:
+        return f"refers to {sorted(wanted)[0]!r}, which the plain object does not"
+    if tuned.strong != plain.strong:
+        return f"defines other symbols: {sorted(map(str, tuned.strong ^ plain.strong))[0]}"
+    return None
+
+
+def _candidates(
+    job: Compile,
+    compiler: Compiler,
+    builder: Evaluator,
+    trials: list[Trial],
+    baseline: Sizes,
+    folder: Path,
+    rejected: list[str],
+) -> Iterator[Candidate]:
+    """Objects smaller than the plain one, best first, made one at a time."""
+    measured = [trial for trial in trials if trial.cost(builder.protocol) < baseline.total]
+    measured.sort(key=lambda trial: trial.cost(builder.protocol))
+    for trial in measured[:MAX_BUILT]:
+        try:
+            made = _lower(job, compiler, trial.plan, builder.compile(trial.plan, "bc"), folder, builder)
+            sizes = measure_object(made)
+        except IrwrightError as error:
+            rejected.append(str(error))
+            continue
+        if sizes.total < baseline.total:
+            yield Candidate(plan=trial.plan, object=made, sizes=sizes)
+
+
+def _seed(job: Compile, compiler: Compiler, folder: Path, timeout_seconds: float) -> bytes:
+    """Unoptimised IR of the source, which carries minsize or optsize as the command's -O says."""
+    output = folder / "seed.bc"
+    words = [*job.preprocess, "-w", job.level, "-Xclang", "-disable-llvm-passes", "-emit-llvm", "-c", job.source]
+    _run([compiler.command, *words, "-o", str(output)], "unoptimised IR", timeout_seconds)
+    return output.read_bytes()
+
+
+def _lower(job: Compile, compiler: Compiler, plan: Plan, bitcode: bytes, folder: Path, evaluator: Evaluator) -> bytes:
+    module, output = folder / "module.bc", folder / "module.o"
+    module.write_bytes(bitcode)
+    options = [word for option in plan.codegen_options for word in ("-mllvm", option)]
+    words = ["-Qunused-arguments", "-w", *job.keep, job.level, "-Xclang", "-disable-llvm-passes", *options]
+    _run(
+        [compiler.command, *words, "-c", "-x", "ir", str(module), "-o", str(output)],
+        "lowering",
+        evaluator.pool.timeout_seconds,
+    )
+    return output.read_bytes()
+
+
+def _run(command: list[str], what: str, timeout_seconds: float) -> None:
+    """Run the compiler for ourselves; LLVMError with the first line it complains in."""
+    try:
+        run = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_seconds, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LLVMError(f"{what} takes over {timeout_seconds:g} s") from error
+    except OSError as error:
+        raise LLVMError(f"{what}: {command[0]} does not run: {error.strerror}") from error
+    if run.returncode != 0:
+        lines = run.stderr.decode(errors="replace").splitlines()
+        problem = next((line for line in lines if "error:" in line), f"exit code {run.returncode}")
+        raise LLVMError(f"{what} fails: {problem}")
