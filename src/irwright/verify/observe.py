@@ -147,6 +147,8 @@ class _Comparison:
             for other in named_b:
                 if x - one.address == y - other.address and _same_name(one, other):
                     return Match.SAME
+        if segment_a is None and segment_b is None:  # numbers
+            return Match.SAME if x == y else Match.DIFFERENT
         if segment_a is None or segment_b is None:
             return Match.UNKNOWN  # past the end of a section
         # Static names may change; functions of which there may be many (C++) may be merged when they are the same.
