@@ -12,6 +12,7 @@ PYTHON = sys.executable
 COMMANDS = [
     [PYTHON, "-m", "irwright", "corpus", "fetch", "--role", "heldout", "-j", "2"],
     [PYTHON, str(HERE / "throughput.py")],
+    [PYTHON, str(HERE / "mutants.py")],
     *(
         [PYTHON, str(HERE / "heldout.py"), "--objects", objects, "--protocol", protocol, "--num", number]
         for protocol in ("oz", "paper")

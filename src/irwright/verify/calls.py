@@ -61,9 +61,14 @@ class Heap:
             return 0
         self.blocks[address] = size
         self._next = address + size + BLOCK_GAP
+        self._memory.heap_used = self._next - self._memory.heap.address
         if zero:
             self._memory.write(address, bytes(size))
         return address
+
+    def state(self) -> tuple[bytes, dict[int, int], set[int]]:
+        """Everything that can be told of the heap."""
+        return self._memory.heap.host[: self._memory.heap_used], self.blocks, self.freed
 
     def free(self, address: int) -> bool:
         """Whether it is a block of ours."""

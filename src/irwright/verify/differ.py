@@ -28,7 +28,7 @@ from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_runs
 from irwright.verify.signatures import Signature
 
-RUNS_PER_SEED = 4
+RUNS_PER_SEED = 5
 """runs of the original, at most: where they fail, or do not reach all blocks, there are more than seeds"""
 TRACER = -1
 """the second emulator of the original, whose reads are recorded"""
@@ -174,6 +174,7 @@ class Comparer:
         self.inputs_used: list[Inputs] = []
         """on which the last function was compared"""
         self.names = self._choose(functions)
+        self._callable = self._find_callable()
 
     def _emulator(self, which: int, fill: int = 0) -> Emulator:
         """The emulator of an object; with `fill`, laid out and filled in another way."""
@@ -192,6 +193,20 @@ class Comparer:
         if missing:
             raise InputError(self.objects[1].name, f"has no function {missing[0]!r} in common with the original")
         return [name for name in both if name in set(wanted)]
+
+    def _find_callable(self) -> list[str]:
+        """Functions that a program may call at any time, where there is static data that they may change."""
+        images = [self._emulator(which).image for which in range(len(self.objects))]
+        if not any(named.is_local for named in images[0].writable_names()):
+            return []
+        return [
+            name
+            for name, function in images[0].functions.items()
+            if name != "main"
+            and all(name in image.functions and not image.functions[name].is_local for image in images)
+            and images[0].problem_of(function) is None
+            and name in self.signatures
+        ]
 
     def _is_private(self, function: Named) -> bool:
         """The compiler's own: code that outliners cut out has no convention, and numbers for names."""
@@ -233,7 +248,14 @@ class Comparer:
         num_runs = num_conclusive = num_exited = num_enough = 0
         deadline = time.monotonic() + self.limits.function_seconds
         explorer = Explorer(
-            self._original, lambda: self._emulator(0, TRACER), ours, self._blocks_of(name), signature, seeds=self.seeds
+            self._original,
+            lambda: self._emulator(0, TRACER),
+            ours,
+            self._blocks_of(name),
+            signature,
+            seeds=self.seeds,
+            others=self._callable,
+            signatures=self.signatures,
         )
         self.inputs_used.clear()
         for attempt in explorer.attempts():

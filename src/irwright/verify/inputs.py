@@ -83,6 +83,8 @@ class Inputs:
     """what is put on top of memory's first content"""
     perturb_globals: bool = False
     """external data that is zero is filled too"""
+    before: tuple[tuple[str, Inputs], ...] = ()
+    """functions that are called first, with their arguments, so that static data is as a program may have made it"""
 
 
 def mix(*numbers: int) -> int:
@@ -274,7 +276,7 @@ def _fill_parameters(
         if value.in_memory:
             start = rng.randrange(ARENA_SIZE // PAGE) * PAGE
             content = arena(rng.randrange(NUM_ARENAS))[start : start + value.in_memory]
-            stack.append((location.offset, content.ljust(value.in_memory, b"\0")))
+            stack.append((location.offset, _fill_fields(rng, value, hints, content.ljust(value.in_memory, b"\0"))))
             continue
         bits = _choose(rng, value, hints)
         if value.kind is Kind.INT and value.bits > 4 and not counted and not salt and rng.random() < 0.8:
@@ -287,6 +289,15 @@ def _fill_parameters(
             stack.append((location.offset, long_double_bytes(rng.choice(_DOUBLES)).ljust(16, b"\0")))
         else:
             stack.append((location.offset, bits.to_bytes(max(8, -(-value.bits // 8)), "little")))
+
+
+def _fill_fields(rng: random.Random, value: Value, hints: Hints, content: bytes) -> bytes:
+    """A record passed by value, its fields filled by their types."""
+    filled = bytearray(content)
+    for offset, kind, bits in value.fields:
+        chosen = _choose(rng, Value(kind=kind, bits=bits), hints) & ((1 << bits) - 1)
+        filled[offset : offset + bits // 8] = chosen.to_bytes(bits // 8, "little")
+    return bytes(filled[: len(content)])
 
 
 def _choose(rng: random.Random, value: Value, hints: Hints) -> int:

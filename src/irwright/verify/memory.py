@@ -22,7 +22,7 @@ from irwright.verify.machine import library
 HEAP_BASE = 0x5581C0DE0000
 HEAP_SIZE = 64 * PAGE
 STACK_TOP = 0x7FFD9ABC8000
-STACK_SIZE = 64 * PAGE
+STACK_SIZE = 32 * PAGE
 STACK_MARGIN = 4 * PAGE
 """above the first stack pointer: arguments, and what buggy code reads beyond them"""
 LIBC_BASE = 0x7F31C0440000
@@ -101,6 +101,8 @@ class Memory:
         self._stack_content = bytes([0 if fill else STACK_FILL]) * STACK_SIZE
         self._heap_content = bytes([0 if fill else FREE_FILL]) * HEAP_SIZE
         self._pool, self._pool_pointer = _new_host(MAX_PAGES * PAGE)
+        self.heap_used = HEAP_SIZE
+        """bytes from its start that were allocated in this run"""
         self.pages: dict[int, int] = {}
         """pages filled on demand: address to offset in the pool"""
         self.fault = ""
@@ -153,7 +155,8 @@ class Memory:
         ctypes.memmove(self.libc.pointer, self._libc_content, LIBC_SIZE)
         ctypes.memmove(self.arena.pointer, arena(inputs.seed), ARENA_SIZE)
         ctypes.memmove(self.stack.pointer, self._stack_content, STACK_SIZE)
-        ctypes.memmove(self.heap.pointer, self._heap_content, HEAP_SIZE)
+        ctypes.memmove(self.heap.pointer, self._heap_content, min(HEAP_SIZE, self.heap_used + 4 * PAGE))
+        self.heap_used = 0
         if inputs.perturb_globals:
             for named in self._fillable:
                 self.write(named.address, global_content(inputs.seed, named.name, named.size))

@@ -147,6 +147,8 @@ class _Comparison:
             for other in named_b:
                 if x - one.address == y - other.address and _same_name(one, other):
                     return Match.SAME
+        if segment_a is None and segment_b is None:  # numbers
+            return Match.SAME if x == y else Match.DIFFERENT
         if segment_a is None or segment_b is None:
             return Match.UNKNOWN  # past the end of a section
         # Static names may change; functions of which there may be many (C++) may be merged when they are the same.
@@ -170,7 +172,7 @@ class _Comparison:
         size = min(len(content_a), len(content_b))
         if content_a[:size] == content_b[:size]:
             return Match.SAME
-        if depth < 3 and x % 8 == 0 and y % 8 == 0:
+        if not is_text and depth < 3 and x % 8 == 0 and y % 8 == 0 and size % 8 == 0:
             words = [
                 self.places(u, v, depth + 1)
                 if self.a.image.contains(u) and self.b.image.contains(v)
@@ -215,6 +217,8 @@ class _Comparison:
         for index, (x, y) in enumerate(zip(one.arguments, other.arguments, strict=True), 1):
             kind, bits, value = x
             what = f"{where}: argument {index} of {one.name}: {value:#x} becomes {y[2]:#x}"
+            if _is_unwritten(value, bits):
+                continue
             if self.refilled and _refilled(value.to_bytes(16, "little"), y[2].to_bytes(16, "little")):
                 continue
             if kind is Kind.POINTER or bits == 64:
@@ -256,11 +260,13 @@ class _Comparison:
 
     def memory(self) -> None:
         a, b = self.a.memory, self.b.memory
-        if a.arena.host[:] != b.arena.host[:]:
+        # Where heaps differ, equal bytes elsewhere may still be addresses of blocks that differ.
+        same_heap = self.a.heap.state() == self.b.heap.state()
+        if not same_heap or a.arena.host[:] != b.arena.host[:]:
             self.bytes(a.arena.host[:], b.arena.host[:], "memory of an argument")
         for page in sorted(a.pages.keys() | b.pages.keys()):
             content_a, content_b = a.page_bytes(page), b.page_bytes(page)
-            if content_a != content_b:
+            if not same_heap or content_a != content_b:
                 name = self.a.image.externals.name_at(page)
                 self.bytes(content_a, content_b, name or f"memory at {page:#x}")
         errno = LIBC_BASE + ERRNO
@@ -340,6 +346,12 @@ class _Comparison:
             for start in range(offset - 7, offset + 8)
             if start != offset
         )
+
+
+def _is_unwritten(value: int, bits: int) -> bool:
+    """Memory of the original that nothing wrote: what the candidate has there does not matter."""
+    content = value.to_bytes(16, "little")[: bits // 8]
+    return len(content) > 1 and content[0] in FILLS and content == content[:1] * len(content)
 
 
 def _refilled(x: bytes, y: bytes) -> bool:
