@@ -350,7 +350,7 @@ def _results(built: Built) -> tuple[int | None, int | None, bool | None]:
 
 def _row(plain: Built, cold: Built, warm: Built | None) -> Row:
     (plain_total, plain_text), (total, text) = _bytes(plain), _bytes(cold)
-    compiles, functions = cold.stats["compiles"], cold.stats["functions"]
+    compiles, functions = cold.stats["compiles"], cold.stats.get("functions", {"equal": "–", "inconclusive": "–"})
     return (
         plain.project,
         plain_total,

@@ -125,6 +125,12 @@ def test_a_closed_stderr_is_no_matter(wrapped: Wrapped) -> None:
     assert wrapped.kinds()[1:] == ["hit"]
 
 
+def test_exit_codes_are_seen_where_a_parent_ignores_its_children(wrapped: Wrapped) -> None:
+    for source, code in (("broken.c", 1), ("b.c", 0)):
+        command = ["bash", "-c", 'trap "" CHLD; exec "$@"', "bash", *wrapped.command("-Oz", "-c", source)]
+        assert wrapped.run(command, wrapped.folder, b"", wrapped.environment()).code == code
+
+
 def test_a_bad_budget_is_a_failure_of_ours(wrapped: Wrapped) -> None:
     ended = wrapped.cc("-Oz", "-c", "a.c", IRWRIGHT_BUDGET="many")
     assert ended.code == 0

@@ -77,6 +77,7 @@ def _until_signal(run: _Run) -> int:
     ending = [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     for number in ending:
         signal.signal(number, end)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as some parents leave it, it would hide exit codes
     try:
         return run.run()
     except Exception as error:
