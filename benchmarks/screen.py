@@ -55,9 +55,8 @@ def evolved_lists(folder: Path, llvm: str | None, major: int, count: int) -> lis
                     )
                     search(task, "evolve")
                     ended = sorted((one for one in piece.evaluator.trials if one.outcome.ok), key=task.cost)
-                lists += [str(one.plan.as_list()) for one in ended if one.plan.is_one_list][
-                    : count // len(examples) + 1
-                ]
+                best = [str(one.plan.as_list()) for one in ended if one.plan.is_one_list]
+                lists += best[: count // len(examples) + 1]
         file.write_text("\n".join(lists) + "\n")
     texts = list(dict.fromkeys(file.read_text().splitlines()))[:count]
     return [list_candidate(PassList.parse(text, llvm_major=major)) for text in texts]
@@ -110,24 +109,38 @@ def run(args: argparse.Namespace) -> None:
 def known(
     store: Path, version: str, programs: Sequence[Program], candidates: Sequence[Candidate]
 ) -> list[ProgramReport]:
-    """What the store holds of these, programs without any judgement left out."""
+    """What the store holds of these: programs left out, and those that were judged under all the candidates."""
     if not store.exists():
         return []
     kept = JudgementStore(store, version)
     found = [kept.known(program, candidates) for program in programs]
     kept.close()
-    return [one for one in found if one.left_out or one.judgements]
+    return [one for one in found if one.left_out or len(one.judgements) == len(candidates)]
+
+
+COLUMNS = (
+    Verdict.PASS,
+    Verdict.UNFIT,
+    Verdict.WRONG,
+    Verdict.UNDEFINED,
+    Verdict.INVALID,
+    Verdict.CRASH,
+    Verdict.TIMEOUT,
+    Verdict.MEMORY,
+)
+SUMMARY = (
+    "Each candidate builds each program as `tune` builds it; the program is linked, run, and must end and print "
+    "as plain clang's builds do. *Wrong* is a result; *undefined* is one of a program in which a sanitizer finds undefined "
+    "behaviour; *invalid* (refused), *crash*, *timeout* and *memory* are compilations that made no object. *Unfit* are "
+    "plans in pieces for modules that can't be made of pieces, and all of them before LLVM 20. Programs count that were "
+    "judged under all candidates of the row."
+)
 
 
 def report(args: argparse.Namespace) -> int:
     """Write the tables of what is in the store; 1 if anything is wrong."""
     page = Report("screen", "Pass lists against self-checking programs")
-    page.summary = (
-        "Each candidate builds each program as `tune` builds it; the program is linked, run, and must end and print as "
-        "plain clang's builds of it do. *Wrong* is a result; *undefined* is one of a program in which a sanitizer finds "
-        "undefined behaviour; refused, crashed and timed-out compilations make no object. *Unfit* are plans in pieces "
-        "for modules that can't be made of pieces, and all of them before LLVM 20."
-    )
+    page.summary = SUMMARY
     rows: list[tuple[str | int, ...]] = []
     bad: list[tuple[str, ...]] = []
     reasons: Counter[str] = Counter()
@@ -150,35 +163,19 @@ def report(args: argparse.Namespace) -> int:
                     num_wrong += totals[Verdict.WRONG]
                     if what == "coreset-oz" and major == 22:
                         reasons.update({f"{name}: {reason}": count for reason, count in summary.left_out.items()})
-                    refused = [totals[one] for one in (Verdict.INVALID, Verdict.CRASH, Verdict.TIMEOUT, Verdict.MEMORY)]
-                    numbers = (summary.num_screened, totals.total(), totals[Verdict.PASS], totals[Verdict.UNFIT])
-                    rows.append(
-                        (f"{name}, {what}", version, len(candidates), *numbers, totals[Verdict.WRONG])
-                        + (totals[Verdict.UNDEFINED], *refused)
-                    )
+                    counts = [totals[verdict] for verdict in COLUMNS]
+                    rows.append((f"{name}, {what}", version, len(candidates), summary.num_screened, *counts))
                     shown = (Verdict.WRONG, Verdict.UNDEFINED, Verdict.CRASH, Verdict.TIMEOUT, Verdict.INVALID)
                     bad += [
                         (str(one.verdict), version, program, candidate[:120], one.detail[:160])
                         for program, candidate, one in summary.failures(*shown)
                     ]
-    columns = (
-        "programs, candidates",
-        "LLVM",
-        "candidates",
-        "programs",
-        "judged",
-        "pass",
-        "unfit",
-        "wrong",
-        "undefined",
-    )
-    page.add_table("Judgements", (*columns, "refused", "crash", "timeout", "memory"), rows)
+    columns = ("programs, candidates", "LLVM", "candidates", "programs", *map(str, COLUMNS))
+    page.add_table("Judgements", columns, rows)
     if bad:
         page.add_table("What did not pass", ("verdict", "LLVM", "program", "candidate", "detail"), bad[:200])
     page.add_table("Programs left out (LLVM 22)", ("set and reason", "programs"), list(reasons.most_common()))
-    page.notes.append(
-        "Commands of the runs, and what they found: docs/log.md. Stored judgements are of the commits named there."
-    )
+    page.notes.append("The commands of the runs, their commits and what they found are in docs/log.md.")
     print(page.write(args.out))
     return 1 if num_wrong else 0
 
