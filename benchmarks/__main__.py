@@ -12,11 +12,13 @@ PYTHON = sys.executable
 COMMANDS = [
     [PYTHON, "-m", "irwright", "corpus", "fetch", "--role", "heldout", "-j", "2"],
     [PYTHON, str(HERE / "throughput.py")],
+    [PYTHON, str(HERE / "mutants.py")],
     *(
         [PYTHON, str(HERE / "heldout.py"), "--objects", objects, "--protocol", protocol, "--num", number]
         for protocol in ("oz", "paper")
         for objects, number in (("functions", "520"), ("files", "150"))
     ),
+    [PYTHON, str(HERE / "projects.py")],
 ]
 
 

@@ -293,89 +293,95 @@ def report(bench: Bench, budgets: list[str]) -> Report:
     return page
 
 
+Row = tuple[str | int | float | None, ...]
+
+COLUMNS = (
+    "project",
+    "plain bytes",
+    "tuned bytes",
+    "saved",
+    "text saved",
+    "tests, plain",
+    "tests, tuned",
+    "objects smaller + same + failed",
+    "functions equal + inconclusive",
+    "plain CPU s",
+    "cold x",
+    "warm x",
+)
+FILE_COLUMNS = ("file", "plain bytes", "tuned bytes", "saved", "plain text", "tuned text", "text saved")
+
+
 def _add_budget(page: Report, bench: Bench, budget: str) -> None:
-    rows: list[tuple[str | int | float | None, ...]] = []
-    files: list[tuple[str | int | float | None, ...]] = []
-    sums = [0, 0, 0, 0]
-    cold_ratios: list[float] = []
-    warm_ratios: list[float] = []
-    green = passed = 0
+    """The tables and goals of one budget, over the projects that were built with it."""
+    found: list[tuple[Built, Built, Built | None]] = []
     for project in PROJECTS:
         plain, cold = bench.read(project, "plain"), bench.read(project, f"cold-{budget}")
-        warm = bench.read(project, f"warm-{budget}")
-        if plain is None or cold is None or not plain.ok or not cold.ok:
-            continue
-        (plain_total, plain_text), (total, text) = _bytes(plain), _bytes(cold)
-        sums = [a + b for a, b in zip(sums, (plain_total, total, plain_text, text), strict=True)]
-        cold_ratios.append(cold.cpu_seconds / plain.cpu_seconds)
-        if warm is not None and warm.ok:
-            warm_ratios.append(warm.cpu_seconds / plain.cpu_seconds)
-        is_green = cold.tests_passed == plain.tests_passed and cold.tests_failed == plain.tests_failed
-        green += is_green and cold.test_ok == plain.test_ok
-        passed += cold.tests_passed or 0
-        compiles = cold.stats.get("compiles", {})
-        rows.append(
-            (
-                project.name,
-                plain_total,
-                total,
-                _saved(plain_total, total),
-                _saved(plain_text, text),
-                _tests(plain),
-                _tests(cold),
-                f"{compiles.get('tuned', 0)} + {compiles.get('kept', 0)} + {compiles.get('failed', 0)}",
-                round(plain.cpu_seconds, 1),
-                f"{cold.cpu_seconds / plain.cpu_seconds:.1f}",
-                f"{warm.cpu_seconds / plain.cpu_seconds:.2f}" if warm and warm.ok else None,
-            )
-        )
-        before = {item.path: item for item in plain.linked}
-        for item in cold.linked:
-            if item.path in before:
-                was = before[item.path]
-                files.append(
-                    (
-                        f"{project.name}: {item.path}",
-                        was.total_bytes,
-                        item.total_bytes,
-                        _saved(was.total_bytes, item.total_bytes),
-                        was.text_bytes,
-                        item.text_bytes,
-                        _saved(was.text_bytes, item.text_bytes),
-                    )
-                )
-    if not rows:
+        if plain is not None and cold is not None and plain.ok and cold.ok:
+            warm = bench.read(project, f"warm-{budget}")
+            found.append((plain, cold, warm if warm is not None and warm.ok else None))
+    if not found:
         return
-    rows.append(("all", sums[0], sums[1], _saved(sums[0], sums[1]), _saved(sums[2], sums[3]), None, str(passed)))
+    before = [sum(part) for part in zip(*(_bytes(plain) for plain, _, _ in found), strict=True)]
+    after = [sum(part) for part in zip(*(_bytes(cold) for _, cold, _ in found), strict=True)]
+    passed = sum(cold.tests_passed or 0 for _, cold, _ in found)
+    rows: list[Row] = [_row(*built) for built in found]
+    rows.append(
+        ("all", before[0], after[0], _saved(before[0], after[0]), _saved(before[1], after[1]), None, str(passed))
+    )
+    green = sum(_results(cold) == _results(plain) for plain, cold, _ in found)
     wanted = 2.5 if budget == "8" else 4.0
-    page.goals.append(at_least(f"bytes saved at budget {budget}", wanted, 100 * (1 - sums[1] / sums[0]), "%"))
-    page.goals.append(
-        at_least(f"suites as green as plain at budget {budget}, of {len(rows) - 1}", len(rows) - 1, green, "")
+    page.goals.append(at_least(f"bytes saved at budget {budget}", wanted, 100 * (1 - after[0] / before[0]), "%"))
+    page.goals.append(at_least(f"suites as green as plain at budget {budget}, of {len(found)}", len(found), green, ""))
+    cold_ratio = geomean([cold.cpu_seconds / plain.cpu_seconds for plain, cold, _ in found])
+    warm_ratio = geomean([warm.cpu_seconds / plain.cpu_seconds for plain, _, warm in found if warm is not None])
+    note = (
+        f"Linked libraries and executables; {budget} compilations for each object. `cold x` and `warm x`: CPU time "
+        f"of the build over plain clang's; geometric mean {cold_ratio:.1f} cold, {warm_ratio:.2f} warm."
     )
-    page.add_table(
-        f"Budget {budget}",
+    page.add_table(f"Budget {budget}", COLUMNS, rows, note=note)
+    files = [row for plain, cold, _ in found for row in _file_rows(plain, cold)]
+    page.add_table(f"Every linked file at budget {budget}", FILE_COLUMNS, files)
+
+
+def _results(built: Built) -> tuple[int | None, int | None, bool | None]:
+    return built.tests_passed, built.tests_failed, built.test_ok
+
+
+def _row(plain: Built, cold: Built, warm: Built | None) -> Row:
+    (plain_total, plain_text), (total, text) = _bytes(plain), _bytes(cold)
+    compiles, functions = cold.stats["compiles"], cold.stats.get("functions", {"equal": "–", "inconclusive": "–"})
+    return (
+        plain.project,
+        plain_total,
+        total,
+        _saved(plain_total, total),
+        _saved(plain_text, text),
+        _tests(plain),
+        _tests(cold),
+        f"{compiles['tuned']} + {compiles['kept']} + {compiles['failed']}",
+        f"{functions['equal']} + {functions['inconclusive']}",
+        round(plain.cpu_seconds, 1),
+        f"{cold.cpu_seconds / plain.cpu_seconds:.1f}",
+        f"{warm.cpu_seconds / plain.cpu_seconds:.2f}" if warm is not None else None,
+    )
+
+
+def _file_rows(plain: Built, cold: Built) -> list[Row]:
+    before = {item.path: item for item in plain.linked}
+    pairs = [(before[item.path], item) for item in cold.linked if item.path in before]
+    return [
         (
-            "project",
-            "plain bytes",
-            "tuned bytes",
-            "saved",
-            "text saved",
-            "tests, plain",
-            "tests, tuned",
-            "objects smaller + same + failed",
-            "plain CPU s",
-            "cold x",
-            "warm x",
-        ),
-        rows,
-        note=(
-            f"Linked libraries and executables; {budget} compilations for each object. `cold x` and `warm x`: CPU time "
-            f"of the build over plain clang's; geometric mean {geomean(cold_ratios):.1f} cold"
-            + (f", {geomean(warm_ratios):.2f} warm." if warm_ratios else ".")
-        ),
-    )
-    columns = ("file", "plain bytes", "tuned bytes", "saved", "plain text", "tuned text", "text saved")
-    page.add_table(f"Every linked file at budget {budget}", columns, files)
+            f"{plain.project}: {item.path}",
+            was.total_bytes,
+            item.total_bytes,
+            _saved(was.total_bytes, item.total_bytes),
+            was.text_bytes,
+            item.text_bytes,
+            _saved(was.text_bytes, item.text_bytes),
+        )
+        for was, item in pairs
+    ]
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ class Project:
     note: str = ""
 
 
-def lines(passed: str, failed: str = r"\bFAIL(ED|URE)?\b") -> Count:
+def lines(passed: str, failed: str = r"\bFAIL") -> Count:
     """Count lines that match."""
 
     def count(text: str) -> tuple[int, int]:
@@ -88,7 +88,7 @@ try() {
   (cd $(dirname $1) && timeout 30 $THIS_SH ./$(basename $1) > ../../out 2>&1 < /dev/null) || true
   cmp -s ../out ${1%.tests}.right
 }
-for test in ash-*/*.tests; do
+for test in ash-[a-y]*/*.tests; do
   if try $test || try $test || try $test || try $test || try $test; then echo "PASS $test"; else echo "FAIL $test"; fi
 done
 """
@@ -231,7 +231,7 @@ PROJECTS = (
         count=lines(r"^PASS ", r"^FAIL "),
         linked=("src/dash",),
         note="it has no test suite; busybox's tests of its own shell run on it, of which dash passes some; "
-        "a test that fails is tried five times, since some race with signals",
+        "those of z_slow are left out, and a test that fails is tried five times, since some race with signals",
     ),
     Project(
         name="jsoncpp",

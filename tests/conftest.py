@@ -26,6 +26,7 @@ from irwright.llvm.module import Context, Library, open_library
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool
 from verify_tools import Compile
+from wrapped import Wrapped, write_files
 
 # The same examples in every run, and no folder of examples. To look for new ones: pytest --hypothesis-profile explore
 settings.register_profile(
@@ -190,5 +191,30 @@ def irwright(capfd: pytest.CaptureFixture[str]) -> Run:
         captured = capfd.readouterr()
         assert isinstance(ended.value.code, int)
         return Ended(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def wrapped(tmp_path: Path, tools: Toolchain) -> Wrapped:
+    write_files(tmp_path / "work")
+    return Wrapped(tools.need_clang(), tmp_path / "work", tmp_path / "cache")
+
+
+@pytest.fixture
+def in_process(
+    wrapped: Wrapped, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """The driver in this process, so that parts of it can be broken."""
+    from irwright.cc.driver import main
+
+    for name, value in wrapped.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(wrapped.folder)
+
+    def run(*words: str) -> tuple[int, str]:
+        capfd.readouterr()
+        code = main([str(wrapped.clang), *words])
+        return code, capfd.readouterr().err
 
     return run

@@ -12,7 +12,8 @@ from irwright.cc.arguments import Compile, understand
 
 PASSED = {
     "-Oz -c": "no input",
-    "-Oz a.c -o a": "links",
+    "-Oz a.c -o a": "compiles and links in one command",
+    "-Oz -shared a.o b.cc -o a.so": "compiles and links in one command",
     "-Oz a.o b.o -o a": "links",
     "-Oz -flto a.o -o a": "links",
     "-Oz -E a.c": "only preprocesses or checks",

@@ -23,7 +23,10 @@ class Compile:
         return subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
 
     def signatures(self, text: str, *flags: str, language: str = "c") -> dict[str, Signature]:
-        return signatures_of(self._run(text, "-S", "-emit-llvm", "-O0", *flags, language=language).decode())
+        return signatures_of(self.ir(text, *flags, language=language))
+
+    def ir(self, text: str, *flags: str, language: str = "c") -> str:
+        return self._run(text, "-S", "-emit-llvm", "-O0", *flags, language=language).decode()
 
     def compare(self, text: str, changed: str | None = None, *, seeds: int = 8) -> ObjectVerdict:
         """-Oz of two texts (or -O0 and -Oz of one)."""

@@ -199,7 +199,9 @@ def understand(words: Sequence[str], environment: Mapping[str, str]) -> Compile 
     refusal = _sort(job, inputs)
     sources = [word for word in inputs if _suffix(word) in SOURCE_SUFFIXES]
     if "-c" not in expanded and refusal not in REFUSED.values():
-        return "links" if inputs else "no input"
+        if not inputs:
+            return "no input"
+        return "compiles and links in one command" if sources else "links"
     if any(word.endswith(ASSEMBLER_SUFFIXES) for word in inputs):
         return "assembler source"
     if refusal is not None:

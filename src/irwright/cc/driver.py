@@ -34,20 +34,30 @@ def main(words: Sequence[str]) -> int:
     """Run the compiler command `words`; the exit code, unless the process became the compiler."""
     if os.environ.get("IRWRIGHT_DISABLE", "0") not in ("", "0"):
         return _become(words)
+    try:
+        run = _prepare(words)
+    except Exception as error:
+        say(f"{type(error).__name__}: {error}: left to the compiler".replace("\n", " "))
+        return _become(words)
+    return _pass_through(words, run) if isinstance(run, str) else _until_signal(run)
+
+
+def _prepare(words: Sequence[str]) -> _Run | str:
+    """The compile that a command is, or why it passes through."""
     job = understand(words[1:], os.environ)
     if isinstance(job, str):
-        return _pass_through(words, job)
+        return job
     path = which(words[0])
     if path is None:
-        return _become(words)
+        return "compiler not found"
     compiler = identify(path, f"{home()}/compilers")
     if compiler.problem:
         if compiler.is_new:
             say(compiler.problem)
-        return _pass_through(words, "no clang with a libLLVM")
+        return "no clang with a libLLVM"
     if job.target is not None and not compiler.serves(job.target):
-        return _pass_through(words, "other target")
-    return _until_signal(_Run(words, job, compiler))
+        return "other target"
+    return _Run(words, job, compiler)
 
 
 class _Ended(BaseException):
@@ -67,6 +77,7 @@ def _until_signal(run: _Run) -> int:
     ending = [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     for number in ending:
         signal.signal(number, end)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as some parents leave it, it would hide exit codes
     try:
         return run.run()
     except Exception as error:
@@ -82,12 +93,12 @@ def _until_signal(run: _Run) -> int:
 def home() -> str:
     """The folder of cache and statistics; `toolchain.cache_folder` without its imports."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return (os.environ.get("IRWRIGHT_CACHE") or f"{cache}/irwright") + "/cc"
+    return os.path.abspath(os.environ.get("IRWRIGHT_CACHE") or f"{cache}/irwright") + "/cc"
 
 
 def say(line: str) -> None:
     """One line to the user."""
-    os.write(2, f"irwright cc: {line}\n".encode(errors="surrogateescape"))
+    _write_all(2, f"irwright cc: {line}\n".encode(errors="surrogateescape"))
 
 
 def open_cache() -> Cache | None:
@@ -321,8 +332,12 @@ def write(path: str, data: bytes) -> None:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    """Write, unless nobody reads: a closed stderr fails no build."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        pass
 
 
 def _coreset_stamp(version: str) -> bytes:

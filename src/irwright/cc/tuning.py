@@ -8,13 +8,13 @@ replaces the plain object was made by that compiler, is smaller, and passed `ver
 from __future__ import annotations
 
 import json
-import logging
 import random
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from irwright.cc.arguments import Compile
 from irwright.cc.compilers import Compiler
@@ -22,16 +22,13 @@ from irwright.cc.symbols import Symbols, read_symbols
 from irwright.coreset import load_coreset
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator, Plan, Trial
-from irwright.judge import VERIFIED_TARGETS
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.search import search
 from irwright.task import Budget, Task
-from irwright.verify.differ import ObjectVerdict
-from irwright.verify.signatures import signatures_of
-from irwright.verify.verifier import Verifier
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from irwright.verify.differ import ObjectVerdict
 
 MAX_BUILT = 4
 """Plans that are lowered before the plain object is kept"""
@@ -40,8 +37,9 @@ ALWAYS_THERE = frozenset(("memcpy", "memmove", "memset", "memcmp"))
 """Functions that every program has to have: compilers call them unasked, even in freestanding code"""
 
 IN_LIBC = ALWAYS_THERE.union(
-    "abs atoi bcmp fputc fputs fwrite isalnum isalpha isdigit isspace labs memchr putchar puts stpcpy strcat strchr "  # noqa: SIM905
-    "strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn strstr tolower toupper".split()
+    "abs atoi bcmp fprintf fputc fputs free fwrite isalnum isalpha isdigit isspace labs malloc memchr printf putchar "  # noqa: SIM905
+    "puts sprintf stpcpy strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn "
+    "strstr tolower toupper".split()
 )
 """Functions of every C library (not of libm, which may not be linked) that -Oz folds away, or calls in place of another
 one: a call more or less is no matter in hosted code"""
@@ -150,6 +148,11 @@ def verified_choice(
 
 def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -> ObjectVerdict | None:
     """Functions of both objects run on the same inputs; None for a target or an object that can't be emulated."""
+    # Only where there is something to compare: these take as long to import as all the rest.
+    from irwright.judge import VERIFIED_TARGETS
+    from irwright.verify.signatures import signatures_of
+    from irwright.verify.verifier import Verifier
+
     if not evaluator.facts.triple.startswith(VERIFIED_TARGETS):
         return None
     unoptimised = Plan()
@@ -163,8 +166,7 @@ def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -
                 signatures=signatures_of(text),
                 seeds=seeds,
             )
-    except IrwrightError as error:
-        logger.debug("not verified: %s", error)
+    except IrwrightError:  # an object that only the emulator can't read
         return None
 
 
@@ -192,9 +194,12 @@ def _candidates(
     rejected: list[str],
 ) -> Iterator[Candidate]:
     """Objects smaller than the plain one, best first, made one at a time."""
-    measured = [trial for trial in trials if trial.cost(builder.protocol) < baseline.total]
-    measured.sort(key=lambda trial: trial.cost(builder.protocol))
-    for trial in measured[:MAX_BUILT]:
+    # In process -Oz may be a little larger than the compiler's own: a list below either may win.
+    limit = max(baseline.total, trials[0].cost(builder.protocol) if trials[0].outcome.ok else 0)
+    by_cost = {trial.cost(builder.protocol): trial for trial in reversed(trials) if trial.sizes is not None}
+    for cost, trial in sorted(by_cost.items(), key=lambda pair: pair[0])[:MAX_BUILT]:
+        if cost >= limit:
+            return
         try:
             made = _lower(job, compiler, trial.plan, builder.compile(trial.plan, "bc"), folder, builder)
             sizes = measure_object(made)

@@ -182,17 +182,23 @@ class Emulator:
         self._depth = 0
         self._counts: dict[int, int] = {}
         run = Run(ending=Ending.LIMIT)
-        first_stack = self._enter(inputs)
         try:
+            for name, arguments in inputs.before:
+                self._enter(arguments)
+                self._loop(self.image.functions[name].address, run, inputs)
+                if run.ending is not Ending.RETURNED:
+                    return run
+                run.ending = Ending.LIMIT
+            first_stack = self._enter(inputs)
             self._loop(function.address, run, inputs)
+            if run.ending is Ending.RETURNED:
+                self._leave(run, first_stack)
         except _Ended:
             pass
         except EndRun as end:
             run.ending, run.detail = (Ending.EXITED if end.chosen else Ending.UNSUPPORTED), end.detail
         except Fault as fault:
             run.ending, run.detail = Ending.FAULT, str(fault)
-        if run.ending is Ending.RETURNED:
-            self._leave(run, first_stack)
         return run
 
     # ------------------------------------------------------------ entry and end

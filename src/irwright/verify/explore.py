@@ -8,7 +8,7 @@ are used up, and blocks of the function did not run, inputs that reached new blo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from irwright.verify.blocks import Blocks
@@ -18,7 +18,7 @@ from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, Place, make_i
 from irwright.verify.memory import LIBC_BASE, LIBC_SIZE
 from irwright.verify.signatures import Kind, Signature
 
-MAX_MENDS = 12
+MAX_MENDS = 8
 """of one input"""
 ADDRESSES = 1 << 52
 """Unicorn reports bad addresses modulo this"""
@@ -48,8 +48,15 @@ class Explorer:
         signature: Signature | None,
         *,
         seeds: int,
+        others: Sequence[str] = (),
+        signatures: Mapping[str, Signature] | None = None,
     ) -> None:
-        """`tracer` gives an emulator of the same object that records reads."""
+        """`tracer` gives an emulator of the same object that records reads.
+
+        `others` are functions that any program may call before this one.
+        """
+        self._others = others
+        self._signatures = signatures or {}
         self._original = original
         self._tracer = tracer
         self._function = function
@@ -93,8 +100,14 @@ class Explorer:
         return Attempt(inputs, run, is_new)
 
     def _seed(self, number: int) -> Inputs:
-        inputs = make_inputs(number, self._original.machine, self._signature, self._blocks.hints)
-        return replace(inputs, number=number)
+        machine, hints = self._original.machine, self._blocks.hints
+        inputs = make_inputs(number, machine, self._signature, hints)
+        if number % 3 != 2 or not self._others:
+            return replace(inputs, number=number)
+        rng = random.Random(mix(number, 0xBE))
+        names = [rng.choice(self._others) for _ in range(1 + number % 2)]
+        before = tuple((name, make_inputs(number, machine, self._signatures.get(name), hints)) for name in names)
+        return replace(inputs, number=number, before=before)
 
     def _vary(self, number: int) -> Inputs:
         """Some arguments and pokes of an input that was good, others anew."""

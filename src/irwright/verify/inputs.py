@@ -83,6 +83,8 @@ class Inputs:
     """what is put on top of memory's first content"""
     perturb_globals: bool = False
     """external data that is zero is filled too"""
+    before: tuple[tuple[str, Inputs], ...] = ()
+    """functions that are called first, with their arguments, so that static data is as a program may have made it"""
 
 
 def mix(*numbers: int) -> int:
@@ -128,7 +130,9 @@ def _structs(rng: random.Random, size: int) -> bytes:
     words: list[int] = []
     for _ in range(size // 8):
         choice = rng.random()
-        if choice < 0.3:
+        if choice < 0.06 and words and words[-1] >= ARENA_BASE:
+            words.append(words[-1] + rng.choice((0, 1, 4, 8, 16, 40)))  # begin, position, end
+        elif choice < 0.3:
             words.append(pointer(rng))
         elif choice < 0.5:
             words.append(0)
@@ -226,7 +230,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
     if signature is None:
         _guess_arguments(rng, machine, hints, registers, stack)
     else:
-        _fill_parameters(rng, machine, signature, hints, registers, stack)
+        _fill_parameters(rng, machine, signature, hints, registers, stack, seed, salt)
     pokes = _pokes(rng, registers, hints) if seed or salt else ()
     return Inputs(
         seed=seed,
@@ -234,7 +238,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
         registers=tuple(sorted(registers.items())),
         stack=tuple(stack),
         pokes=pokes,
-        perturb_globals=(seed + salt) % 3 == 1,
+        perturb_globals=(seed + salt) % 2 == 1,
     )
 
 
@@ -259,25 +263,41 @@ def _fill_parameters(
     hints: Hints,
     registers: dict[int, int],
     stack: list[tuple[int, bytes]],
+    seed: int,
+    salt: int,
 ) -> None:
     """Values of the parameters' types; what is not defined by the types is garbage."""
     for position in (*machine.integer_arguments, *machine.float_arguments):
         registers[position] = rng.getrandbits(64) | 1 << 63
+    counted = False
     if signature.is_variadic:
         _guess_arguments(rng, machine, hints, registers, stack)
     for value, location in zip(signature.parameters, parameter_locations(machine, signature), strict=True):
         if value.in_memory:
             start = rng.randrange(ARENA_SIZE // PAGE) * PAGE
             content = arena(rng.randrange(NUM_ARENAS))[start : start + value.in_memory]
-            stack.append((location.offset, content.ljust(value.in_memory, b"\0")))
+            stack.append((location.offset, _fill_fields(rng, value, hints, content.ljust(value.in_memory, b"\0"))))
             continue
         bits = _choose(rng, value, hints)
+        if value.kind is Kind.INT and value.bits > 4 and not counted and not salt and rng.random() < 0.8:
+            # The first integer counts with the seed: switches and tables are met entry by entry.
+            bits = (bits & ~((1 << max(32 * value.extended, value.bits)) - 1)) | seed
+            counted = True
         if location.register is not None:
             registers[location.register] = bits
         elif value.kind is Kind.LONG_DOUBLE:
             stack.append((location.offset, long_double_bytes(rng.choice(_DOUBLES)).ljust(16, b"\0")))
         else:
             stack.append((location.offset, bits.to_bytes(max(8, -(-value.bits // 8)), "little")))
+
+
+def _fill_fields(rng: random.Random, value: Value, hints: Hints, content: bytes) -> bytes:
+    """A record passed by value, its fields filled by their types."""
+    filled = bytearray(content)
+    for offset, kind, bits in value.fields:
+        chosen = _choose(rng, Value(kind=kind, bits=bits), hints) & ((1 << bits) - 1)
+        filled[offset : offset + bits // 8] = chosen.to_bytes(bits // 8, "little")
+    return bytes(filled[: len(content)])
 
 
 def _choose(rng: random.Random, value: Value, hints: Hints) -> int:
@@ -319,7 +339,9 @@ def global_content(seed: int, name: str, size: int) -> bytes:
     if size in (1, 2, 4):
         return choose_int(rng, 8 * size, Hints()).to_bytes(size, "little")
     if size == 8:
-        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48))))
+        return struct.pack(
+            "<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48) | 1 << 40))
+        )
     return _structs(rng, -(-size // 8) * 8)[:size]
 
 

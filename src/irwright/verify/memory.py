@@ -22,11 +22,11 @@ from irwright.verify.machine import library
 HEAP_BASE = 0x5581C0DE0000
 HEAP_SIZE = 64 * PAGE
 STACK_TOP = 0x7FFD9ABC8000
-STACK_SIZE = 64 * PAGE
+STACK_SIZE = 32 * PAGE
 STACK_MARGIN = 4 * PAGE
 """above the first stack pointer: arguments, and what buggy code reads beyond them"""
 LIBC_BASE = 0x7F31C0440000
-LIBC_SIZE = 2 * PAGE
+LIBC_SIZE, ERRNO = 2 * PAGE, 0x1040
 """data of the C library itself"""
 MAX_PAGES, MAX_KEPT_PAGES = 256, 48
 """pages filled on demand in one run, and kept for the next"""
@@ -101,6 +101,8 @@ class Memory:
         self._stack_content = bytes([0 if fill else STACK_FILL]) * STACK_SIZE
         self._heap_content = bytes([0 if fill else FREE_FILL]) * HEAP_SIZE
         self._pool, self._pool_pointer = _new_host(MAX_PAGES * PAGE)
+        self.heap_used = HEAP_SIZE
+        """bytes from its start that were allocated in this run"""
         self.pages: dict[int, int] = {}
         """pages filled on demand: address to offset in the pool"""
         self.fault = ""
@@ -153,7 +155,8 @@ class Memory:
         ctypes.memmove(self.libc.pointer, self._libc_content, LIBC_SIZE)
         ctypes.memmove(self.arena.pointer, arena(inputs.seed), ARENA_SIZE)
         ctypes.memmove(self.stack.pointer, self._stack_content, STACK_SIZE)
-        ctypes.memmove(self.heap.pointer, self._heap_content, HEAP_SIZE)
+        ctypes.memmove(self.heap.pointer, self._heap_content, min(HEAP_SIZE, self.heap_used + 4 * PAGE))
+        self.heap_used = 0
         if inputs.perturb_globals:
             for named in self._fillable:
                 self.write(named.address, global_content(inputs.seed, named.name, named.size))
@@ -240,6 +243,7 @@ class Memory:
             offset = address - region.address
             return region.host[offset : offset + size]
         content = bytearray()
+        self.fault_address = address  # until it is clear that it is none
         while size > 0:
             chunk = min(size, PAGE - address % PAGE)
             region = self.region_at(address)
@@ -251,11 +255,13 @@ class Memory:
                 content += self._pool[offset : offset + chunk]
             address += chunk
             size -= chunk
+        self.fault_address = None
         return bytes(content)
 
     def write(self, address: int, content: bytes) -> None:
         """Store bytes as the program would; Fault for what it must not write."""
         done = 0
+        self.fault_address = address
         while done < len(content):
             at = address + done
             chunk = min(len(content) - done, PAGE - at % PAGE)
@@ -270,6 +276,7 @@ class Memory:
                 offset = at - region.address
                 region.host[offset : offset + chunk] = piece
             done += chunk
+        self.fault_address = None
 
     def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
         """Bytes up to the first NUL, which is left out; Fault where there is none within `limit`."""

@@ -44,7 +44,7 @@ class Value:
     """`sret`: where the result goes"""
     nonnull: bool = False
     fields: tuple[tuple[int, Kind, int], ...] = ()
-    """(offset, kind, bits) of what a pointer to a variable of the caller points at, where calls show it"""
+    """(offset, kind, bits) of what is in memory, or of the variable that a pointer points at, where calls show it"""
     paired: bool = False
     """the next value belongs to the same argument: both in registers, or both in memory"""
 
@@ -302,7 +302,8 @@ class _Line:
         values = [replace(value, extended=extended, signed=signed, nonnull=nonnull) for value in kind.values]
         if in_memory is not None:
             size = max(1, in_memory.size)
-            return [replace(values[0], in_memory=size, alignment=max(8, alignment or in_memory.alignment))]
+            place = max(8, alignment or in_memory.alignment)
+            return [replace(values[0], in_memory=size, alignment=place, fields=in_memory.fields)]
         if is_result:
             return [replace(values[0], is_result_address=True)]
         if len(values) > 1:
