@@ -129,8 +129,8 @@ COLUMNS = (
     Verdict.MEMORY,
 )
 SUMMARY = (
-    "Each candidate builds each program as `tune` builds it; the program is linked, run, and must end and print what "
-    "plain clang's builds do. *Wrong* is a result; *undefined* is one of a program in which a sanitizer finds undefined "
+    "Each candidate builds each program as `tune` builds it; the program is linked, run, and must end and print "
+    "what plain clang's do. *Wrong* is a result; *undefined* is one of a program in which a sanitizer finds undefined "
     "behaviour; *invalid* (refused), *crash*, *timeout* and *memory* are compilations that made no object. *Unfit* are "
     "plans in pieces for modules that can't be made of pieces, and all of them before LLVM 20. A program counts where "
     "it was judged under all candidates of the row."
