@@ -40,6 +40,7 @@ from irwright.verify.verifier import Verifier
 
 SEED = 11
 MARKER = "irwright_reached"
+MORE_SEEDS = 32
 PASS_LISTS = (
     "default<O2>",
     "default<O3>",
@@ -187,6 +188,8 @@ class Case:
     conclusive: bool
     """such a run came to an end that the program chose"""
     caught: bool
+    caught_with_more: bool
+    """with MORE_SEEDS"""
     reason: str
 
 
@@ -289,6 +292,10 @@ class Bench:
             (verdict,) = comparer.run()
             comparer_of_marker = Comparer(original, marker, signatures=signatures, functions=[function])
             covered = conclusive = False
+            caught = caught_with_more = verdict.kind is VerdictKind.DIFFERENT
+            if not caught:
+                more = Comparer(original, candidate, signatures=signatures, functions=[function], seeds=MORE_SEEDS)
+                caught_with_more = more.run()[0].kind is VerdictKind.DIFFERENT
             for inputs in comparer.inputs_used:
                 run = comparer_of_marker.run_candidate(function, inputs)
                 if any(isinstance(event, CallEvent) and event.name == MARKER for event in run.events):
@@ -302,7 +309,8 @@ class Bench:
                 after=after.strip(),
                 covered=covered,
                 conclusive=conclusive,
-                caught=verdict.kind is VerdictKind.DIFFERENT,
+                caught=caught,
+                caught_with_more=caught_with_more,
                 reason=verdict.reason,
             )
 
@@ -452,9 +460,11 @@ def write_report(out: Path) -> None:
                 share(reached),
                 len(ended),
                 share(ended),
+                100.0 * sum(case["caught_with_more"] for case in reached) / max(1, len(reached)),
             )
         )
     columns = ("change", "mutants", "caught", "% of all", "covered", "% of covered", "in a complete run", "% of these")
+    columns = (*columns, f"% of covered, {MORE_SEEDS} seeds")
     report.add_table(f"Mutants of {len(functions)} functions", columns, rows)
     report.add_table(
         "Covered and not caught, every one",

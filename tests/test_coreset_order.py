@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from irwright.coreset_order import BroadcastRow, greedy_lists, greedy_pieces, order_table, weights_of
+from irwright.coreset_order import BroadcastRow, greedy_lists, greedy_pieces, lists_by_budget, order_table, weights_of
 from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.compiler import OK
@@ -116,9 +116,21 @@ def test_a_module_without_pieces_is_left_to_the_lists() -> None:
 def test_for_each_budget_the_table_says_how_many_lists_come_first() -> None:
     table = order_table(PLANS, PIECES, TWO, num_lists=5, num_pieces=3)
     assert table.lists == (PLANS[0],)
-    # One compilation: the list (pieces need a second to be composed). From two on, pieces save more; once all
-    # three are in, the list costs nothing that could be had otherwise.
-    assert table.lists_first == (1, 0, 0, 0)
-    assert [table.num_lists(budget) for budget in (1, 2, 4, 100)] == [1, 0, 0, 0]
-    better = [row([0.5] * 5, [{"h": 100}] * 3, functions={"h": 100}), TWO[0]]
-    assert order_table(PLANS, PIECES, better, num_lists=5, num_pieces=3).lists_first[:3] == (1, 1, 1)
+    # There is one list. Pieces come once there is a compilation to compose with, and nothing is dropped for them.
+    assert table.lists_first == (1, 1, 1, 1)
+    assert [table.num_lists(budget) for budget in (1, 2, 4, 100)] == [1, 1, 1, 1]
+
+
+def test_a_larger_budget_tries_all_that_a_smaller_one_tried() -> None:
+    """Lists alone, then pieces beside the first two; after that a list more, or a piece more."""
+    for seed in range(20):
+        rng = random.Random(seed)
+        after_lists = [rng.random() for _ in range(6)]
+        gains = [[rng.random() + after_lists[count] for count in range(min(budget, 5) + 1)] for budget in range(1, 14)]
+        counts = lists_by_budget(gains)
+        assert counts[:4] == [1, 2, 3, 2]
+        for budget in range(5, 14):
+            before, now = counts[budget - 2], counts[budget - 1]
+            row = gains[budget - 1]
+            assert now in (before, before + 1)
+            assert row[now] == max(row[before : before + 2])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from irwright.evaluator import Evaluator, Plan
+from irwright.evaluator import NOTHING, Evaluator, Plan
 from irwright.pass_items import Item, Pass, map_leaves
 from irwright.passes import PassList
 
@@ -106,7 +106,10 @@ def _minimise_list(plan: Plan, name: str, cost: Callable[[Plan], float], put_bac
 
 
 def _minimise_tails(plan: Plan, cost: Callable[[Plan], float], put_back: Callable[[Plan], Plan]) -> Plan:
-    """Minimise the list of each function that has one of its own."""
+    """Minimise the list of each function that has one of its own, all at once where that does."""
+    bare = replace(plan, tails=tuple((name, NOTHING) for name, _ in plan.tails))
+    if bare != plan and cost(put_back(bare)) <= cost(put_back(plan)):
+        return bare
     for function, passes in plan.tails:
         if not passes.items:
             continue

@@ -291,6 +291,8 @@ def screen(
         executor.shutdown(wait=False, cancel_futures=True)
         for screener in screeners:
             screener.close()
+        if kept is not None:
+            kept.close()
 
 
 class JudgementStore:
@@ -350,6 +352,10 @@ class JudgementStore:
         }
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
+
+    def close(self) -> None:
+        """Nothing can be kept afterwards."""
+        self._file.close()
 
     def _key(self, program: Program) -> str:
         hashed = blake2b(program.path.read_bytes(), digest_size=12)

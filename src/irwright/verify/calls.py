@@ -22,7 +22,7 @@ from irwright.verify.inputs import (
     mix,
 )
 from irwright.verify.machine import Machine, RegisterBank
-from irwright.verify.memory import Fault, Memory
+from irwright.verify.memory import ERRNO, LIBC_BASE, Fault, Memory
 from irwright.verify.signatures import DOUBLE, FLOAT, I64, LONG_DOUBLE, POINTER, Kind, Signature, Value
 from irwright.verify.trace import Argument, CallEvent, Event, OutputEvent
 
@@ -227,6 +227,13 @@ class Call:
         if self.external.name is None:
             return mix(self.seed, self.external.address, self.count, *more)
         return mix(self.seed, zlib.crc32(self.external.name.encode(errors="replace")), self.count, *more)
+
+
+def set_errno(call: Call) -> None:
+    """A function of the system may say why it failed."""
+    bits = call.chance(0xE)
+    if bits & 1:
+        call.memory.write(LIBC_BASE + ERRNO, struct.pack("<I", (4, 2, 11, 22, 12, 17, 9, 0)[bits >> 1 & 7]))
 
 
 def play_unknown(call: Call) -> None:

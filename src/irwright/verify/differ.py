@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -98,6 +98,10 @@ class ObjectVerdict:
     def first_difference(self) -> FunctionVerdict | None:
         return next((verdict for verdict in self.functions if verdict.kind is VerdictKind.DIFFERENT), None)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The verdicts as JSON, by function."""
+        return [asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.functions]
+
     def to_json(self) -> dict[str, Any]:
         """Counts, as `irwright tune --json` prints them."""
         return {
@@ -118,13 +122,22 @@ def compare_objects(
     seeds: int = 8,
     limits: Limits | None = None,
     functions: Collection[str] | None = None,
+    names: tuple[str, str, str] = ("original", "candidate", "reference"),
 ) -> ObjectVerdict:
     """Verdicts on the functions that both objects have, or on those named; InputError for what is no object.
 
-    `reference` is the same program without optimisation; `signatures` are those of the unoptimised IR.
+    `reference` is the same program without optimisation; `signatures` are those of the unoptimised IR; `names`
+    are how errors call the objects.
     """
     comparer = Comparer(
-        original, candidate, reference=reference, signatures=signatures, seeds=seeds, limits=limits, functions=functions
+        original,
+        candidate,
+        reference=reference,
+        signatures=signatures,
+        seeds=seeds,
+        limits=limits,
+        functions=functions,
+        names=names,
     )
     return ObjectVerdict(functions=comparer.run())
 
@@ -142,12 +155,13 @@ class Comparer:
         seeds: int = 8,
         limits: Limits | None = None,
         functions: Collection[str] | None = None,
+        names: tuple[str, str, str] = ("original", "candidate", "reference"),
     ) -> None:
-        self.objects = [read_elf(original, "original"), read_elf(candidate, "candidate")]
-        if reference is not None:
-            self.objects.append(read_elf(reference, "reference"))
-        if len({one.machine for one in self.objects}) > 1:
-            raise InputError("candidate", "is for another machine than the original")
+        given = [data for data in (original, candidate, reference) if data is not None]
+        self.objects = [read_elf(data, name) for data, name in zip(given, names, strict=False)]
+        for one in self.objects:
+            if one.machine != self.objects[0].machine:
+                raise InputError(one.name, f"is for another machine than {names[0]}")
         self.signatures = signatures or {}
         self.seeds = seeds
         self.limits = limits or Limits()
@@ -176,7 +190,7 @@ class Comparer:
             return [name for name in both if not self._is_private(ours[name])]
         missing = [name for name in wanted if name not in both]
         if missing:
-            raise InputError("candidate", f"there is no function {missing[0]!r} in both objects")
+            raise InputError(self.objects[1].name, f"has no function {missing[0]!r} in common with the original")
         return [name for name in both if name in set(wanted)]
 
     def _is_private(self, function: Named) -> bool:
@@ -216,7 +230,7 @@ class Comparer:
         is_static = ours.is_local or theirs.is_local
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
-        num_runs = num_conclusive = 0
+        num_runs = num_conclusive = num_exited = num_enough = 0
         deadline = time.monotonic() + self.limits.function_seconds
         explorer = Explorer(
             self._original, lambda: self._emulator(0, TRACER), ours, self._blocks_of(name), signature, seeds=self.seeds
@@ -226,11 +240,11 @@ class Comparer:
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            if num_conclusive >= self.seeds and explorer.is_covered:
+            if num_enough >= self.seeds and explorer.is_covered:
                 break
             if explorer.num_runs >= RUNS_PER_SEED * self.seeds:
                 break
-            if num_conclusive >= self.seeds and not attempt.is_new:
+            if num_enough >= self.seeds and not attempt.is_new:
                 continue
             num_runs += 1
             inputs = attempt.inputs
@@ -238,6 +252,9 @@ class Comparer:
             finding = self._compare_on(ours, theirs, attempt, signature)
             if finding is None:
                 num_conclusive += 1
+                # Failed assertions and the like say little: half of the seeds at most may end so.
+                num_exited += attempt.run.ending is Ending.EXITED
+                num_enough = num_conclusive - max(0, num_exited - self.seeds // 2)
                 continue
             if finding.match is Match.DIFFERENT and is_static:
                 finding = Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")

@@ -132,9 +132,7 @@ def _convert(call: Call, match: re.Match[bytes], arguments: Arguments) -> bytes 
         return float.hex(number).encode() if kind in b"aA" else (head + kind) % number
     if kind == b"s":
         address = arguments.next(POINTER)
-        if not address:
-            text = b"(null)"
-        elif precision is not None:
+        if precision is not None:
             text = read_at_most(call.memory, address, int(precision))
         else:
             text = call.memory.read_string(address)

@@ -18,6 +18,7 @@ from irwright.verify.elf import (
     SHN_ABS,
     SHN_COMMON,
     SHN_LORESERVE,
+    STB_GLOBAL,
     STB_WEAK,
     STT_FUNC,
     STT_IFUNC,
@@ -44,6 +45,10 @@ TLS_DESCRIPTOR = "\0tlsdesc"
 
 def page_up(size: int) -> int:
     return (size + PAGE - 1) & -PAGE
+
+
+def _is_unique(symbol: Symbol) -> bool:
+    return symbol.binding == STB_GLOBAL
 
 
 class Externals:
@@ -88,6 +93,10 @@ class Segment:
     def end(self) -> int:
         return self.address + len(self.data)
 
+    @property
+    def is_constant(self) -> bool:
+        return not self.is_code and not self.is_writable
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -98,6 +107,8 @@ class Named:
     name: str
     is_local: bool
     is_function: bool
+    is_unique: bool
+    """one symbol of this name in a program, not one of many that are the same"""
 
     @property
     def end(self) -> int:
@@ -128,7 +139,7 @@ class Image:
         self._named = self._name_stretches()
         self._starts = [named.address for named in self._named]
         self.functions = {
-            name: Named(self._symbol_address(symbol), symbol.size, name, symbol.is_local, True)
+            name: Named(self._symbol_address(symbol), symbol.size, name, symbol.is_local, True, _is_unique(symbol))
             for name, symbol in elf.functions().items()
             if symbol.section in self._section_addresses
         }
@@ -306,7 +317,9 @@ class Image:
             if symbol.section not in self._section_addresses and symbol.section != SHN_COMMON:
                 continue
             address = self._symbol_address(symbol)
-            named = Named(address, symbol.size, symbol.name, symbol.is_local, symbol.kind == STT_FUNC)
+            named = Named(
+                address, symbol.size, symbol.name, symbol.is_local, symbol.kind == STT_FUNC, _is_unique(symbol)
+            )
             known = best.get(address)
             if known is None or (known.is_local, known.name) > (named.is_local, named.name):
                 best[address] = named

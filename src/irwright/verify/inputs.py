@@ -128,7 +128,9 @@ def _structs(rng: random.Random, size: int) -> bytes:
     words: list[int] = []
     for _ in range(size // 8):
         choice = rng.random()
-        if choice < 0.3:
+        if choice < 0.06 and words and words[-1] >= ARENA_BASE:
+            words.append(words[-1] + rng.choice((0, 1, 4, 8, 16, 40)))  # begin, position, end
+        elif choice < 0.3:
             words.append(pointer(rng))
         elif choice < 0.5:
             words.append(0)
@@ -226,7 +228,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
     if signature is None:
         _guess_arguments(rng, machine, hints, registers, stack)
     else:
-        _fill_parameters(rng, machine, signature, hints, registers, stack)
+        _fill_parameters(rng, machine, signature, hints, registers, stack, seed, salt)
     pokes = _pokes(rng, registers, hints) if seed or salt else ()
     return Inputs(
         seed=seed,
@@ -234,7 +236,7 @@ def make_inputs(seed: int, machine: Machine, signature: Signature | None, hints:
         registers=tuple(sorted(registers.items())),
         stack=tuple(stack),
         pokes=pokes,
-        perturb_globals=(seed + salt) % 3 == 1,
+        perturb_globals=(seed + salt) % 2 == 1,
     )
 
 
@@ -259,10 +261,13 @@ def _fill_parameters(
     hints: Hints,
     registers: dict[int, int],
     stack: list[tuple[int, bytes]],
+    seed: int,
+    salt: int,
 ) -> None:
     """Values of the parameters' types; what is not defined by the types is garbage."""
     for position in (*machine.integer_arguments, *machine.float_arguments):
         registers[position] = rng.getrandbits(64) | 1 << 63
+    counted = False
     if signature.is_variadic:
         _guess_arguments(rng, machine, hints, registers, stack)
     for value, location in zip(signature.parameters, parameter_locations(machine, signature), strict=True):
@@ -272,6 +277,10 @@ def _fill_parameters(
             stack.append((location.offset, content.ljust(value.in_memory, b"\0")))
             continue
         bits = _choose(rng, value, hints)
+        if value.kind is Kind.INT and value.bits > 4 and not counted and not salt and rng.random() < 0.8:
+            # The first integer counts with the seed: switches and tables are met entry by entry.
+            bits = (bits & ~((1 << max(32 * value.extended, value.bits)) - 1)) | seed
+            counted = True
         if location.register is not None:
             registers[location.register] = bits
         elif value.kind is Kind.LONG_DOUBLE:
@@ -319,7 +328,9 @@ def global_content(seed: int, name: str, size: int) -> bytes:
     if size in (1, 2, 4):
         return choose_int(rng, 8 * size, Hints()).to_bytes(size, "little")
     if size == 8:
-        return struct.pack("<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48))))
+        return struct.pack(
+            "<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48) | 1 << 40))
+        )
     return _structs(rng, -(-size // 8) * 8)[:size]
 
 

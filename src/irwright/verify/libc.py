@@ -7,7 +7,7 @@ is recorded, b a buffer whose size is the next l, d a double, `.` the end of wha
 from __future__ import annotations
 
 from irwright.verify import libc_io, libc_math
-from irwright.verify.calls import Call, give_results, play_unknown
+from irwright.verify.calls import Call, give_results, play_unknown, set_errno
 from irwright.verify.libc_strings import MODELS, checked_size
 from irwright.verify.memory import Fault
 from irwright.verify.signatures import DOUBLE, I32, I64, POINTER, Kind, Signature, Value
@@ -90,6 +90,7 @@ def _record(call: Call, prototype: str) -> None:
         else:
             arguments.append((kind.kind, kind.bits, value))
     call.record(*arguments, content=tuple(content))
+    set_errno(call)
     if result == "0":
         call.give(0)
     elif result != "v":

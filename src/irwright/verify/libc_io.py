@@ -9,18 +9,17 @@ from __future__ import annotations
 import functools
 import struct
 
-from irwright.verify.calls import Call, EndRun
+from irwright.verify.calls import Call, EndRun, set_errno
 from irwright.verify.formats import VaList, flat, format_pieces, length_of, scan
 from irwright.verify.image import PAGE
 from irwright.verify.inputs import arena
 from irwright.verify.libc_strings import (
-    ERRNO,
     MODELS,
     TEXT_BUFFER,
     Model,
     model,
 )
-from irwright.verify.memory import FILE_OFFSET, LIBC_BASE, Fault
+from irwright.verify.memory import ERRNO, FILE_OFFSET, LIBC_BASE, Fault
 from irwright.verify.signatures import Kind
 
 STDOUT = 1
@@ -230,7 +229,8 @@ def _write(call: Call) -> None:
     content = call.memory.read(start, min(size, MAX_CONTENT))
     call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), (Kind.INT, 64, size), content=(content,))
     bits = call.chance()
-    call.give(-1 if bits % 7 == 0 else size)
+    set_errno(call)
+    call.give(-1 if bits % 5 == 0 else size - bits % 3 * (size > 8))
 
 
 @model("perror")
@@ -312,6 +312,7 @@ def _read(call: Call) -> None:
     descriptor, target, size = call.integer(), call.pointer(), call.size()
     call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), (Kind.INT, 64, size))
     if _is_over(call):
+        set_errno(call)
         call.give(-(call.chance(2) & 1))
         return
     content = _input(call, min(size, 64 + call.chance(2) % 1024))
@@ -461,9 +462,39 @@ def _end(call: Call) -> None:
     raise EndRun(f"{call.external.name} does not return")
 
 
+@model("__assert_fail", "__assert")
+def _assert_fail(call: Call) -> None:
+    expression, file, line, function = call.pointer(), call.pointer(), call.integer(), call.pointer()
+    texts = tuple(call.memory.read_string(text) for text in (expression, file, function) if text)
+    call.record((Kind.INT, 32, line & 0xFFFFFFFF), content=texts)
+    raise EndRun("a failed assertion does not return")
+
+
+@model("writev", "pwritev")
+def _writev(call: Call) -> None:
+    descriptor, vector, count = call.integer(), call.pointer(), call.integer()
+    call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), content=_vector(call, vector, count))
+    call.give(call.chance() % 4096)
+
+
+@model("sendmsg")
+def _sendmsg(call: Call) -> None:
+    descriptor, message, flags = call.integer(), call.pointer(), call.integer()
+    vector, count = struct.unpack("<2Q", call.memory.read(message + 16, 16))
+    content = _vector(call, vector, count)
+    call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), (Kind.INT, 32, flags & 0xFFFFFFFF), content=content)
+    call.give(call.chance() % 4096)
+
+
+def _vector(call: Call, vector: int, count: int) -> tuple[bytes, ...]:
+    """What an array of struct iovec names."""
+    pairs = [struct.unpack("<2Q", call.memory.read(vector + 16 * n, 16)) for n in range(min(count, 16))]
+    return tuple(call.memory.read(start, min(size, MAX_CONTENT)) for start, size in pairs)
+
+
 for _name in (
     *("abort", "longjmp", "_longjmp", "siglongjmp", "__longjmp_chk", "pthread_exit", "err", "errx", "verr", "verrx"),
-    *("__assert_fail", "__assert", "__stack_chk_fail", "__chk_fail", "__fortify_fail", "execvp", "execl", "execlp"),
+    *("__stack_chk_fail", "__chk_fail", "__fortify_fail", "execvp", "execl", "execlp"),
     *("__cxa_throw", "__cxa_rethrow", "__cxa_bad_cast", "__cxa_bad_typeid", "__cxa_pure_virtual", "_Unwind_Resume"),
     *("__cxa_throw_bad_array_new_length", "__clang_call_terminate", "_ZSt9terminatev", "__cxa_call_unexpected"),
 ):

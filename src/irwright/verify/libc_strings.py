@@ -14,7 +14,7 @@ from collections.abc import Callable
 from irwright.verify.calls import Call
 from irwright.verify.formats import read_at_most
 from irwright.verify.inputs import MASK
-from irwright.verify.memory import LIBC_BASE, Fault
+from irwright.verify.memory import ERRNO, LIBC_BASE, Fault
 
 Model = Callable[[Call], None]
 MODELS: dict[str, Model] = {}
@@ -510,10 +510,8 @@ def _tolower(call: Call) -> None:
 
 
 # A page of the C library's own data: tables of characters, errno, buffers.
-CTYPE_TABLE, LOWER_TABLE, UPPER_TABLE, CTYPE_POINTERS, ERRNO, STRTOK_STATE, TEXT_BUFFER = (
-    *(0, 0x400, 0xA00, 0x1000, 0x1040),
-    *(0x1080, 0x1800),
-)
+CTYPE_TABLE, LOWER_TABLE, UPPER_TABLE, CTYPE_POINTERS = 0, 0x400, 0xA00, 0x1000
+STRTOK_STATE, TEXT_BUFFER = 0x1080, 0x1800
 
 
 @functools.cache

@@ -26,7 +26,7 @@ STACK_SIZE = 64 * PAGE
 STACK_MARGIN = 4 * PAGE
 """above the first stack pointer: arguments, and what buggy code reads beyond them"""
 LIBC_BASE = 0x7F31C0440000
-LIBC_SIZE = 2 * PAGE
+LIBC_SIZE, ERRNO = 2 * PAGE, 0x1040
 """data of the C library itself"""
 MAX_PAGES, MAX_KEPT_PAGES = 256, 48
 """pages filled on demand in one run, and kept for the next"""
@@ -240,6 +240,7 @@ class Memory:
             offset = address - region.address
             return region.host[offset : offset + size]
         content = bytearray()
+        self.fault_address = address  # until it is clear that it is none
         while size > 0:
             chunk = min(size, PAGE - address % PAGE)
             region = self.region_at(address)
@@ -251,11 +252,13 @@ class Memory:
                 content += self._pool[offset : offset + chunk]
             address += chunk
             size -= chunk
+        self.fault_address = None
         return bytes(content)
 
     def write(self, address: int, content: bytes) -> None:
         """Store bytes as the program would; Fault for what it must not write."""
         done = 0
+        self.fault_address = address
         while done < len(content):
             at = address + done
             chunk = min(len(content) - done, PAGE - at % PAGE)
@@ -270,6 +273,7 @@ class Memory:
                 offset = at - region.address
                 region.host[offset : offset + chunk] = piece
             done += chunk
+        self.fault_address = None
 
     def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
         """Bytes up to the first NUL, which is left out; Fault where there is none within `limit`."""

@@ -18,14 +18,14 @@ from enum import Enum, auto
 from irwright.verify.abi import ST0, result_locations
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import Named
-from irwright.verify.libc_strings import ERRNO
 from irwright.verify.machine import Machine
-from irwright.verify.memory import FREE_FILL, LIBC_BASE, STACK_FILL
+from irwright.verify.memory import ERRNO, FREE_FILL, LIBC_BASE, STACK_FILL
 from irwright.verify.signatures import Kind, Signature
 from irwright.verify.trace import CallEvent, Event, OutputEvent, merged
 
 _MAY_BE_ADDRESS = re.compile(rb"[\x1f-\x22]\0\0\0\0|\x55\0\0", re.DOTALL)
 """the upper bytes of an address in an image, or on the heap"""
+FILLS = (STACK_FILL, FREE_FILL)
 MAX_CONSTANT = 64
 """bytes of two constants without a name that are compared"""
 
@@ -139,21 +139,19 @@ class _Comparison:
 
     def compare_places(self, x: int, y: int, depth: int) -> Match:
         """Compare two addresses in the images."""
+        segment_a, segment_b = self.a.image.segment_at(x), self.b.image.segment_at(y)
+        if segment_a is not None and segment_b is not None and segment_a.is_constant and segment_b.is_constant:
+            return self.constants(x, y, depth)
         named_a, named_b = self.a.image.named_at(x), self.b.image.named_at(y)
         for one in named_a:
             for other in named_b:
                 if x - one.address == y - other.address and _same_name(one, other):
                     return Match.SAME
-        segment_a, segment_b = self.a.image.segment_at(x), self.b.image.segment_at(y)
         if segment_a is None or segment_b is None:
             return Match.UNKNOWN  # past the end of a section
-        constant_a = not segment_a.is_code and not segment_a.is_writable
-        constant_b = not segment_b.is_code and not segment_b.is_writable
-        if constant_a and constant_b:
-            return self.constants(x, y, depth)
-        if named_a and named_b and not named_a[0].is_local and not named_b[0].is_local:
-            return Match.DIFFERENT
-        return Match.UNKNOWN
+        # Static names may change; functions of which there may be many (C++) may be merged when they are the same.
+        has_identity = named_a and named_b and named_a[0].is_unique and named_b[0].is_unique
+        return Match.DIFFERENT if has_identity else Match.UNKNOWN
 
     def constants(self, x: int, y: int, depth: int) -> Match:
         """Read-only data: the same where it reads the same, strings to their end."""
@@ -217,6 +215,8 @@ class _Comparison:
         for index, (x, y) in enumerate(zip(one.arguments, other.arguments, strict=True), 1):
             kind, bits, value = x
             what = f"{where}: argument {index} of {one.name}: {value:#x} becomes {y[2]:#x}"
+            if self.refilled and _refilled(value.to_bytes(16, "little"), y[2].to_bytes(16, "little")):
+                continue
             if kind is Kind.POINTER or bits == 64:
                 self.require(self.word(value, y[2]), what)
             elif not _same_bits(kind, bits, value, y[2]):
@@ -289,7 +289,12 @@ class _Comparison:
             at_first = content_a == first_a and content_b == first_b
             if at_first and known.get(name):
                 continue
-            self.bytes(content_a, content_b, name)
+            try:
+                self.bytes(content_a, content_b, name)
+            except _Stop as stop:
+                # What no run changed, and can't be compared, is nothing that this run did.
+                if not at_first or stop.finding.match is not Match.UNKNOWN:
+                    raise
             if at_first:
                 known[name] = True
 
@@ -299,8 +304,7 @@ class _Comparison:
         if x == y and not _MAY_BE_ADDRESS.search(x):
             return
         if self.refilled:
-            fills = (STACK_FILL, FREE_FILL)
-            y = bytes(one if one in fills and not other else other for one, other in zip(x, y, strict=False))
+            y = bytes(one if one in FILLS and not other else other for one, other in zip(x, y, strict=False))
         offset = 0
         size = min(len(x), len(y))
         while offset < size:
@@ -338,6 +342,11 @@ class _Comparison:
         )
 
 
+def _refilled(x: bytes, y: bytes) -> bool:
+    """The same, but for bytes that nothing wrote."""
+    return all(one == other or (one in FILLS and not other) for one, other in zip(x, y, strict=True))
+
+
 def _words(content: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(content) // 8}Q", content[: len(content) // 8 * 8])
 
@@ -361,9 +370,9 @@ def _block_of(side: Emulator, address: int) -> int | None:
 
 def _same_name(one: Named, other: Named) -> bool:
     """The same symbol; static ones may have got another suffix."""
-    if one.is_local and other.is_local:
-        return (_stem(one.name) == _stem(other.name) and one.size == other.size) or one.name == other.name
-    return one.name == other.name
+    if one.is_local and other.is_local and _stem(one.name) == _stem(other.name):
+        return one.is_function or one.size == other.size
+    return one.name == other.name and one.is_local == other.is_local
 
 
 def _stem(name: str) -> str:

@@ -45,6 +45,7 @@ class _Task:
     seeds: int
     limits: Limits
     functions: tuple[str, ...] | None
+    names: tuple[str, str, str]
 
     def comparer(self) -> Comparer:
         return Comparer(
@@ -55,6 +56,7 @@ class _Task:
             seeds=self.seeds,
             limits=self.limits,
             functions=self.functions,
+            names=self.names,
         )
 
 
@@ -143,6 +145,7 @@ class Verifier:
         seeds: int = 8,
         limits: Limits | None = None,
         functions: Collection[str] | None = None,
+        names: tuple[str, str, str] = ("original", "candidate", "reference"),
     ) -> ObjectVerdict:
         """As differ.compare_objects; a function on which a worker is lost is inconclusive."""
         if self._closed:
@@ -155,6 +158,7 @@ class Verifier:
             seeds=seeds,
             limits=limits or Limits(),
             functions=None if functions is None else tuple(functions),
+            names=names,
         )
         return _Comparison(self, task).run()
 
