@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,9 @@ def test_programs_keep_the_rules_of_their_folder(program: Program) -> None:
 
 
 @pytest.fixture(scope="module")
-def screener() -> Screener:
-    return Screener(limits=LIMITS)
+def screener(own_cache: None) -> Iterator[Screener]:
+    with Screener(limits=LIMITS) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("program", SAMPLE, ids=lambda program: program.name)

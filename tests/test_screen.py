@@ -232,6 +232,18 @@ def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest
     assert again[1].left_out == "fails at -O0: exit code 1"
 
 
+def test_a_run_that_is_ended_early_keeps_only_what_was_judged(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    for name in ("a.c", "b.c", "c.c", "d.c"):
+        program(tmp_path / "p", PIECES, name)
+    store = tmp_path / "judgements.jsonl"
+    running = screen(find_programs(tmp_path / "p"), lists("sroa", "default<Oz>"), limits=LIMITS, store=store)
+    assert next(running).program == "a.c"
+    running.close()
+    rows = [json.loads(line) for line in store.read_text().splitlines() if line]
+    assert rows and all(row["left_out"] is None and len(row["passed"]) == 2 and not row["others"] for row in rows)
+
+
 def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="can't keep judgements there: "):

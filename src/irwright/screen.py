@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import queue
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from irwright.candidates import Candidate
-from irwright.errors import IrwrightError, LLVMError, StorageError
+from irwright.errors import InputError, LLVMError, StorageError
 from irwright.evaluator import Plan
 from irwright.files import Input
 from irwright.llvm.toolchain import find
@@ -145,7 +146,7 @@ class Screener:
                     num_objects = len(bench.seen)
             except LeftOut as left_out:
                 reason = str(left_out)
-            except IrwrightError as error:
+            except (InputError, LLVMError) as error:
                 reason = f"can't be loaded: {error}"
         return ProgramReport(
             program=program.name,
@@ -258,6 +259,7 @@ def screen(
     """
     toolchain = find(llvm=llvm)
     kept = JudgementStore(store, toolchain.library.version) if store is not None else None
+    stopped = threading.Event()
     idle: queue.SimpleQueue[Screener] = queue.SimpleQueue()
     screeners = [Screener(llvm=llvm, limits=limits) for _ in range(max(1, jobs))]
     for screener in screeners:
@@ -273,7 +275,7 @@ def screen(
             report = screener.screen(program, missing, minimise=minimise)
         finally:
             idle.put(screener)
-        if kept is None or known is None:
+        if kept is None or known is None or stopped.is_set():  # what ends because workers are closed is no judgement
             return report
         kept.add(program, report, candidates)
         judgements = {**known.judgements, **report.judgements}
@@ -288,6 +290,7 @@ def screen(
     try:
         yield from executor.map(work, programs)
     finally:
+        stopped.set()
         executor.shutdown(wait=False, cancel_futures=True)
         for screener in screeners:
             screener.close()

@@ -158,8 +158,10 @@ def csmith_programs(count: int, seed: int, folder: Path) -> list[Program]:
     for number in range(seed, seed + count):
         path = folder / f"csmith-{number}.c"
         if not path.exists():
+            # Not by its option -o: the name would stand in the program, which would be another one in every folder.
+            made = subprocess.run([csmith, "--seed", str(number)], check=True, capture_output=True, cwd=folder)
             part = path.with_suffix(".part")
-            subprocess.run([csmith, "--seed", str(number), "-o", str(part)], check=True, capture_output=True)
+            part.write_bytes(made.stdout)
             part.rename(path)
         programs.append(Program(name=path.name, path=path, flags=(f"-I{include}",)))
     return programs
