@@ -59,6 +59,7 @@ def _settings(
     jobs: int | None,
     verify_seeds: int,
     no_verify: bool,
+    ignore_always_inline: bool,
     **others: Any,
 ) -> Settings:
     from irwright.task import Switches
@@ -69,6 +70,7 @@ def _settings(
         trials_folder=trials,
         timeout_seconds=timeout,
         verify_seeds=0 if no_verify else verify_seeds,
+        always_inline=not ignore_always_inline,
         **others,
     )
 

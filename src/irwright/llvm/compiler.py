@@ -171,6 +171,8 @@ class ModuleFacts:
     triple: str
     num_instructions: int
     instructions_by_function: dict[str, int]
+    has_always_inline: bool = False
+    """some function is marked `always_inline`"""
 
 
 class Compiler:
@@ -232,6 +234,7 @@ class Compiler:
             triple=module.triple,
             num_instructions=sum(counts.values()),
             instructions_by_function=counts,
+            has_always_inline=module.has_always_inline(),
         )
 
     def learn(self, generation: int, known: Sequence[bytes]) -> None:
