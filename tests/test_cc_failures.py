@@ -14,13 +14,20 @@ import pytest
 from wrapped import JSON, Ended, Wrapped, leftovers
 
 
+def heed_signals() -> None:
+    """Shells let what they start in the background ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def slow(wrapped: Wrapped) -> Iterator[subprocess.Popen[bytes]]:
     """A tune that takes long, stopped while it searches."""
     environment = wrapped.environment(IRWRIGHT_BUDGET="60s", TMPDIR=str(wrapped.cache.parent / "tmp"))
     (wrapped.cache.parent / "tmp").mkdir()
     command = wrapped.command("-Oz", "-c", str(JSON), "-o", "j.o")
-    process = subprocess.Popen(command, cwd=wrapped.folder, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=wrapped.folder, env=environment, start_new_session=True, preexec_fn=heed_signals
+    )
     deadline = time.monotonic() + 60
     while not (wrapped.path("j.o").exists() and any((wrapped.cache.parent / "tmp").glob("*/seed.bc"))):
         assert time.monotonic() < deadline

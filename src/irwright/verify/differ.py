@@ -262,7 +262,7 @@ class Comparer:
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            if num_enough >= self.seeds and explorer.is_covered:
+            if explorer.is_covered and (num_enough >= self.seeds or num_conclusive >= 2 * self.seeds):
                 break
             if explorer.num_runs >= RUNS_PER_SEED * self.seeds:
                 break

@@ -34,7 +34,7 @@ from irwright.verify.inputs import Inputs
 from irwright.verify.libc import play
 from irwright.verify.libc_strings import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
-from irwright.verify.memory import Fault, Memory
+from irwright.verify.memory import Fault, Memory, loosely
 from irwright.verify.signatures import INDIRECT, Signature
 from irwright.verify.trace import Event
 
@@ -134,7 +134,7 @@ class Emulator:
         self._steps = self.limits.steps
         self._reads: list[tuple[int, int]] | None = None
         self._first_registers = self._make_first_registers()
-        self._uc.hook_add(UC_HOOK_EDGE_GENERATED, self._on_new_code)
+        self._uc.hook_add(UC_HOOK_EDGE_GENERATED, loosely(self._on_new_code))
         if self.machine.elf_machine != EM_X86_64:
             self._enable_vectors()
 
@@ -145,6 +145,12 @@ class Emulator:
 
     def _on_new_code(self, _uc: Any, block: Any, _previous: Any, _data: Any) -> None:
         self.executed[block.pc] = max(self.executed.get(block.pc, 0), block.size)
+
+    def __del__(self) -> None:
+        # Unicorn's object is in a cycle with its own hooks: left to the collector, emulators pile up by the gigabyte.
+        uc: Any = getattr(self, "_uc", None)
+        if uc is not None:
+            uc._Uc__finalizer()
 
     @property
     def fault_address(self) -> int | None:
@@ -159,7 +165,7 @@ class Emulator:
     def reads_of(self, function: Named, inputs: Inputs) -> list[tuple[int, int]]:
         """Run, and (address, value) of the 8-byte reads in order; the emulator is slower for good."""
         if self._reads is None:
-            self._uc.hook_add(UC_HOOK_MEM_READ, self._on_read)
+            self._uc.hook_add(UC_HOOK_MEM_READ, loosely(self._on_read))
             self._uc.ctl_flush_tb()
         self._reads = []
         self.run(function, inputs)

@@ -342,7 +342,10 @@ def global_content(seed: int, name: str, size: int) -> bytes:
         return struct.pack(
             "<Q", rng.choice((0, pointer(rng), pointer(rng), rng.randrange(10), rng.getrandbits(48) | 1 << 40))
         )
-    return _structs(rng, -(-size // 8) * 8)[:size]
+    # Large tables are made of the arena's pages: making numbers one by one takes a second for a megabyte.
+    start = rng.randrange(ARENA_SIZE // PAGE) * PAGE
+    content = arena(seed)[start:] + arena(seed)[:start]
+    return (content * (size // ARENA_SIZE + 1))[:size]
 
 
 def describe_arguments(inputs: Inputs, machine: Machine, signature: Signature | None) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import weakref
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,8 @@ LIBC_SIZE, ERRNO = 2 * PAGE, 0x1040
 """data of the C library itself"""
 MAX_PAGES, MAX_KEPT_PAGES = 256, 48
 """pages filled on demand in one run, and kept for the next"""
+MAX_FILLED = 1 << 16
+"""bytes of external data that may be filled"""
 LOWEST = 0x10000
 HIGHEST = 0x7FFFFFFFF000
 FREE_FILL, STACK_FILL = 0xA5, 0x5C
@@ -62,6 +66,17 @@ class Region:
 def _new_host(size: int) -> tuple[mmap.mmap, int]:
     host = mmap.mmap(-1, size)
     return host, ctypes.addressof(ctypes.c_char.from_buffer(host))
+
+
+def loosely(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook that does not keep its object alive: an emulator is freed with its last user, and a gigabyte with it."""
+    reference = weakref.WeakMethod(method)
+
+    def hook(*arguments: Any) -> Any:
+        target = reference()
+        return None if target is None else target(*arguments)
+
+    return hook
 
 
 class Memory:
@@ -111,8 +126,12 @@ class Memory:
         self._seed = 0
         self.globals = {named.name: (named, self.read(named.address, named.size)) for named in image.writable_names()}
         """named data that code may write, with its first content"""
-        self._fillable = [named for named, content in self.globals.values() if not named.is_local and not any(content)]
-        uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._on_unmapped)
+        self._fillable = [
+            named
+            for named, content in self.globals.values()
+            if not named.is_local and named.size <= MAX_FILLED and not any(content)
+        ]
+        uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, loosely(self._on_unmapped))
 
     def _map(self, address: int, content: bytes, protection: int) -> Region:
         host, pointer = _new_host(len(content))

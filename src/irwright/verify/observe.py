@@ -26,6 +26,8 @@ from irwright.verify.trace import CallEvent, Event, OutputEvent, merged
 _MAY_BE_ADDRESS = re.compile(rb"[\x1f-\x22]\0\0\0\0|\x55\0\0", re.DOTALL)
 """the upper bytes of an address in an image, or on the heap"""
 FILLS = (STACK_FILL, FREE_FILL)
+MAX_SCANNED = 1 << 16
+"""bytes that are equal and still searched for addresses"""
 MAX_CONSTANT = 64
 """bytes of two constants without a name that are compared"""
 
@@ -307,7 +309,7 @@ class _Comparison:
     def bytes(self, x: bytes, y: bytes, where: str) -> None:
         """Compare memory: equal bytes, or words that are addresses of the same thing."""
         image_a = self.a.image
-        if x == y and not _MAY_BE_ADDRESS.search(x):
+        if x == y and (len(x) > MAX_SCANNED or not _MAY_BE_ADDRESS.search(x)):
             return
         if self.refilled:
             y = bytes(one if one in FILLS and not other else other for one, other in zip(x, y, strict=False))
