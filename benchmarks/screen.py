@@ -29,7 +29,8 @@ from irwright.files import Input
 from irwright.llvm.toolchain import find
 from irwright.measure import protocol
 from irwright.passes import PassList
-from irwright.screen import JudgementStore, ProgramReport, Summary, Verdict, screen
+from irwright.screen import screen
+from irwright.screen_results import JudgementStore, ProgramReport, Summary, Verdict
 from irwright.search import search
 from irwright.task import Budget, Task
 from irwright.verify.programs import Program, csmith_programs, find_programs

@@ -43,7 +43,7 @@ BASES = (
     "function(sroa,simplifycfg),iroutliner",
     "hotcoldsplit,function(mem2reg,instcombine)",
 )
-FINISHES = ("", "", "mergefunc,iroutliner", "globalopt,globaldce,mergefunc", "default<Oz>", "attributor-light")
+FINISHES = ("", "", "mergefunc,iroutliner", "globalopt,globaldce,mergefunc", "default<Oz>", "globalopt,ipsccp")
 
 
 def parse(text: str) -> PassList:

@@ -14,7 +14,8 @@ from irwright.candidates import coreset_candidates, joined_candidates, list_cand
 from irwright.coreset import load_coreset
 from irwright.llvm.toolchain import Toolchain
 from irwright.passes import PassList
-from irwright.screen import Screener, Verdict
+from irwright.screen import Screener
+from irwright.screen_results import Verdict
 from irwright.task import Coreset
 from irwright.verify.programs import Limits, Linker, Program, execute, find_programs
 

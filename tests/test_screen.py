@@ -24,7 +24,8 @@ from irwright.coreset import first_plans, load_coreset
 from irwright.errors import InputError, PassListError, StorageError
 from irwright.evaluator import Plan
 from irwright.passes import PassList
-from irwright.screen import Screener, Summary, Verdict, screen
+from irwright.screen import Screener, screen
+from irwright.screen_results import Summary, Verdict
 from irwright.task import Budget
 from irwright.verify.programs import Limits, Program, find_programs
 

@@ -173,7 +173,7 @@ def test_a_compiler_that_takes_too_long_leaves_the_program_out(
     [
         ("int main(void) { int v[2] = {0}; volatile int at = 5; return v[at]; }", "index 5 out of bounds"),
         ("#include <stdlib.h>\nint main(void) { char *p = malloc(3); free(p); return *p; }", "heap-use-after-free"),
-        ("int main(void) { int x; volatile int no = 0; if (no) x = 1; if (x) return 3; return 0; }", "uninitialized"),
+        ("int main(void) { int x; volatile int no = 0; if (no) x = 1; if (x) return 3; return 0; }", None),
         ("int main(void) { unsigned x = 3000000000u; return (int)(x + x) == 1705032704 ? 0 : 1; }", None),
     ],
 )

@@ -104,7 +104,7 @@ def coreset_candidates(coreset: Coreset) -> list[Candidate]:
 
 def joined_candidates(coreset: Coreset, count: int, seed: int) -> list[Candidate]:
     """Modules joined of a table's pieces, drawn for each function; some with passes over the whole behind."""
-    table = blake2b(repr([plan.to_json() for plan in coreset.pieces]).encode(), digest_size=4).hexdigest()
+    table = blake2b(repr(([plan.to_json() for plan in coreset.pieces], FINISHES)).encode(), digest_size=4).hexdigest()
 
     def joined(number: int) -> Candidate:
         return Candidate(

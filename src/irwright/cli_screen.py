@@ -16,7 +16,7 @@ from irwright.cli_options import PROTOCOL_NAMES, STRATEGY_NAMES, CompilerFlagsCo
 
 if TYPE_CHECKING:
     from irwright.candidates import Candidate
-    from irwright.screen import ProgramReport
+    from irwright.screen_results import ProgramReport
 
 
 @click.command(cls=CompilerFlagsCommand)
@@ -74,8 +74,8 @@ def screen(
     """
     from irwright.llvm.toolchain import find
     from irwright.llvm.worker import default_jobs
-    from irwright.screen import Summary
     from irwright.screen import screen as screen_programs
+    from irwright.screen_results import Summary
     from irwright.verify.programs import Limits, csmith_programs, find_programs
 
     if not folders and not csmith:

@@ -21,7 +21,7 @@ from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
-from irwright.screen import Summary, Verdict
+from irwright.screen_results import Summary, Verdict
 from irwright.task import Budget
 from irwright.tuner import Settings, TuneFailure, TuneResult
 

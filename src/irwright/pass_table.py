@@ -101,7 +101,6 @@ _OPT_LEVELS = "|O0 O1 O2 O3 Os@17-22 Oz@17-22"
 # name[span] level : parameters to try : accepted parameters
 _USABLE = """
 always-inline module
-attributor-light@18 module
 called-value-propagation module
 canonicalize-aliases module
 constmerge module
@@ -134,7 +133,6 @@ thinlto module : Oz Os O2 O3 O1 : {levels}
 lto-pre-link module : Oz Os O2 O3 O1 : {levels}
 lto module : Oz Os O2 O3 O1 : {levels}
 argpromotion cgscc
-attributor-light-cgscc@18 cgscc
 function-attrs cgscc : - skip-non-recursive-function-attrs : skip-non-recursive-function-attrs
 inline cgscc : - only-mandatory : only-mandatory
 openmp-opt-cgscc cgscc
@@ -373,9 +371,20 @@ _EXCLUDED: tuple[tuple[str, Level, str], ...] = (
         "global-merge-func@20",
     ),
     # Wrong code seen with 17.0.6 (gcc.c-torture 20051113-1.c), 22.1.8 and 23.1.4 (20060910-1.c). Since 21 it marks
-    # loads as invariant that aren't. attributor-light is right on all of these.
+    # loads as invariant that aren't.
     ("makes wrong code, llvm-project issues 147706 and 181103", "module", "attributor"),
     ("makes wrong code, llvm-project issues 147706 and 181103", "cgscc", "attributor-cgscc"),
+    # gcc.c-torture 941021-1.c: a store to `select (icmp eq ptr %p, null), @g, %p`. Seen in 22.1.8 and 23.1.4.
+    (
+        "marks functions as memory(none) that store through a select of pointers: calls of them are deleted",
+        "module",
+        "attributor-light@18",
+    ),
+    (
+        "marks functions as memory(none) that store through a select of pointers: calls of them are deleted",
+        "cgscc",
+        "attributor-light-cgscc@18",
+    ),
     ("needs a trained model inside LLVM", "module", "inliner-ml-advisor-release"),
     (
         "changes only debug information, metadata or value names",

@@ -25,7 +25,6 @@ FINISHES = (
     "mergefunc,iroutliner",
     "deadargelim,function(instcombine<no-verify-fixpoint>,simplifycfg)",
     "globalopt,globaldce,mergefunc",
-    "attributor-light,function(instcombine<no-verify-fixpoint>,simplifycfg)",
     "iroutliner,function(simplifycfg,instcombine<no-verify-fixpoint>)",
 )
 """Passes over the whole module that may save something after every function is done."""
