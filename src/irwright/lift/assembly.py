@@ -37,6 +37,8 @@ class Prepared:
     locals: set[str] = field(default_factory=set[str])
     """names that were made global here and are local in truth"""
     is_intel: bool = False
+    indirect: set[str] = field(default_factory=set[str])
+    """names that are reached through the linker's tables (@PLT, @GOTPCREL)"""
 
 
 def prepare(text: str, name: str) -> Prepared:
@@ -82,6 +84,8 @@ def prepare(text: str, name: str) -> Prepared:
         elif first in (".file", ".loc", ".ident", ".addrsig", ".addrsig_sym"):
             out.append("")
             continue
+        if "@PLT" in line or "@GOTPCREL" in line:
+            prepared.indirect.update(re.findall(r'"?([\w.$]+)"?@(?:PLT|GOTPCREL)', line))
         label = _LABEL.match(line)
         if label is not None:
             title = label[1].strip('"')

@@ -637,10 +637,15 @@ class Emitter:
         elif kind == "branch":
             assert effect.value is not None
             target, falls = block.successors[0], block.successors[1]
+            test = effect.value
             if target == falls:
                 self.line(f"br label %b{target}")
+            elif test.op == "xor" and test.ty == "i1" and test.args[0] is not None:
+                test = self.value(test.args[0])
+                weights = self._weights(target, inverted=True)
+                self.line(f"br i1 {test}, label %b{falls}, label %b{target}{weights}")
             else:
-                self.line(f"br i1 {self.value(effect.value)}, label %b{target}, label %b{falls}{self._weights(target)}")
+                self.line(f"br i1 {self.value(test)}, label %b{target}, label %b{falls}{self._weights(target)}")
         elif kind == "switch":
             assert effect.value is not None
             self._switch(effect)
@@ -669,12 +674,11 @@ class Emitter:
                 f"call void @llvm.prefetch.p0({self.pointer(effect.addr)}, i32 {write}, i32 {locality}, i32 1)"
             )
 
-    def _weights(self, target: int) -> str:
+    def _weights(self, target: int, *, inverted: bool = False) -> str:
         if not self.options.weights:
             return ""
-        if target <= self.at[0] and self.options.hot_loops:
-            return ", !prof !1"  # a back edge is taken
-        return ", !prof !0"
+        likely = target <= self.at[0] and self.options.hot_loops  # a back edge is taken
+        return ", !prof !1" if likely != inverted else ", !prof !0"
 
     def _switch(self, effect: Effect) -> None:
         assert effect.value is not None

@@ -10,8 +10,8 @@ An expression is a node with an LLVM type; `op` is an LLVM opcode where one fits
     call    an LLVM intrinsic, `aux` its name
     fixed   a value that emission knows by `aux` (the result of a call)
 
-Units of conditions are `cc.o cc.b cc.e cc.be cc.s cc.p cc.l cc.le`: what the x86 condition codes of these names
-test. A flag-setting instruction defines those it can; nothing else of the flags register exists.
+Units of conditions are `cc.o cc.b cc.e cc.a cc.s cc.p cc.l cc.g`: what the x86 condition codes of these names
+test; the others are their negations, so that comparisons come out in the forms LLVM calls canonical. A flag-setting instruction defines those it can; nothing else of the flags register exists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-CONDITIONS = ("o", "b", "e", "be", "s", "p", "l", "le")
+CONDITIONS = ("o", "b", "e", "a", "s", "p", "l", "g")
 CC_UNITS = tuple(f"cc.{name}" for name in CONDITIONS)
 
 

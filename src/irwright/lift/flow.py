@@ -111,6 +111,9 @@ class FlowBuilder:
         self.is_noreturn = is_noreturn
         self.by_place: dict[tuple[int, int], Instruction] = {}
         self.positions: dict[tuple[int, int], int] = {}
+        self.by_end: dict[tuple[int, int], Instruction] = {}
+        self.leaders: set[tuple[int, int]] = set()
+        self.moved: dict[tuple[int, int], str] = {}
         self.tables: list[Table] = []
         self.table_reads: dict[tuple[int, int], tuple[str, str, int]] = {}
         self.table_jumps: dict[tuple[int, int], tuple[str, list[tuple[int, int]]]] = {}
@@ -125,6 +128,7 @@ class FlowBuilder:
             key = (insn.section, insn.address)
             self.by_place[key] = insn
             self.positions[key] = number
+            self.by_end[insn.section, insn.end] = insn
         self._find_tables()
         blocks = self._blocks()
         self.calls: list[Call] = []
@@ -208,6 +212,7 @@ class FlowBuilder:
             for n, start in enumerate(starts)
         ]
         at = {(b.insns[0].section, b.insns[0].address): b.index for b in blocks}
+        self.leaders = set(at)
         for block in blocks:
             last = block.insns[-1]
             falls = block.index + 1 if block.index + 1 < len(blocks) else -1
@@ -579,6 +584,16 @@ class FlowBuilder:
             raise NotLiftable("a push of 16 bits")
         slot = E("frame", "i64", (), stack - 8)
         m.set("rsp", slot)
+        self.lowest = min(self.lowest, stack - 8)
+        following = self.by_place.get((insn.section, insn.end))
+        if following is not None and following.mnemonic == "pop" and isinstance(following.operands[0], Reg):
+            # `push 5; pop rax` is a short way to say `mov rax, 5`; the memory below the stack is no object.
+            if (insn.section, insn.end) not in self.leaders:
+                if isinstance(op, Imm) and op.ref is None and op.value >= 0:
+                    value = const("i32", op.value)
+                self.moved[insn.section, insn.end] = "p" + str(insn.address)
+                m.set(f"p.{insn.address}", value)
+                return
         m.store(slot, value)
 
     def _pop(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
@@ -586,7 +601,15 @@ class FlowBuilder:
         if not isinstance(op, Reg) or op.width != 64:
             raise NotLiftable("a pop to memory")
         known = state.get(stack)
-        if known is not None and known[0] == "entry" and known[1] in NOT_ARGUMENTS:
+        source = self.by_end.get((insn.section, insn.address))
+        if (insn.section, insn.address) in self.moved and source is not None:
+            pushed = source.operands[0]
+            small = isinstance(pushed, Imm) and pushed.ref is None and pushed.value >= 0
+            value = const("i32", pushed.value) if small and isinstance(pushed, Imm) else reg("i64", f"p.{source.address}")
+            if isinstance(pushed, Imm) and pushed.ref is None and not small:
+                value = const("i64", pushed.value)
+            m.set(op.name, value)
+        elif known is not None and known[0] == "entry" and known[1] in NOT_ARGUMENTS:
             m.kill(op.name)  # only gives back the room of a push
         else:
             m.write(op, E("load", "i64", (E("frame", "i64", (), stack),), 8))

@@ -33,8 +33,8 @@ Resolve = Callable[[Call], Signature | None]
 """The signature of a callee where it is known"""
 
 
-def availability(flow: Flow, resolve: Resolve) -> Available:
-    """Solve forward."""
+def availability(flow: Flow, resolve: Resolve, *, likely: bool = False) -> Available:
+    """Solve forward; `likely` lets constants that fit any width take the narrower one."""
     start: Status = {unit: ENTRY for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS)}
     states: list[Status | None] = [None] * len(flow.blocks)
     states[0] = start
@@ -49,7 +49,7 @@ def availability(flow: Flow, resolve: Resolve) -> Available:
             continue
         state = dict(before)
         for step in flow.blocks[index].steps:
-            _advance(step.effects, state, None, resolve)
+            _advance(step.effects, state, None, resolve, step.insn.mnemonic if likely else "")
         for successor in flow.blocks[index].successors:
             known = states[successor]
             merged = dict(state) if known is None else _meet(known, state)
@@ -61,7 +61,7 @@ def availability(flow: Flow, resolve: Resolve) -> Available:
     for index in flow.order:
         state = dict(states[index] or {})
         for step in flow.blocks[index].steps:
-            _advance(step.effects, state, found, resolve)
+            _advance(step.effects, state, found, resolve, step.insn.mnemonic if likely else "")
     return found
 
 
@@ -79,7 +79,9 @@ def _meet(a: Status, b: Status) -> Status:
     return merged
 
 
-def _advance(effects: list[Effect], state: Status, found: Available | None, resolve: Resolve) -> None:
+def _advance(
+    effects: list[Effect], state: Status, found: Available | None, resolve: Resolve, mnemonic: str
+) -> None:
     for effect in effects:
         if effect.kind == "call" and found is not None:
             call: Call = effect.aux
@@ -98,6 +100,8 @@ def _advance(effects: list[Effect], state: Status, found: Available | None, reso
         elif effect.kind == "set" and effect.unit in TRACKED:
             assert effect.value is not None
             width = bits(effect.value.ty)
+            if effect.value.op == "const" and width == 64 and mnemonic == "pop":
+                width = 32  # `push -1; pop rax` says nothing of the width
             if not effect.partial or effect.unit in state:
                 state[effect.unit] = DEFINED
                 if not effect.partial:

@@ -48,8 +48,11 @@ class Lifted:
 class FileLifter:
     """Lifts the functions of one program."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, likely: bool = False) -> None:
         self.program = program
+        self.likely = likely
+        """guess signatures as compilers most often make them; else only as every use allows"""
+        self.widths: dict[tuple[str, str], int] = {}
         self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
         self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
         self.externals: dict[str, Signature] = {}
@@ -79,7 +82,7 @@ class FileLifter:
         for _ in range(3):
             for lifted in good:
                 assert lifted.flow is not None
-                lifted.available = availability(lifted.flow, self._resolve)
+                lifted.available = availability(lifted.flow, self._resolve, likely=self.likely)
             changed = [self._infer_returns(lifted) for lifted in good]
             if not any(changed):
                 break
@@ -159,8 +162,12 @@ class FileLifter:
             if found is None:
                 integers, floats = self.bounds.get(name, (0, 0))
                 found = Signature(name=name)
-                found.params = [(unit, "i64") for unit in INTEGER_ARGUMENTS[:integers]]
-                found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]]
+                for unit in INTEGER_ARGUMENTS[:integers]:
+                    narrow = self.likely and self.widths.get((name, unit), 64) <= 32
+                    found.params.append((unit, "i32" if narrow else "i64"))
+                for unit in FLOAT_ARGUMENTS[:floats]:
+                    width = self.widths.get((name, unit), 64)
+                    found.params.append((unit, "float" if width <= 32 else "double" if width <= 64 else "<2 x double>"))
             self.externals[name] = found
         return found
 
@@ -205,6 +212,10 @@ class FileLifter:
                     status = lifted.available.at_call.get(call.index)
                     if status is None:
                         continue
+                    for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS):
+                        if unit in status:
+                            wide = int(status.get(f"{unit}.width", "64"))
+                            self.widths[call.name, unit] = max(self.widths.get((call.name, unit), 0), wide)
                     limit = bounds.get(call.name, (6, 8))
                     bounds[call.name] = (
                         min(limit[0], _prefix(status, INTEGER_ARGUMENTS, own[0])),
@@ -246,6 +257,9 @@ class FileLifter:
             integer = False
         elif integer and "rax" in unread and "xmm0" not in unread:
             float_ = False
+        if self.likely and integer and "rax" not in unread and not self._deallocates_around_result(flow):
+            integer = not everywhere("rax", DEFINED, "part")
+            float_ = float_ and "xmm0" in unread
         results: list[str] = []
         if integer:
             results.append("rax")
@@ -257,6 +271,14 @@ class FileLifter:
                 results.append("xmm1")
         lifted.signature.returns = [(unit, result_type(unit, width(unit))) for unit in results]
         return lifted.signature.returns != before
+
+    def _deallocates_around_result(self, flow: Flow) -> bool:
+        """`pop rcx` where rax would do says that rax holds the result."""
+        return any(
+            step.insn.mnemonic == "pop" and any(e.kind == "kill" and e.unit in ("rcx", "rdx") for e in step.effects)
+            for index in flow.order
+            for step in flow.blocks[index].steps
+        )
 
     def _unread(self, lifted: Lifted) -> set[str]:
         """Result registers with a definition that nothing reads, so that only the caller can."""

@@ -59,7 +59,7 @@ class ModuleNames:
                 raise NotLiftable("the address of a place inside a function")
             self.callee(ref.symbol, self.functions[ref.symbol])
         else:
-            self._declare(ref.symbol, is_local=any(s.name == ref.symbol and s.section >= 0 for s in self.program.symbols))
+            self._declare(ref.symbol, is_local=True)  # named without the table: it is near
         return ref.symbol, ref.offset
 
     def _use(self, one: DataObject) -> None:
@@ -132,7 +132,7 @@ class ModuleNames:
 
     def callee(self, name: str, signature: Signature) -> str:
         """A function to call, declared."""
-        local = "dso_local " if name in self.functions else ""
+        local = "dso_local " if name in self.functions or self._is_near(name) else ""
         params: list[str] = []
         fixed = signature.params[: signature.num_fixed] if signature.is_variadic else signature.params
         for number, (_, ty) in enumerate(fixed):
@@ -144,6 +144,10 @@ class ModuleNames:
         if name not in self.defined and (not known or " = external " in known):
             self.declarations[name] = f"declare {local}{result} {quoted(name)}({', '.join(params)})"
         return quoted(name)
+
+    def _is_near(self, name: str) -> bool:
+        """True where the text names an outside function without the linker's tables."""
+        return self.program.indirect is not None and name not in self.program.indirect
 
     def intrinsic(self, name: str, declaration: str) -> None:
         self.declarations.setdefault(name, declaration)

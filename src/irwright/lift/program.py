@@ -148,3 +148,5 @@ class Program:
     """instructions that comments call spills and reloads"""
     text: str = ""
     """the assembly text, where the input was text"""
+    indirect: set[str] | None = None
+    """names reached through the linker's tables; None where that is not known (objects)"""

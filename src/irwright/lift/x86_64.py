@@ -40,10 +40,10 @@ CONDITION_CODES = {
     "z": ("e", False),
     "ne": ("e", True),
     "nz": ("e", True),
-    "be": ("be", False),
-    "na": ("be", False),
-    "a": ("be", True),
-    "nbe": ("be", True),
+    "be": ("a", True),
+    "na": ("a", True),
+    "a": ("a", False),
+    "nbe": ("a", False),
     "s": ("s", False),
     "ns": ("s", True),
     "p": ("p", False),
@@ -54,10 +54,10 @@ CONDITION_CODES = {
     "nge": ("l", False),
     "ge": ("l", True),
     "nl": ("l", True),
-    "le": ("le", False),
-    "ng": ("le", False),
-    "g": ("le", True),
-    "nle": ("le", True),
+    "le": ("g", True),
+    "ng": ("g", True),
+    "g": ("g", False),
+    "nle": ("g", False),
 }
 
 
@@ -157,11 +157,11 @@ class Machine:
             o=overflow,
             b=icmp("ult", a, b),
             e=icmp("eq", a, b),
-            be=icmp("ule", a, b),
+            a=icmp("ugt", a, b),
             s=icmp("slt", result, zero),
             p=parity(result),
             l=icmp("slt", a, b),
-            le=icmp("sle", a, b),
+            g=icmp("sgt", a, b),
         )
 
     def flags_add(self, a: E, b: E, result: E) -> None:
@@ -173,17 +173,18 @@ class Machine:
             o=overflow,
             b=carry,
             e=equal,
-            be=binary("or", carry, equal),
+            a=invert(binary("or", carry, equal)),
             s=sign,
             p=parity(result),
             l=less,
-            le=binary("or", less, equal),
+            g=invert(binary("or", less, equal)),
         )
 
     def flags_logic(self, result: E) -> None:
         zero, no = const(result.ty, 0), const("i1", 0)
         equal, sign = icmp("eq", result, zero), icmp("slt", result, zero)
-        self.flags(o=no, b=no, e=equal, be=equal, s=sign, p=parity(result), l=sign, le=icmp("sle", result, zero))
+        above, greater = icmp("ne", result, zero), icmp("sgt", result, zero)
+        self.flags(o=no, b=no, e=equal, a=above, s=sign, p=parity(result), l=sign, g=greater)
 
     def flags_result(self, result: E, carry: E | None, overflow: E | None) -> None:
         """Conditions from result, carry and overflow."""
@@ -194,11 +195,11 @@ class Machine:
             "o": overflow,
             "b": carry,
             "e": equal,
-            "be": None if carry is None else binary("or", carry, equal),
+            "a": None if carry is None else invert(binary("or", carry, equal)),
             "s": sign,
             "p": parity(result),
             "l": less,
-            "le": None if less is None else binary("or", less, equal),
+            "g": None if less is None else invert(binary("or", less, equal)),
         }
         self.flags(**{name: value for name, value in values.items() if value is not None})
 
@@ -267,8 +268,6 @@ def add(m: Machine, i: Instruction) -> None:
     a, b = _pair(m, i)
     if i.prefix == "lock":
         return _locked(m, i, "add", a, b)
-    if is_const(b) and b.aux < 0 and b.aux != -(1 << (bits(b.ty) - 1)) and False:
-        return None
     result = binary("add", a, b)
     m.write(i.operands[0], result)
     m.flags_add(a, b, result)
@@ -347,8 +346,8 @@ def increment(m: Machine, i: Instruction) -> None:
     carry = reg("i1", "cc.b")
     equal = next(e.value for e in m.effects if e.unit == "cc.e")
     assert equal is not None
-    m.effects = [e for e in m.effects if e.unit not in ("cc.b", "cc.be")]
-    m.set("cc.be", binary("or", carry, equal))
+    m.effects = [e for e in m.effects if e.unit not in ("cc.b", "cc.a")]
+    m.set("cc.a", invert(binary("or", carry, equal)))
 
 
 @instruction("neg")
@@ -384,7 +383,7 @@ def carried(m: Machine, i: Instruction) -> None:
         result = cast("sext", a.ty, carry)
         m.write(i.operands[0], result)
         zero = const("i1", 0)
-        m.flags(o=zero, b=carry, e=invert(carry), be=const("i1", 1), s=carry, p=const("i1", 1), l=carry, le=const("i1", 1))
+        m.flags(o=zero, b=carry, e=invert(carry), a=zero, s=carry, p=const("i1", 1), l=carry, g=zero)
         return
     op = "add" if i.mnemonic == "adc" else "sub"
     result = binary(op, binary(op, a, b), cast("zext", a.ty, carry))
@@ -451,10 +450,10 @@ def shift(m: Machine, i: Instruction) -> None:
 
     kept("b", carry)
     kept("e", equal)
-    kept("be", binary("or", carry, equal))
+    kept("a", invert(binary("or", carry, equal)))
     kept("s", sign)
     kept("p", parity(result))
-    m.kill("cc.o", "cc.l", "cc.le")
+    m.kill("cc.o", "cc.l", "cc.g")
 
 
 @instruction("rol", "ror")
@@ -469,9 +468,7 @@ def rotate(m: Machine, i: Instruction) -> None:
         # Masking to 5 bits first or not is the same for 8 and 16 bits: the widths divide 32.
         by = resize(m.read(count), a.ty)
     m.write(i.operands[0], E("call", a.ty, (a, a, by), name))
-    m.kill(*[unit for unit in CC_UNITS if unit in ("cc.o", "cc.b", "cc.be", "cc.l", "cc.le")])
-    for unit in ("cc.l", "cc.le", "cc.be"):
-        m.kill(unit)
+    m.kill("cc.o", "cc.b", "cc.a", "cc.l", "cc.g")
 
 
 @instruction("shld", "shrd")
@@ -585,7 +582,7 @@ def bit_test(m: Machine, i: Instruction) -> None:
     elif i.mnemonic == "btc":
         m.write(target, binary("xor", a, mask))
     m.set("cc.b", bit)
-    m.kill("cc.o", "cc.s", "cc.p", "cc.l", "cc.le", "cc.be")
+    m.kill("cc.o", "cc.s", "cc.p", "cc.l", "cc.g", "cc.a")
 
 
 @instruction("bsf", "bsr", "tzcnt")
@@ -623,7 +620,7 @@ def popcnt(m: Machine, i: Instruction) -> None:
     m.write(i.operands[0], E("call", a.ty, (a,), f"llvm.ctpop.{a.ty}"))
     no = const("i1", 0)
     zero = icmp("eq", a, const(a.ty, 0))
-    m.flags(o=no, b=no, e=zero, be=zero, s=no, p=no, l=no, le=zero)
+    m.flags(o=no, b=no, e=zero, a=invert(zero), s=no, p=no, l=no, g=invert(zero))
 
 
 @instruction("xchg")
@@ -694,7 +691,7 @@ def carry_flag(m: Machine, i: Instruction) -> None:
     old = reg("i1", "cc.b")
     value = {"clc": const("i1", 0), "stc": const("i1", 1), "cmc": invert(old)}[i.mnemonic]
     m.set("cc.b", value)
-    m.set("cc.be", binary("or", value, reg("i1", "cc.e")))
+    m.set("cc.a", invert(binary("or", value, reg("i1", "cc.e"))))
 
 
 @instruction("cpuid")
@@ -745,7 +742,9 @@ def _set_condition(m: Machine, i: Instruction) -> None:
 
 def _move_condition(m: Machine, i: Instruction) -> None:
     target, source = i.operands
-    m.write(target, select(m.condition(i.mnemonic[4:]), m.read(source), m.read(target)))
+    name, inverted = CONDITION_CODES[i.mnemonic[4:]]
+    moved, kept = m.read(source), m.read(target)
+    m.write(target, select(reg("i1", f"cc.{name}"), *((kept, moved) if inverted else (moved, kept))))
 
 
 for _code in CONDITION_CODES:

@@ -224,7 +224,7 @@ def compare(m: Machine, i: Instruction) -> None:
     a, b = low(m, i.operands[0], ty), low(m, i.operands[1], ty)
     no = const("i1", 0)
     equal = fcmp("ueq", a, b)
-    m.flags(o=no, b=fcmp("ult", a, b), e=equal, be=fcmp("ule", a, b), s=no, p=fcmp("uno", a, b), l=no, le=equal)
+    m.flags(o=no, b=fcmp("ult", a, b), e=equal, a=fcmp("ogt", a, b), s=no, p=fcmp("uno", a, b), l=no, g=invert(equal))
 
 
 PREDICATES = ("oeq", "olt", "ole", "uno", "une", "uge", "ugt", "ord")
@@ -273,8 +273,7 @@ def to_integer(m: Machine, i: Instruction) -> None:
     wide = "64" if target.width == 64 else ""
     family = "sse" if kind == "ss" else "sse2"
     name = f"llvm.x86.{family}.{'cvtt' if i.mnemonic.startswith('cvtt') else 'cvt'}{kind}2si{wide}"
-    if family == "sse2" or True:
-        m.set(target.name, E("call", f"i{target.width}", (whole,), name))
+    m.set(target.name, E("call", f"i{target.width}", (whole,), name))
 
 
 @instruction("cvtss2sd", "cvtsd2ss")
