@@ -45,7 +45,7 @@ class Names(Protocol):
 class Options:
     """What variants vary."""
 
-    weights: bool = True
+    weights: bool = False
     """branch weights from the layout: what falls through is likely"""
     hot_loops: bool = True
     natural_align: bool = False
@@ -72,6 +72,7 @@ class Emitter:
         signature: Signature,
         names: Names,
         options: Options,
+        frame: tuple[int, int],
     ) -> None:
         self.flow = flow
         self.analysis = analysis
@@ -85,6 +86,7 @@ class Emitter:
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
         self.uses_frame = False
+        self.frame_base, self.frame_top = frame
         self.labels: dict[tuple[int, int], int] = {}
         self.demand: dict[str, int] = {}
 
@@ -125,7 +127,7 @@ class Emitter:
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
         if self.uses_frame:
-            size = -self.flow.lowest + 8
+            size = self.frame_top - self.frame_base
             entry.append(f"  %frame = alloca [{size} x i8], align {self.flow.align}")
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
@@ -510,7 +512,7 @@ class Emitter:
         if offset >= 8:
             raise NotLiftable("the address of a stack argument")
         self.uses_frame = True
-        at = offset - self.flow.lowest
+        at = offset - self.frame_base
         return self.new(f"getelementptr i8, ptr %frame, i64 {at}") if at else "%frame"
 
     def _place(self, ref: Ref) -> str:
@@ -556,9 +558,25 @@ class Emitter:
             return self.new(
                 f"insertelement {ty} {self.value(args[0])}, {args[1].ty} {self.value(args[1])}, i64 {e.aux}"
             )
+        if op == "overflow":
+            return self.new(f"extractvalue {{ {args[0].ty}, i1 }} {self._with_overflow(e)}, 1")
+        if op == "wrapped":
+            assert e.args[0] is not None
+            return self.new(f"extractvalue {{ {ty}, i1 }} {self._with_overflow(e.args[0])}, 0")
         if op.startswith("wide "):
             return self._divide(op[5:], ty, args)
         return self.new(f"{op} {ty} {self.value(args[0])}, {self.value(args[1])}")
+
+    def _with_overflow(self, e: E) -> str:
+        """The pair an overflow intrinsic gives; one call for value and overflow."""
+        key = (id(e), "pair")
+        if key not in self.memo:
+            a, b = (node for node in e.args if node is not None)
+            name = f"llvm.{e.aux}.with.overflow.{a.ty}"
+            pair = f"{{ {a.ty}, i1 }}"
+            self.names.intrinsic(name, f"declare {pair} @{name}({a.ty}, {a.ty})")
+            self.memo[key] = self.new(f"call {pair} @{name}({a.ty} {self.value(a)}, {a.ty} {self.value(b)})")
+        return self.memo[key]
 
     def _icmp(self, op: str, args: list[E]) -> str:
         a, b = args

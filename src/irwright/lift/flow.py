@@ -71,6 +71,8 @@ class Call:
     is_tail: bool
     stack: int
     """the stack pointer at the call, before the return address is pushed"""
+    num_vectors: int = -1
+    """what `al` says of a variadic call; -1 where nothing sets it"""
     name: str = ""
     """of the callee, once known"""
     index: int = 0
@@ -530,10 +532,28 @@ class FlowBuilder:
         pointer = m.read(insn.operands[0]) if ref is None else None
         if ref is not None and ref.symbol is None and not self._is_function(ref):
             raise NotLiftable("a call to a place that is no function")
-        call = Call(target=ref, pointer=pointer, is_tail=False, stack=stack)
+        call = Call(target=ref, pointer=pointer, is_tail=False, stack=stack, num_vectors=self._vectors(insn))
         m.effects.append(Effect("call", aux=call, value=pointer))
         if self._ends(insn):
             m.effects.append(Effect("unreachable"))
+
+    def _vectors(self, insn: Instruction) -> int:
+        """The constant that the block gives to `al` before a call, -1 for none."""
+        before = self.by_end.get((insn.section, insn.address))
+        at = insn
+        while before is not None and (at.section, at.address) not in self.leaders:
+            ops = before.operands
+            if ops and isinstance(ops[0], Reg) and ops[0].name == "rax":
+                if before.mnemonic == "xor" and ops[0] == ops[1]:
+                    return 0
+                if before.mnemonic == "mov" and isinstance(ops[1], Imm) and 0 <= ops[1].value <= 8:
+                    return ops[1].value
+                if before.mnemonic not in ("cmp", "test", "push"):
+                    return -1
+            if before.mnemonic == "call":
+                return -1
+            at, before = before, self.by_end.get((before.section, before.address))
+        return -1
 
     def _is_function(self, ref: Ref) -> bool:
         return ref.section >= 0
@@ -573,7 +593,7 @@ class FlowBuilder:
         if ref is None and stack != 0:
             raise NotLiftable("an indirect jump that is not understood")
         self._check_restored(state, stack)
-        call = Call(target=ref, pointer=pointer, is_tail=True, stack=0)
+        call = Call(target=ref, pointer=pointer, is_tail=True, stack=0, num_vectors=self._vectors(insn))
         m.effects.append(Effect("call", value=pointer, aux=call))
         m.effects.append(Effect("ret", value=test))
 

@@ -6,11 +6,12 @@ result of a call that may return it (`result`). From it come upper bounds of wha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irwright.lift.expressions import E, Effect, bits, walk
-from irwright.lift.flow import CALLER_SAVED, Call, Flow
+from irwright.lift.flow import CALLER_SAVED, NOT_ARGUMENTS, Call, Flow
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 from irwright.lift.webs import Analysis, Web
 
@@ -88,15 +89,16 @@ def _advance(
             found.at_call[call.index] = dict(state)
             if call.is_tail:
                 after = dict(state)
-                _after_call(after, resolve(call))
+                _after_call(after, resolve(call), likely=bool(mnemonic))
                 found.at_return.append(after)
         elif effect.kind == "ret" and found is not None and not any(e.kind == "call" for e in effects):
             found.at_return.append(dict(state))
     for effect in effects:
         if effect.kind == "call" and not effect.aux.is_tail:
-            _after_call(state, resolve(effect.aux))
+            _after_call(state, resolve(effect.aux), likely=bool(mnemonic))
         elif effect.kind == "kill":
             state.pop(effect.unit, None)
+            state.pop(f"{effect.unit}.width", None)
         elif effect.kind == "set" and effect.unit in TRACKED:
             assert effect.value is not None
             width = bits(effect.value.ty)
@@ -106,17 +108,20 @@ def _advance(
                 state[effect.unit] = DEFINED
                 if not effect.partial:
                     state[f"{effect.unit}.width"] = str(width)
+                elif effect.unit.startswith("xmm") or (mnemonic and not mnemonic.startswith("set")):
+                    state[f"{effect.unit}.width"] = str(width)
             else:
                 state[effect.unit] = DEFINED if effect.unit.startswith("xmm") else "part"
                 state[f"{effect.unit}.width"] = str(width)
 
 
-def _after_call(state: Status, callee: Signature | None) -> None:
+def _after_call(state: Status, callee: Signature | None, *, likely: bool) -> None:
     for unit in CALLER_SAVED:
         state.pop(unit, None)
     if callee is None:
         state["rax"] = state["xmm0"] = RESULT
-        state["rax.width"] = state["xmm0.width"] = "64"
+        state["rax.width"] = "0" if likely else "64"
+        state["xmm0.width"] = "64"
         return
     for unit, ty in callee.returns:
         state[unit] = RESULT
@@ -130,8 +135,12 @@ class Frame:
     slots: set[int]
     """offsets that become variables"""
     escapes: bool
-    arguments: list[tuple[int, int]]
-    """(offset, width) of incoming stack arguments"""
+    base: int
+    """the blob that holds the rest begins here"""
+    top: int
+    """and ends here"""
+    outgoing: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """by call: slots that hold its stack arguments"""
 
 
 def frame_use(flow: Flow) -> Frame:
@@ -180,8 +189,30 @@ def frame_use(flow: Flow) -> Frame:
             slots.add(offset)
         elif clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not _incoming_escapes(flow):
             slots.add(offset)
-    arguments = [(offset, max(direct[offset])) for offset in ordered if offset >= 8]
-    return Frame(slots=slots, escapes=escapes, arguments=arguments)
+    base, top = _blob(flow, slots, direct)
+    return Frame(slots=slots, escapes=escapes, base=base, top=top)
+
+
+def _blob(flow: Flow, slots: set[int], direct: dict[int, set[int]]) -> tuple[int, int]:
+    """Where the memory for objects begins and ends: from the usual stack pointer to the saved registers."""
+    pointers: Counter[int] = Counter()
+    saves: list[int] = []
+    used: list[int] = [offset for offset in direct if offset not in slots and offset < 8]
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            pointers[step.stack] += 1
+            for effect in step.effects:
+                if effect.kind == "save" and effect.addr is not None and effect.aux[1] not in NOT_ARGUMENTS:
+                    saves.append(effect.addr.aux)
+                for root in (effect.value, effect.addr) if effect.unit not in ("rsp", "rbp") else ():
+                    used += [node.aux for node in walk(root) if node.op == "frame" and node.aux not in slots]
+    used = [offset for offset in used if offset < 8 and offset not in saves]
+    base = min([pointers.most_common(1)[0][0], *used])
+    sizes = {offset: max(direct[offset]) // 8 for offset in slots}
+    while base in sizes:
+        base += -(-sizes[base] // 4) * 4
+    top = min([offset for offset in saves if offset > base and all(offset > u for u in used)], default=0)
+    return base, max(top, *[u + 1 for u in used], base + 1) if used else top
 
 
 def _incoming_escapes(flow: Flow) -> bool:

@@ -6,7 +6,7 @@ functions take from what they read. Both are solved to a fixpoint over the call 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from irwright.lift.emit import Emitter, Options
 from irwright.lift.expressions import Ref, bits
@@ -43,6 +43,8 @@ class Lifted:
     problem: str = ""
     callees: set[str] = field(default_factory=set[str])
     call_signatures: dict[int, Signature] = field(default_factory=dict[int, Signature])
+    unread: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
+    """by call: argument registers set before it that nothing else reads"""
 
 
 class FileLifter:
@@ -53,6 +55,7 @@ class FileLifter:
         self.likely = likely
         """guess signatures as compilers most often make them; else only as every use allows"""
         self.widths: dict[tuple[str, str], int] = {}
+        self.evidence: dict[str, int] = {}
         self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
         self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
         self.externals: dict[str, Signature] = {}
@@ -152,6 +155,8 @@ class FileLifter:
                 found = self._external(call.name)
         else:
             found = self._external(call.name)
+        if found.is_variadic:
+            found = self._variadic(lifted, call, found)
         lifted.call_signatures[call.index] = found
         return found
 
@@ -161,6 +166,8 @@ class FileLifter:
             found = prototype(name)
             if found is None:
                 integers, floats = self.bounds.get(name, (0, 0))
+                if self.likely:
+                    integers = min(integers, self.evidence.get(name, 0))
                 found = Signature(name=name)
                 for unit in INTEGER_ARGUMENTS[:integers]:
                     narrow = self.likely and self.widths.get((name, unit), 64) <= 32
@@ -171,14 +178,41 @@ class FileLifter:
             self.externals[name] = found
         return found
 
+    def _variadic(self, lifted: Lifted, call: Call, declared: Signature) -> Signature:
+        """A variadic callee's signature with the arguments that this call has for it."""
+        assert lifted.available is not None
+        status = lifted.available.at_call.get(call.index, {})
+        if call.num_vectors < 0:
+            raise NotLiftable(f"a variadic call of {call.name} without a constant in al")
+        own = self.bounds.get(lifted.code.name, (6, 8))[0]
+        found = replace(declared, params=list(declared.params), returns=declared.returns)
+        fixed = [unit for unit, _ in declared.params]
+        limit = _prefix(status, INTEGER_ARGUMENTS, own)
+        if self.likely:
+            limit = min(limit, _evidence(status, lifted.unread.get(call.index, set())))
+        integers = [unit for unit in INTEGER_ARGUMENTS[:limit] if unit not in fixed]
+        found.params += [(unit, self._narrow(status, unit)) for unit in integers]
+        floats = [unit for unit in FLOAT_ARGUMENTS[: call.num_vectors] if unit not in fixed]
+        found.params += [(unit, "double") for unit in floats]
+        if limit == 6:
+            offset = call.stack if not call.is_tail else 8
+            slots = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
+            found.params += [(f"stack.{at - offset}", "i64") for at in slots]
+        return found
+
+    def _narrow(self, status: dict[str, str], unit: str) -> str:
+        return "i32" if self.likely and int(status.get(f"{unit}.width", "64")) <= 32 else "i64"
+
     def _at_site(self, lifted: Lifted, call: Call) -> Signature:
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
         bound = self.bounds.get(lifted.code.name, (6, 8))
         integers = _prefix(status, INTEGER_ARGUMENTS, bound[0])
+        if self.likely:
+            integers = min(integers, _evidence(status, lifted.unread.get(call.index, set())))
         floats = _prefix(status, FLOAT_ARGUMENTS, bound[1])
         pointer = {node.aux for node in ([call.pointer] if call.pointer is not None else []) if node.op == "reg"}
-        params = [(unit, "i64") for unit in INTEGER_ARGUMENTS[:integers]]
+        params = [(unit, self._narrow(status, unit)) for unit in INTEGER_ARGUMENTS[:integers]]
         while params and params[-1][0] in pointer:
             params.pop()
         return Signature(params=params + [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]])
@@ -224,6 +258,34 @@ class FileLifter:
             if bounds == before:
                 break
         self.bounds = bounds
+        if self.likely:
+            for lifted in good:
+                self._collect_evidence(lifted)
+
+    def _collect_evidence(self, lifted: Lifted) -> None:
+        """Argument registers that are set before a call and read by nothing, if the call does not."""
+        assert lifted.flow is not None and lifted.available is not None
+        flow = lifted.flow
+        analysis = Analysis(flow, {call.index: Signature() for call in flow.calls}, (("rax", 64), ("xmm0", 128)), set())
+        analysis.demands()
+        for index in flow.order:
+            live = dict(analysis.live_out[index])
+            pending: list[int] = []
+            done: set[tuple[int, str]] = set()
+            for step in reversed(flow.blocks[index].steps):
+                for effect in step.effects:
+                    if effect.kind == "call":
+                        pending = [effect.aux.index]
+                    elif effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS and pending:
+                        if not live.get(effect.unit) and (pending[0], effect.unit) not in done:
+                            lifted.unread.setdefault(pending[0], set()).add(effect.unit)
+                        done.add((pending[0], effect.unit))
+                analysis.before(step.effects, live)
+        for call in flow.calls:
+            if call.name:
+                status = lifted.available.at_call.get(call.index, {})
+                found = _evidence(status, lifted.unread.get(call.index, set()))
+                self.evidence[call.name] = max(self.evidence.get(call.name, 0), found)
 
     def _analysis(self, lifted: Lifted) -> Analysis:
         assert lifted.flow is not None and lifted.frame is not None
@@ -249,7 +311,7 @@ class FileLifter:
         def width(unit: str) -> int:
             widths = [int(site.get(f"{unit}.width", "64")) for site in sites]
             parts = [int(site.get(f"{unit}.width", "8")) for site in sites if site.get(unit) == "part"]
-            return min(parts) if parts else max(widths)
+            return min(parts) if parts else max(widths) or 64
 
         integer = everywhere("rax", DEFINED, RESULT, "part")
         float_ = everywhere("xmm0", DEFINED, RESULT) and ("xmm0" in unread or everywhere("xmm0", DEFINED))
@@ -258,7 +320,7 @@ class FileLifter:
         elif integer and "rax" in unread and "xmm0" not in unread:
             float_ = False
         if self.likely and integer and "rax" not in unread and not self._deallocates_around_result(flow):
-            integer = not everywhere("rax", DEFINED, "part")
+            integer = not everywhere("rax", DEFINED, "part") or not _has_side_effects(flow)
             float_ = float_ and "xmm0" in unread
         results: list[str] = []
         if integer:
@@ -406,9 +468,29 @@ class FileLifter:
         """The definition of one function, or NotLiftable."""
         lifted = self.functions[name]
         assert lifted.flow is not None and lifted.analysis is not None and lifted.webs is not None
-        emitter = Emitter(lifted.flow, lifted.analysis, lifted.webs, lifted.signature, names, options)
+        assert lifted.frame is not None
+        frame = (lifted.frame.base, lifted.frame.top)
+        emitter = Emitter(lifted.flow, lifted.analysis, lifted.webs, lifted.signature, names, options, frame)
         result = lifted.signature.result_text()
         return emitter.function(lambda params: f"define dso_local {result} {names.symbol(name)}({', '.join(params)}) #0")
+
+
+def _has_side_effects(flow: Flow) -> bool:
+    return any(
+        effect.kind in ("store", "call", "atomic", "cmpxchg", "string")
+        for index in flow.order
+        for step in flow.blocks[index].steps
+        for effect in step.effects
+    )
+
+
+def _evidence(status: dict[str, str], unread: set[str]) -> int:
+    """How many argument registers look as if set for this call."""
+    count = 0
+    for number, unit in enumerate(INTEGER_ARGUMENTS):
+        if unit in unread or (status.get(unit) == DEFINED and unit not in ("rcx", "rdx")):
+            count = number + 1
+    return count
 
 
 def _prefix(status: dict[str, str], units: tuple[str, ...], own: int) -> int:

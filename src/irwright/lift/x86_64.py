@@ -152,7 +152,7 @@ class Machine:
     def flags_sub(self, a: E, b: E, result: E | None = None) -> None:
         result = binary("sub", a, b) if result is None else result
         zero = const(a.ty, 0)
-        overflow = icmp("slt", binary("and", binary("xor", a, b), binary("xor", a, result)), zero)
+        overflow = E("overflow", "i1", (a, b), "ssub")
         self.flags(
             o=overflow,
             b=icmp("ult", a, b),
@@ -166,7 +166,7 @@ class Machine:
 
     def flags_add(self, a: E, b: E, result: E) -> None:
         zero = const(a.ty, 0)
-        overflow = icmp("slt", binary("and", binary("xor", result, a), binary("xor", result, b)), zero)
+        overflow = E("overflow", "i1", (a, b), "sadd")
         carry, equal, sign = icmp("ult", result, a), icmp("eq", result, zero), icmp("slt", result, zero)
         less = binary("xor", sign, overflow)
         self.flags(
@@ -496,9 +496,7 @@ def imul(m: Machine, i: Instruction) -> None:
     b = m.read(last, a.ty) if isinstance(last, Imm) else m.read(last)
     result = binary("mul", a, b)
     m.write(i.operands[0], result)
-    wide = f"i{bits(a.ty) * 2}"
-    product = binary("mul", cast("sext", wide, a), cast("sext", wide, b))
-    overflow = icmp("ne", product, cast("sext", wide, result))
+    overflow = E("overflow", "i1", (a, b), "smul")
     m.flags(o=overflow, b=overflow)
 
 
@@ -521,7 +519,7 @@ def _wide_multiply(m: Machine, i: Instruction, *, signed: bool) -> None:
     else:
         m.set("rax", low, partial=width < 32)
         m.set("rdx", high, partial=width < 32)
-    overflow = icmp("ne", product, cast(extend_op, wide, low))
+    overflow = E("overflow", "i1", (a, b), "smul" if signed else "umul")
     m.flags(o=overflow, b=overflow)
 
 
