@@ -684,6 +684,10 @@ class Emitter:
             self.line(f"call void @{effect.aux}()")
         elif kind == "string":
             self._string(effect)
+        elif kind == "va_start":
+            assert effect.addr is not None
+            self.names.intrinsic("llvm.va_start.p0", "declare void @llvm.va_start.p0(ptr)")
+            self.line(f"call void @llvm.va_start.p0({self.pointer(effect.addr)})")
         elif kind == "prefetch":
             assert effect.addr is not None
             self.names.intrinsic("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
@@ -718,12 +722,38 @@ class Emitter:
         to = self.address(effect.addr)
         length = self.new(f"mul i64 {self.value(count, 'i64')}, {width // 8}")
         if kind == "movs":
-            # Forward by `width` bits at a time, overlap included: memcpy is that only without overlap.
-            raise NotLiftable("rep movs")
-        if width != 8:
-            raise NotLiftable("rep stos of more than bytes")
+            # Compilers make this of memcpy alone: the two don't overlap.
+            self.names.intrinsic("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+            source = self.address(effect.value)
+            self.line(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {length}, i1 false)")
+            return
+        byte = self._repeated_byte(effect.value, width)
         self.names.intrinsic("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-        self.line(f"call void @llvm.memset.p0.i64(ptr {to}, i8 {self.value(effect.value, 'i8')}, i64 {length}, i1 false)")
+        self.line(f"call void @llvm.memset.p0.i64(ptr {to}, i8 {byte}, i64 {length}, i1 false)")
+
+    def _repeated_byte(self, value: E, width: int) -> str:
+        """The byte that a stored value repeats."""
+        if width == 8:
+            return self.value(value, "i8")
+        if value.op == "reg":
+            constant = self._block_constant(value.aux)
+            if constant is not None:
+                whole = (constant & ((1 << width) - 1)).to_bytes(width // 8, "little")
+                if len(set(whole)) == 1:
+                    return str(whole[0] - 256 if whole[0] > 127 else whole[0])
+        raise NotLiftable("rep stos of a value that is no repeated byte")
+
+    def _block_constant(self, unit: str) -> int | None:
+        """The constant a unit was last set to in this block."""
+        index, number = self.at
+        for step in reversed(self.flow.blocks[index].steps[:number]):
+            for effect in step.effects:
+                if effect.kind == "call" or (effect.unit == unit and effect.kind == "kill"):
+                    return None
+                if effect.unit == unit and effect.value is not None:
+                    value = effect.value.aux
+                    return value if effect.value.op == "const" and isinstance(value, int) else None
+        return None
 
     def _call(self, effect: Effect, step: Step) -> None:
         call: Call = effect.aux
@@ -811,4 +841,4 @@ class Emitter:
             self.line(f"ret {whole} {value}")
 
 
-_CONTROL = frozenset("jump branch switch call ret unreachable trap fence intrinsic string prefetch".split())
+_CONTROL = frozenset("jump branch switch call ret unreachable trap fence intrinsic string prefetch va_start".split())

@@ -6,12 +6,11 @@ result of a call that may return it (`result`). From it come upper bounds of wha
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irwright.lift.expressions import E, Effect, bits, walk
-from irwright.lift.flow import CALLER_SAVED, NOT_ARGUMENTS, Call, Flow
+from irwright.lift.flow import CALLER_SAVED, NOT_ARGUMENTS, Call, Flow, NotLiftable
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 from irwright.lift.webs import Analysis, Web
 
@@ -189,25 +188,70 @@ def frame_use(flow: Flow) -> Frame:
             slots.add(offset)
         elif clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not _incoming_escapes(flow):
             slots.add(offset)
-    base, top = _blob(flow, slots, direct)
-    return Frame(slots=slots, escapes=escapes, base=base, top=top)
+    outgoing = _outgoing(flow, direct)
+    slots.update(offset for offsets in outgoing.values() for offset in offsets)
+    base, top = _blob(flow, slots, direct, outgoing)
+    return Frame(slots=slots, escapes=escapes, base=base, top=top, outgoing=outgoing)
 
 
-def _blob(flow: Flow, slots: set[int], direct: dict[int, set[int]]) -> tuple[int, int]:
+def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
+    """Per call, the slots at the stack pointer that were stored to for it alone: its arguments in memory."""
+    loaded: set[int] = set()
+    taken: set[int] = set()
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            for effect in step.effects:
+                if effect.unit in ("rsp", "rbp"):
+                    continue
+                for root in (effect.value, effect.addr if effect.kind != "store" else None):
+                    direct_nodes = [n.args[0] for n in walk(root) if n.op == "load"]
+                    for node in walk(root):
+                        if node.op == "frame":
+                            (loaded if any(node is d for d in direct_nodes) else taken).add(node.aux)
+                if effect.kind == "store" and effect.addr is not None and effect.addr.op != "frame":
+                    taken.update(n.aux for n in walk(effect.addr) if n.op == "frame")
+    found: dict[int, list[int]] = {}
+    for index in flow.order:
+        stored: set[int] = set()
+        pushed = 0
+        for step in flow.blocks[index].steps:
+            if step.insn.mnemonic == "push" and any(e.kind == "store" for e in step.effects):
+                pushed += 1
+            for effect in step.effects:
+                if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
+                    stored.add(effect.addr.aux)
+                elif effect.kind == "call" and not effect.aux.is_tail:
+                    at = effect.aux.stack
+                    offsets: list[int] = []
+                    while at in stored and at not in loaded and at not in taken and direct[at] == {64}:
+                        offsets.append(at)
+                        at += 8
+                    if offsets:
+                        found[effect.aux.index] = offsets
+                    if len(offsets) < pushed:
+                        raise NotLiftable("arguments in memory that are not understood")
+                    stored, pushed = set(), 0
+    return found
+
+
+def _blob(
+    flow: Flow, slots: set[int], direct: dict[int, set[int]], outgoing: dict[int, list[int]]
+) -> tuple[int, int]:
     """Where the memory for objects begins and ends: from the usual stack pointer to the saved registers."""
-    pointers: Counter[int] = Counter()
+    pointers: list[int] = []
     saves: list[int] = []
     used: list[int] = [offset for offset in direct if offset not in slots and offset < 8]
     for index in flow.order:
         for step in flow.blocks[index].steps:
-            pointers[step.stack] += 1
             for effect in step.effects:
+                if effect.kind == "call" and not effect.aux.is_tail:
+                    pointers.append(effect.aux.stack + 8 * len(outgoing.get(effect.aux.index, [])))
                 if effect.kind == "save" and effect.addr is not None and effect.aux[1] not in NOT_ARGUMENTS:
                     saves.append(effect.addr.aux)
                 for root in (effect.value, effect.addr) if effect.unit not in ("rsp", "rbp") else ():
                     used += [node.aux for node in walk(root) if node.op == "frame" and node.aux not in slots]
     used = [offset for offset in used if offset < 8 and offset not in saves]
-    base = min([pointers.most_common(1)[0][0], *used])
+    base = min([*(pointers or [flow.lowest]), *used])
     sizes = {offset: max(direct[offset]) // 8 for offset in slots}
     while base in sizes:
         base += -(-sizes[base] // 4) * 4

@@ -24,6 +24,7 @@ from irwright.lift.signatures import (
     parameter_type,
     result_type,
 )
+from irwright.lift.variadic import Variadic, find_variadic
 from irwright.lift.webs import Analysis, Web
 
 IMPLICIT_RESULTS = frozenset("div idiv mul imul cdq cqo cwd xchg cmpxchg xadd pop leave".split())
@@ -43,6 +44,8 @@ class Lifted:
     problem: str = ""
     callees: set[str] = field(default_factory=set[str])
     call_signatures: dict[int, Signature] = field(default_factory=dict[int, Signature])
+    variadic: Variadic | None = None
+    memory_calls: list[str] = field(default_factory=list[str])
     unread: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     """by call: argument registers set before it that nothing else reads"""
 
@@ -91,6 +94,9 @@ class FileLifter:
                 break
         self._infer_parameters(good)
         for lifted in self.good():
+            if lifted.variadic is not None:
+                lifted.signature.is_variadic = True
+                lifted.signature.num_fixed = len(lifted.signature.params)
             self._guard(lifted, self._solve)
         for lifted in self.good():
             self._guard(lifted, self._type)
@@ -132,7 +138,10 @@ class FileLifter:
 
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn).build()
+        lifted.variadic = find_variadic(lifted.flow)
         lifted.frame = frame_use(lifted.flow)
+        if lifted.variadic is not None:
+            lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
         for call in lifted.flow.calls:
             if call.target is not None:
                 if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
@@ -155,8 +164,21 @@ class FileLifter:
                 found = self._external(call.name)
         else:
             found = self._external(call.name)
+        slots = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
         if found.is_variadic:
-            found = self._variadic(lifted, call, found)
+            found = self._variadic(lifted, call, found, slots)
+        elif slots and not found.is_known and call.name not in self.functions:
+            found = replace(found, params=list(found.params), returns=found.returns)
+            if sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) < 6:
+                missing = INTEGER_ARGUMENTS[sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) :]
+                status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
+                if any(status.get(unit) is None for unit in missing):
+                    raise NotLiftable("a call with arguments in memory before those in registers are used up")
+                at = 6 - len(missing)
+                found.params[at:at] = [(unit, "i64") for unit in missing]
+            found.params += [(f"stack.{at - call.stack}", "i64") for at in slots]
+        elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
+            lifted.memory_calls.append(call.name)
         lifted.call_signatures[call.index] = found
         return found
 
@@ -178,7 +200,7 @@ class FileLifter:
             self.externals[name] = found
         return found
 
-    def _variadic(self, lifted: Lifted, call: Call, declared: Signature) -> Signature:
+    def _variadic(self, lifted: Lifted, call: Call, declared: Signature, slots: list[int]) -> Signature:
         """A variadic callee's signature with the arguments that this call has for it."""
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
@@ -194,10 +216,9 @@ class FileLifter:
         found.params += [(unit, self._narrow(status, unit)) for unit in integers]
         floats = [unit for unit in FLOAT_ARGUMENTS[: call.num_vectors] if unit not in fixed]
         found.params += [(unit, "double") for unit in floats]
-        if limit == 6:
-            offset = call.stack if not call.is_tail else 8
-            slots = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
-            found.params += [(f"stack.{at - offset}", "i64") for at in slots]
+        if slots and (limit < 6 or call.is_tail):
+            raise NotLiftable("a variadic call with arguments in memory before those in registers are used up")
+        found.params += [(f"stack.{at - call.stack}", "i64") for at in slots]
         return found
 
     def _narrow(self, status: dict[str, str], unit: str) -> str:
@@ -387,9 +408,13 @@ class FileLifter:
 
     def _parameters(self, lifted: Lifted, entry: dict[str, int]) -> list[tuple[str, str]]:
         params: list[tuple[str, str]] = []
+        variadic = lifted.variadic
         for names in (INTEGER_ARGUMENTS, FLOAT_ARGUMENTS):
             used = [n for n, unit in enumerate(names) if unit in entry]
-            for unit in names[: max(used) + 1 if used else 0]:
+            count = max(used) + 1 if used else 0
+            if variadic is not None:
+                count = variadic.num_integers if names is INTEGER_ARGUMENTS else variadic.num_floats
+            for unit in names[:count]:
                 params.append((unit, parameter_type(unit, entry.get(unit, 32))))
         stacked = sorted(int(unit[1:]) for unit in entry if unit[0] == "s" and unit[1:].isdigit() and int(unit[1:]) >= 8)
         if stacked:
@@ -411,9 +436,6 @@ class FileLifter:
         params = tuple(
             unit if not unit.startswith("stack.") else f"s{8 + int(unit[6:])}" for unit, _ in lifted.signature.params
         )
-        for unit in analysis.live_in[0]:
-            if unit not in params and not unit.startswith(("cc.", "s", "jt")):
-                raise NotLiftable(f"{unit} is read before anything sets it")
         lifted.webs = analysis.variables(params)
 
     def _type(self, lifted: Lifted) -> None:
@@ -472,7 +494,10 @@ class FileLifter:
         frame = (lifted.frame.base, lifted.frame.top)
         emitter = Emitter(lifted.flow, lifted.analysis, lifted.webs, lifted.signature, names, options, frame)
         result = lifted.signature.result_text()
-        return emitter.function(lambda params: f"define dso_local {result} {names.symbol(name)}({', '.join(params)}) #0")
+        dots = ["..."] if lifted.signature.is_variadic else []
+        return emitter.function(
+            lambda params: f"define dso_local {result} {names.symbol(name)}({', '.join([*params, *dots])}) #0"
+        )
 
 
 def _has_side_effects(flow: Flow) -> bool:

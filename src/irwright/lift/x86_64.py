@@ -703,10 +703,8 @@ def _string_step(m: Machine, i: Instruction) -> None:
     width = {"b": 8, "w": 16, "d": 32, "q": 64}[i.mnemonic[4]]
     size = const("i64", width // 8)
     target, source = m.register("rdi", 64), m.register("rsi", 64)
-    if m.frame("rdi") is not None or m.frame("rsi") is not None:
-        raise Unsupported("a string operation on a frame register")
-    to = E("addr", "ptr", (target, None), Address())
-    from_ = E("addr", "ptr", (source, None), Address())
+    to = target if target.op == "frame" else E("addr", "ptr", (target, None), Address())
+    from_ = source if source.op == "frame" else E("addr", "ptr", (source, None), Address())
     if i.prefix == "rep" and kind in ("movs", "stos"):
         count = m.register("rcx", 64)
         length = binary("mul", count, size)
