@@ -86,6 +86,7 @@ class Emitter:
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
         self.uses_frame = False
+        self.skipped: set[int] = set()
         self.frame_base, self.frame_top = frame
         self.labels: dict[tuple[int, int], int] = {}
         self.demand: dict[str, int] = {}
@@ -109,6 +110,7 @@ class Emitter:
         for block in blocks:
             self.labels[block.insns[0].section, block.insns[0].address] = block.index
         body: list[str] = []
+        bodies: dict[int, list[str]] = {}
         order = sorted(self.flow.order)
         for index in order:
             self.lines = []
@@ -120,8 +122,10 @@ class Emitter:
                     self.line(f"br label %b{blocks[index].successors[0]}")
                 else:
                     self.line("unreachable")
-            body.append(f"b{index}:")
-            body += self.lines
+            bodies[index] = [f"b{index}:", *self.lines]
+        for index in order:
+            if index not in self.skipped:
+                body += bodies[index]
         entry = ["entry:"]
         for web in self.webs.values():
             if web.name:
@@ -656,6 +660,8 @@ class Emitter:
             assert effect.value is not None
             target, falls = block.successors[0], block.successors[1]
             test = effect.value
+            if self._merged_switch(target, falls):
+                return
             if target == falls:
                 self.line(f"br label %b{target}")
             elif test.op == "xor" and test.ty == "i1" and test.args[0] is not None:
@@ -715,6 +721,70 @@ class Emitter:
         self.line("]")
         self.lines.append(f"unreachable{self.at[0]}:")
         self.line("unreachable")
+
+    def _merged_switch(self, target: int, falls: int) -> bool:
+        """`cmp x, N; ja default` before the jump through a table of N + 1 entries is one switch."""
+        block, table = self.flow.blocks[self.at[0]], self.flow.blocks[falls]
+        if not table.steps or not table.steps[-1].effects or table.steps[-1].effects[-1].kind != "switch":
+            return False
+        if table.predecessors != [self.at[0]]:
+            return False
+        jump = table.steps[-1].effects[-1]
+        if any(e.kind not in ("set", "kill") for step in table.steps[:-1] for e in step.effects):
+            return False
+        written = {e.unit for step in table.steps[:-1] for e in step.effects if e.kind == "set"}
+        for case in {target, *(self.labels[place] for place in jump.aux)}:
+            if written & set(self.analysis.live_in[case]):
+                return False
+        found = self._compared_index(block.steps, table.steps, jump)
+        if found is None:
+            return False
+        number, value = found
+        here = self.at
+        self.at = (here[0], number)
+        web = self.read_web(value.aux)
+        self.at = here
+        text = self.new(f"load {web.ty}, ptr %{web.name}")
+        compared = self.coerce(text, web.ty, value.ty)
+        self.line(f"switch {value.ty} {compared}, label %b{target} [")
+        for case, place in enumerate(jump.aux):
+            if self.labels[place] != target:
+                self.line(f"  {value.ty} {case}, label %b{self.labels[place]}")
+        self.line("]")
+        self.skipped.add(falls)
+        return True
+
+    def _compared_index(self, steps: list[Step], table: list[Step], jump: Effect) -> tuple[int, E] | None:
+        """Step and register of the comparison, where that register is the table's index and is still unchanged."""
+        number = next(
+            (n for n in range(len(steps) - 1, -1, -1) if any(e.unit == "cc.a" for e in steps[n].effects)), None
+        )
+        if number is None or steps[-1].insn.mnemonic not in ("ja", "jnbe") or steps[number].insn.mnemonic != "cmp":
+            return None
+        test = next(e.value for e in steps[number].effects if e.unit == "cc.a")
+        if test is None or test.op != "icmp ugt" or test.args[0] is None or test.args[1] is None:
+            return None
+        value, limit = test.args
+        if value.op != "reg" or limit.op != "const" or limit.aux + 1 != len(jump.aux) or value.ty not in ("i32", "i64"):
+            return None
+        assert jump.value is not None
+        read = next((e for step in table for e in step.effects if e.unit == jump.value.aux), None)
+        if read is None or read.value is None or read.value.op != "reg":
+            return None
+        names = {value.aux}
+        for step in [*steps[number + 1 :], *table]:
+            for effect in step.effects:
+                if effect is read:
+                    return (number, value) if read.value.aux in names else None
+                if effect.kind == "set":
+                    copied = effect.value
+                    if copied is not None and copied.op == "reg" and copied.aux in names and bits(copied.ty) >= bits(value.ty):
+                        names.add(effect.unit)
+                    elif effect.unit == value.aux:
+                        return None
+                    else:
+                        names.discard(effect.unit)
+        return None
 
     def _string(self, effect: Effect) -> None:
         kind, width, count = effect.aux

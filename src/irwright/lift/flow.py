@@ -47,6 +47,8 @@ class Step:
     effects: list[Effect]
     stack: int
     """the stack pointer before it, from the one at entry"""
+    has_frame: bool
+    """an effect may name a place in the frame"""
 
 
 @dataclass(slots=True)
@@ -436,7 +438,12 @@ class FlowBuilder:
 
         def frame(name: str) -> int | None:
             value = state.get(name)
-            return int(value[1]) if value is not None and value[0] == "frame" else None
+            if value is None or value[0] != "frame":
+                return None
+            seen.append(name)
+            return int(value[1])
+
+        seen: list[str] = []
 
         machine = Machine(insn, frame, lambda name: self._was_set(insn, name))
         special = _SPECIAL.get(insn.mnemonic)
@@ -461,7 +468,7 @@ class FlowBuilder:
             machine.effects.append(Effect("set", read[0], machine.register(read[1], 64)))
         self._find_saves(machine.effects, state)
         self._transfer(machine.effects, state)
-        return Step(insn, machine.effects, stack)
+        return Step(insn, machine.effects, stack, bool(seen) or insn.mnemonic in _SPECIAL)
 
     def _was_set(self, insn: Instruction, name: str) -> bool:
         """True where an instruction shortly before in the same block writes the register as a whole."""

@@ -142,7 +142,7 @@ class Frame:
     """by call: slots that hold its stack arguments"""
 
 
-def frame_use(flow: Flow) -> Frame:
+def frame_use(flow: Flow, *, trim: bool = False) -> Frame:
     """Which stack places are only read and written directly; they are promoted where no address escapes."""
     direct: dict[int, set[int]] = {}
     spills: set[int] = set()
@@ -150,7 +150,7 @@ def frame_use(flow: Flow) -> Frame:
     escapes = False
     for index in flow.order:
         for step in flow.blocks[index].steps:
-            for effect in step.effects:
+            for effect in step.effects if step.has_frame else ():
                 if effect.kind == "save":
                     continue
                 if effect.kind == "set" and effect.value is not None and effect.value.op == "frame":
@@ -190,7 +190,7 @@ def frame_use(flow: Flow) -> Frame:
             slots.add(offset)
     outgoing = _outgoing(flow, direct)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
-    base, top = _blob(flow, slots, direct, outgoing)
+    base, top = _blob(flow, slots, direct, outgoing, trim)
     return Frame(slots=slots, escapes=escapes, base=base, top=top, outgoing=outgoing)
 
 
@@ -200,7 +200,7 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
     taken: set[int] = set()
     for index in flow.order:
         for step in flow.blocks[index].steps:
-            for effect in step.effects:
+            for effect in step.effects if step.has_frame else ():
                 if effect.unit in ("rsp", "rbp"):
                     continue
                 for root in (effect.value, effect.addr if effect.kind != "store" else None):
@@ -235,7 +235,7 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
 
 
 def _blob(
-    flow: Flow, slots: set[int], direct: dict[int, set[int]], outgoing: dict[int, list[int]]
+    flow: Flow, slots: set[int], direct: dict[int, set[int]], outgoing: dict[int, list[int]], trim: bool
 ) -> tuple[int, int]:
     """Where the memory for objects begins and ends: from the usual stack pointer to the saved registers."""
     pointers: list[int] = []
@@ -248,10 +248,12 @@ def _blob(
                     pointers.append(effect.aux.stack + 8 * len(outgoing.get(effect.aux.index, [])))
                 if effect.kind == "save" and effect.addr is not None and effect.aux[1] not in NOT_ARGUMENTS:
                     saves.append(effect.addr.aux)
-                for root in (effect.value, effect.addr) if effect.unit not in ("rsp", "rbp") else ():
+                for root in (effect.value, effect.addr) if step.has_frame and effect.unit not in ("rsp", "rbp") else ():
                     used += [node.aux for node in walk(root) if node.op == "frame" and node.aux not in slots]
     used = [offset for offset in used if offset < 8 and offset not in saves]
     base = min([*(pointers or [flow.lowest]), *used])
+    if trim and used:
+        base = min(used)
     sizes = {offset: max(direct[offset]) // 8 for offset in slots}
     while base in sizes:
         base += -(-sizes[base] // 4) * 4
@@ -263,7 +265,7 @@ def _incoming_escapes(flow: Flow) -> bool:
     """True where the address of an incoming stack argument is computed."""
     for index in flow.order:
         for step in flow.blocks[index].steps:
-            for effect in step.effects:
+            for effect in step.effects if step.has_frame else ():
                 for root in (effect.value, effect.addr):
                     for node in walk(root):
                         if node.op == "frame" and node.aux >= 8:

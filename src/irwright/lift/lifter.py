@@ -139,7 +139,7 @@ class FileLifter:
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn).build()
         lifted.variadic = find_variadic(lifted.flow)
-        lifted.frame = frame_use(lifted.flow)
+        lifted.frame = frame_use(lifted.flow, trim=self.likely)
         if lifted.variadic is not None:
             lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
         for call in lifted.flow.calls:
@@ -179,6 +179,17 @@ class FileLifter:
             found.params += [(f"stack.{at - call.stack}", "i64") for at in slots]
         elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
             lifted.memory_calls.append(call.name)
+        if not found.is_known and call.name not in self.functions and call.num_vectors >= 0:
+            if "rax" in lifted.unread.get(call.index, set()):
+                # Something was put into al: the callee is variadic, or has no prototype.
+                found = replace(found, params=list(found.params), returns=found.returns, is_variadic=True, num_fixed=0)
+                found.params = [(unit, ty if ty != "float" else "double") for unit, ty in found.params]
+                floats = sum(unit.startswith("xmm") for unit, _ in found.params)
+                if floats < call.num_vectors:
+                    found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[floats : call.num_vectors]]
+                elif floats > call.num_vectors:
+                    extra = FLOAT_ARGUMENTS[call.num_vectors :]
+                    found.params = [(unit, ty) for unit, ty in found.params if unit not in extra]
         lifted.call_signatures[call.index] = found
         return found
 
@@ -279,9 +290,8 @@ class FileLifter:
             if bounds == before:
                 break
         self.bounds = bounds
-        if self.likely:
-            for lifted in good:
-                self._collect_evidence(lifted)
+        for lifted in good:
+            self._collect_evidence(lifted)
 
     def _collect_evidence(self, lifted: Lifted) -> None:
         """Argument registers that are set before a call and read by nothing, if the call does not."""
@@ -297,7 +307,7 @@ class FileLifter:
                 for effect in step.effects:
                     if effect.kind == "call":
                         pending = [effect.aux.index]
-                    elif effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS and pending:
+                    elif effect.kind == "set" and effect.unit in (*INTEGER_ARGUMENTS, "rax") and pending:
                         if not live.get(effect.unit) and (pending[0], effect.unit) not in done:
                             lifted.unread.setdefault(pending[0], set()).add(effect.unit)
                         done.add((pending[0], effect.unit))
@@ -312,7 +322,9 @@ class FileLifter:
         assert lifted.flow is not None and lifted.frame is not None
         signatures = {call.index: self.signature_of(lifted, call) for call in lifted.flow.calls}
         returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
-        return Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
+        analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
+        analysis.whole_copies = self.likely
+        return analysis
 
     def _infer_returns(self, lifted: Lifted) -> bool:
         """Results by what is available and unread at the returns; True if that changed."""
@@ -381,8 +393,12 @@ class FileLifter:
                     if effect.kind == "call" and not effect.aux.is_tail:
                         later.update(RESULTS)
                     if effect.kind == "set" and effect.unit in RESULTS:
+                        if step.insn.mnemonic == "pop" and effect.value is not None and effect.value.op == "const":
+                            mnemonic = "mov"
+                        else:
+                            mnemonic = step.insn.mnemonic
                         is_dead = not live.get(effect.unit) and effect.unit not in later
-                        if is_dead and step.insn.mnemonic not in IMPLICIT_RESULTS:
+                        if is_dead and mnemonic not in IMPLICIT_RESULTS:
                             found.add(effect.unit)
                         later.add(effect.unit)
                 analysis.before(step.effects, live)
@@ -401,6 +417,13 @@ class FileLifter:
             lifted = todo.pop(0)
             analysis = self._analysis(lifted)
             entry = analysis.demands()
+            for name in analysis.note_results():
+                if name in self.functions and name != lifted.code.name:
+                    callee = self.functions[name]
+                    if not callee.problem and callee not in todo:
+                        todo.append(callee)
+                elif name == lifted.code.name:
+                    todo.append(lifted)
             params = self._parameters(lifted, entry)
             if params != lifted.signature.params and not lifted.signature.is_known:
                 lifted.signature.params = params

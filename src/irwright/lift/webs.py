@@ -56,6 +56,8 @@ class Analysis:
         self.returns = returns
         """units and widths that a return reads"""
         self.slots = slots
+        self.whole_copies = False
+        """a copy of 64 bits reads them all, even where its own uses need fewer"""
         self.live_in: list[Demand] = [{} for _ in flow.blocks]
         self.live_out: list[Demand] = [{} for _ in flow.blocks]
 
@@ -105,6 +107,8 @@ class Analysis:
             if kind in ("set", "kill"):
                 if kind == "set" and (demand := live.get(effect.unit, 0)):
                     assert effect.value is not None
+                    if self.whole_copies and effect.value.op == "reg" and effect.value.ty == "i64":
+                        demand = 64
                     self.reads(effect.value, demand, reads)
                     if effect.partial and demand > bits(effect.value.ty):
                         reads[effect.unit] = max(reads.get(effect.unit, 0), demand)
@@ -212,6 +216,34 @@ class Analysis:
                 if node is not None:
                     self.reads(node, 128, out)
 
+    def note_results(self) -> set[str]:
+        """Tell callees which results are read here; names of those that changed."""
+        changed: set[str] = set()
+
+        def want(call: Call, unit: str, width: int) -> None:
+            signature = self.signatures[call.index]
+            before = list(signature.returns)
+            signature.want_result(unit, width)
+            if signature.returns != before:
+                changed.add(call.name)
+
+        for index in self.flow.order:
+            block = self.flow.blocks[index]
+            if not any(e.kind == "call" for step in block.steps for e in step.effects):
+                continue
+            live = dict(self.live_out[index])
+            for step in reversed(block.steps):
+                for effect in step.effects:
+                    if effect.kind == "call" and effect.aux.is_tail:
+                        for unit, width in self.returns:
+                            want(effect.aux, unit, width)
+                    elif effect.kind == "call":
+                        for unit in RESULTS:
+                            if live.get(unit):
+                                want(effect.aux, unit, live[unit])
+                self.before(step.effects, live)
+        return changed
+
     # Webs
 
     def webs(self) -> None:
@@ -312,9 +344,6 @@ class Analysis:
         if call.is_tail:
             return
         signature = self.signatures[call.index]
-        for unit in RESULTS:
-            if after.get(unit, 0):
-                signature.want_result(unit, after[unit])
         returned = {unit for unit, _ in signature.returns}
         for unit in (*CALLER_SAVED, *CC_UNITS_):
             current.pop(unit, None)
