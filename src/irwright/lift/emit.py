@@ -5,12 +5,14 @@ Nothing is optimised here; values are computed where the machine computed them, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from irwright.lift.expressions import Address, E, Effect, Ref, bits, element
 from irwright.lift.flow import Call, Flow, NotLiftable, Step
+from irwright.lift.inference import Frame
 from irwright.lift.signatures import Signature
 from irwright.lift.webs import LANEWISE, Analysis, Web
 
@@ -48,9 +50,6 @@ class Options:
     weights: bool = False
     """branch weights from the layout: what falls through is likely"""
     hot_loops: bool = True
-    natural_align: bool = False
-    split_frame: bool = False
-    float_conversions: bool = False
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Emitter:
         signature: Signature,
         names: Names,
         options: Options,
-        frame: tuple[int, int],
+        frame: Frame,
     ) -> None:
         self.flow = flow
         self.analysis = analysis
@@ -85,9 +84,9 @@ class Emitter:
         self.memo: dict[tuple[int, str], str] = {}
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
-        self.uses_frame = False
         self.skipped: set[int] = set()
-        self.frame_base, self.frame_top = frame
+        self.frame_use = frame
+        self.used_objects: set[int] = set()
         self.labels: dict[tuple[int, int], int] = {}
         self.demand: dict[str, int] = {}
 
@@ -130,9 +129,12 @@ class Emitter:
         for web in self.webs.values():
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
-        if self.uses_frame:
-            size = self.frame_top - self.frame_base
-            entry.append(f"  %frame = alloca [{size} x i8], align {self.flow.align}")
+        ends = [*self.frame_use.starts[1:], self.frame_use.top]
+        for start, end in zip(self.frame_use.starts, ends, strict=True):
+            if start in self.used_objects:
+                align = min(self.flow.align, (start + 8) & -(start + 8) or self.flow.align)
+                name = self._object_name(start)
+                entry.append(f"  {name} = alloca [{max(end - start, 1)} x i8], align {align}")
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
         return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
@@ -515,9 +517,14 @@ class Emitter:
         """The address of a place in the frame."""
         if offset >= 8:
             raise NotLiftable("the address of a stack argument")
-        self.uses_frame = True
-        at = offset - self.frame_base
-        return self.new(f"getelementptr i8, ptr %frame, i64 {at}") if at else "%frame"
+        starts = self.frame_use.starts
+        start = starts[max(0, bisect_right(starts, offset) - 1)]
+        self.used_objects.add(start)
+        name = self._object_name(start)
+        return self.new(f"getelementptr i8, ptr {name}, i64 {offset - start}") if offset != start else name
+
+    def _object_name(self, start: int) -> str:
+        return "%frame" if len(self.frame_use.starts) == 1 else f"%frame.{start - self.frame_use.base}"
 
     def _place(self, ref: Ref) -> str:
         if ref.kind == "got":

@@ -138,15 +138,18 @@ class Frame:
     """the blob that holds the rest begins here"""
     top: int
     """and ends here"""
+    starts: list[int]
+    """where its objects begin; one alloca each"""
     outgoing: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     """by call: slots that hold its stack arguments"""
 
 
-def frame_use(flow: Flow, *, trim: bool = False) -> Frame:
+def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
     """Which stack places are only read and written directly; they are promoted where no address escapes."""
     direct: dict[int, set[int]] = {}
     spills: set[int] = set()
     others: set[int] = set()
+    taken: set[int] = set()
     escapes = False
     for index in flow.order:
         for step in flow.blocks[index].steps:
@@ -177,6 +180,7 @@ def frame_use(flow: Flow, *, trim: bool = False) -> Frame:
                     for node in walk(root):
                         if node.op == "frame" and id(node) not in plain:
                             escapes = True
+                            taken.add(node.aux)
     slots: set[int] = set()
     ordered = sorted(direct)
     for number, offset in enumerate(ordered):
@@ -184,14 +188,20 @@ def frame_use(flow: Flow, *, trim: bool = False) -> Frame:
         clear = number + 1 == len(ordered) or ordered[number + 1] >= offset + size
         if number and ordered[number - 1] + max(direct[ordered[number - 1]]) // 8 > offset:
             clear = False
-        if clear and max(direct[offset]) <= 128 and (not escapes or (offset in spills and offset not in others)):
+        alone = not escapes or (offset in spills and offset not in others)
+        if split and offset < 8:
+            alone = alone or (offset not in taken and offset < min(taken))
+        if clear and max(direct[offset]) <= 128 and alone:
             slots.add(offset)
         elif clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not _incoming_escapes(flow):
             slots.add(offset)
     outgoing = _outgoing(flow, direct)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
     base, top = _blob(flow, slots, direct, outgoing, trim)
-    return Frame(slots=slots, escapes=escapes, base=base, top=top, outgoing=outgoing)
+    starts = [base]
+    if split:
+        starts += [offset for offset in sorted(taken) if base < offset < top]
+    return Frame(slots=slots, escapes=escapes, base=base, top=top, starts=starts, outgoing=outgoing)
 
 
 def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:

@@ -6,6 +6,8 @@ functions take from what they read. Both are solved to a fixpoint over the call 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from irwright.lift.emit import Emitter, Options
@@ -28,6 +30,23 @@ from irwright.lift.variadic import Variadic, find_variadic
 from irwright.lift.webs import Analysis, Web
 
 IMPLICIT_RESULTS = frozenset("div idiv mul imul cdq cqo cwd xchg cmpxchg xadd pop leave".split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """How to decide what machine code leaves open. The default allows everything any use could mean."""
+
+    likely: bool = False
+    """signatures, widths and frames as compilers most often make them"""
+    split: bool = False
+    """every frame address that is taken begins an object"""
+    narrow: bool = True
+    """arguments of unknown functions that are set with 32 bits have 32"""
+    whole_copies: bool = True
+
+
+SOUND = Guess()
+LIKELY = Guess(likely=True)
 
 
 @dataclass(slots=True)
@@ -53,10 +72,10 @@ class Lifted:
 class FileLifter:
     """Lifts the functions of one program."""
 
-    def __init__(self, program: Program, *, likely: bool = False) -> None:
+    def __init__(self, program: Program, guess: Guess = SOUND) -> None:
         self.program = program
-        self.likely = likely
-        """guess signatures as compilers most often make them; else only as every use allows"""
+        self.guess = guess
+        self.likely = guess.likely
         self.widths: dict[tuple[str, str], int] = {}
         self.evidence: dict[str, int] = {}
         self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
@@ -71,7 +90,8 @@ class FileLifter:
         """Everything up to emission; problems are kept per function."""
         decoder = Decoder(self.program)
         for lifted in self.functions.values():
-            decoder.decode(lifted.code)
+            if not lifted.code.instructions and not lifted.code.problem:
+                decoder.decode(lifted.code)
             lifted.problem = lifted.code.problem
         self.uses_floats = any(
             i.mnemonic.endswith(("ss", "sd", "si")) and "xmm" in i.text
@@ -139,7 +159,7 @@ class FileLifter:
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn).build()
         lifted.variadic = find_variadic(lifted.flow)
-        lifted.frame = frame_use(lifted.flow, trim=self.likely)
+        lifted.frame = frame_use(lifted.flow, trim=self.likely, split=self.guess.split)
         if lifted.variadic is not None:
             lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
         for call in lifted.flow.calls:
@@ -203,7 +223,7 @@ class FileLifter:
                     integers = min(integers, self.evidence.get(name, 0))
                 found = Signature(name=name)
                 for unit in INTEGER_ARGUMENTS[:integers]:
-                    narrow = self.likely and self.widths.get((name, unit), 64) <= 32
+                    narrow = self.likely and self.guess.narrow and self.widths.get((name, unit), 64) <= 32
                     found.params.append((unit, "i32" if narrow else "i64"))
                 for unit in FLOAT_ARGUMENTS[:floats]:
                     width = self.widths.get((name, unit), 64)
@@ -233,7 +253,7 @@ class FileLifter:
         return found
 
     def _narrow(self, status: dict[str, str], unit: str) -> str:
-        return "i32" if self.likely and int(status.get(f"{unit}.width", "64")) <= 32 else "i64"
+        return "i32" if self.likely and self.guess.narrow and int(status.get(f"{unit}.width", "64")) <= 32 else "i64"
 
     def _at_site(self, lifted: Lifted, call: Call) -> Signature:
         assert lifted.available is not None
@@ -323,7 +343,7 @@ class FileLifter:
         signatures = {call.index: self.signature_of(lifted, call) for call in lifted.flow.calls}
         returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
         analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
-        analysis.whole_copies = self.likely
+        analysis.whole_copies = self.guess.whole_copies
         return analysis
 
     def _infer_returns(self, lifted: Lifted) -> bool:
@@ -507,6 +527,22 @@ class FileLifter:
         node = nodes.get((index, number, unit))
         return None if node is None else lifted.webs[lifted.analysis.find(node)]
 
+    @contextmanager
+    def returning(self, name: str, ty: str) -> Iterator[None]:
+        """Within, the function returns another type than was inferred; calls of it stay as they are."""
+        lifted = self.functions[name]
+        kept = (lifted.signature, lifted.analysis, lifted.webs)
+        unit = "xmm0" if ty in ("float", "double") else "rax"
+        results = [] if ty == "void" else [(unit, ty)]
+        lifted.signature = replace(lifted.signature, params=list(lifted.signature.params), returns=results)
+        try:
+            self._solve(lifted)
+            self._type(lifted)
+            self._type(lifted)
+            yield
+        finally:
+            lifted.signature, lifted.analysis, lifted.webs = kept
+
     # Emission
 
     def emit(self, name: str, names: ModuleNames, options: Options) -> str:
@@ -514,8 +550,7 @@ class FileLifter:
         lifted = self.functions[name]
         assert lifted.flow is not None and lifted.analysis is not None and lifted.webs is not None
         assert lifted.frame is not None
-        frame = (lifted.frame.base, lifted.frame.top)
-        emitter = Emitter(lifted.flow, lifted.analysis, lifted.webs, lifted.signature, names, options, frame)
+        emitter = Emitter(lifted.flow, lifted.analysis, lifted.webs, lifted.signature, names, options, lifted.frame)
         result = lifted.signature.result_text()
         dots = ["..."] if lifted.signature.is_variadic else []
         return emitter.function(
