@@ -221,6 +221,13 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
                 if effect.kind == "store" and effect.addr is not None and effect.addr.op != "frame":
                     taken.update(n.aux for n in walk(effect.addr) if n.op == "frame")
     found: dict[int, list[int]] = {}
+    ever_stored = {
+        effect.addr.aux
+        for index in flow.order
+        for step in flow.blocks[index].steps
+        for effect in step.effects
+        if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame"
+    }
     for index in flow.order:
         stored: set[int] = set()
         pushed = 0
@@ -238,7 +245,9 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
                         at += 8
                     if offsets:
                         found[effect.aux.index] = offsets
-                    if len(offsets) < pushed:
+                    first = effect.aux.stack
+                    unexplained = first in ever_stored and first not in loaded and first not in taken and not offsets
+                    if len(offsets) < pushed or unexplained or (offsets and at in ever_stored and at not in loaded | taken):
                         raise NotLiftable("arguments in memory that are not understood")
                     stored, pushed = set(), 0
     return found

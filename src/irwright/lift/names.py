@@ -32,6 +32,8 @@ class ModuleNames:
         self.declarations: dict[str, str] = {}
         self.pending: list[DataObject] = []
         self.defined: set[str] = set()
+        self.kept: set[str] = set()
+        """functions that stay machine code"""
         self.with_data = False
         """private constants are defined where they are used"""
 
@@ -51,7 +53,7 @@ class ModuleNames:
         if ref.symbol is None:
             name = self.places.get((ref.section, ref.offset))
             if name is None:
-                raise NotLiftable("the address of a place in code")
+                return self._inside_kept(ref)
             self.callee(name, self.functions[name])
             return name, 0
         if ref.symbol in self.functions:
@@ -61,6 +63,15 @@ class ModuleNames:
         else:
             self._declare(ref.symbol, is_local=True)  # named without the table: it is near
         return ref.symbol, ref.offset
+
+    def _inside_kept(self, ref: Ref) -> tuple[str, int]:
+        """A place within a function that stays machine code, so that its offsets hold."""
+        for code in self.program.functions:
+            section, start, end = code.pieces[0]
+            if code.name in self.kept and section == ref.section and start <= ref.offset < end:
+                self.callee(code.name, self.functions[code.name])
+                return code.name, ref.offset - start
+        raise NotLiftable("the address of a place in code")
 
     def _use(self, one: DataObject) -> None:
         if one.name in self.declarations or one.name in self.defined:

@@ -12,10 +12,11 @@ from collections.abc import Collection, Mapping
 
 from irwright.lift.data import DataObject, Layout, quote
 from irwright.lift.expressions import Ref
+from irwright.lift.flow import NotLiftable
 from irwright.lift.lifter import FileLifter
 from irwright.lift.names import FEATURES, ModuleNames, flags_text, module_text, quoted
 from irwright.lift.objects import place
-from irwright.lift.program import Code, Program, Symbol
+from irwright.lift.program import Code, Imm, Program, Symbol
 
 TRIPLE = "x86_64-unknown-linux-gnu"
 
@@ -54,7 +55,7 @@ class Assembler:
         wanted = set(re.findall(r"@([\w.$-]+)", "\n".join(bodies.values())))
         wanted |= set(re.findall(r'@"([^"]+)"', "\n".join(bodies.values())))
         wanted |= self.named_in_asm
-        data = self._data(wanted, asm)
+        data = self._data(wanted, asm, set(kept))
         return [data, *[bodies[code.name] for code in self.program.functions if code.name in bodies]]
 
     def _external(self, text: str) -> str:
@@ -76,9 +77,10 @@ class Assembler:
             self._layout_names = {one.name: one for found in self.layout.objects.values() for one in found}
         return self._layout_names
 
-    def _data(self, wanted: set[str], asm: list[str]) -> str:
+    def _data(self, wanted: set[str], asm: list[str], kept_code: set[str]) -> str:
         names = self.names(self.lifter)
         names.with_data = True
+        names.kept = kept_code
         tables = {t.address for lifted in self.lifter.functions.values() if lifted.flow for t in lifted.flow.tables}
         texts: dict[str, str] = {}
         constructors: dict[str, list[str]] = {"llvm.global_ctors": [], "llvm.global_dtors": []}
@@ -99,7 +101,13 @@ class Assembler:
                 continue
             names.defined.add(one.name)
             before = set(names.declarations)
-            texts[one.name] = names.definition(one).replace("private unnamed_addr ", "dso_local unnamed_addr ", 1)
+            try:
+                definition = names.definition(one)
+            except NotLiftable:
+                if one.is_private and one.name not in wanted:
+                    continue  # a jump table that became a switch
+                raise
+            texts[one.name] = definition.replace("private unnamed_addr ", "dso_local unnamed_addr ", 1)
             texts[one.name] = texts[one.name].replace(" = internal ", " = dso_local ", 1)
             for name in set(names.declarations) - before:
                 if name in self.layout_names:
@@ -152,17 +160,72 @@ class Assembler:
         if code.symbol.visibility != "default":
             lines.append(f".{code.symbol.visibility} {name}")
         lines += [f".type {name},@function", f"{name}:"]
-        data = home.data[start:end]
-        for at in range(0, len(data), 16):
-            lines.append(".byte " + ",".join(str(byte) for byte in data[at : at + 16]))
+        if self._has_short_exits(code):
+            lines += self._by_instruction(code, name)
+        else:
+            lines += self._bytes(code, start, end)
+            lines += self._relocations(code, name, start, end)
+            lines += self._near_calls(code, name)
+        lines += [f".size {name}, .-{name}", ".text"]
+        return lines
+
+    def _bytes(self, code: Code, start: int, end: int) -> list[str]:
+        data = self.program.sections[code.pieces[0][0]].data[start:end]
+        return [".byte " + ",".join(str(byte) for byte in data[at : at + 16]) for at in range(0, len(data), 16)]
+
+    def _relocations(self, code: Code, name: str, start: int, end: int) -> list[str]:
+        """Those between two offsets of the section, relative to the function (or to here, for an instruction)."""
+        lines: list[str] = []
+        home = self.program.sections[code.pieces[0][0]]
+        base = code.pieces[0][1] if name != "." else end
         for offset in sorted(o for o in home.relocations if start <= o < end):
             relocation = home.relocations[offset]
-            ref = place(self.program, relocation.symbol, relocation.addend)
-            symbol, addend = self._asm_symbol(ref)
+            symbol, addend = self._asm_symbol(place(self.program, relocation.symbol, relocation.addend))
             sign = f"+{addend}" if addend > 0 else str(addend) if addend else ""
-            lines.append(f".reloc {name}+{offset - start}, R_X86_64_{relocation.kind}, {symbol}{sign}")
-        lines += self._near_calls(code, name)
-        lines += [f".size {name}, .-{name}", ".text"]
+            at = f"{name}+{offset - base}" if name != "." else f".-{end - offset}"
+            lines.append(f".reloc {at}, R_X86_64_{relocation.kind}, {symbol}{sign}")
+        return lines
+
+    def _has_short_exits(self, code: Code) -> bool:
+        """A jump of one byte to another function, which may come to lie too far away."""
+        section, start, end = code.pieces[0]
+        return any(
+            insn.mnemonic[0] == "j" and insn.size == 2 and isinstance(insn.operands[0], Imm)
+            and not start <= insn.operands[0].value < end
+            for insn in code.instructions
+        )  # fmt: skip
+
+    def _by_instruction(self, code: Code, name: str) -> list[str]:
+        """Jumps as text, so that the assembler finds their size; everything else as bytes."""
+        section, start, end = code.pieces[0]
+        relocations = self.program.sections[section].relocations
+        label = f".Lkept.{name}."
+        targets: set[int] = set()
+        jumps: dict[int, str] = {}
+        for insn in code.instructions:
+            op = insn.operands[0] if insn.operands else None
+            if insn.mnemonic not in ("call", "jmp") and insn.mnemonic[0] != "j" or not isinstance(op, Imm):
+                continue
+            if any(o in relocations for o in range(insn.address, insn.end)):
+                continue
+            if start <= op.value < end:
+                targets.add(op.value)
+                jumps[insn.address] = f"{insn.mnemonic} {label}{op.value}"
+            else:
+                callee = self.places.get((section, op.value))
+                if callee is None:
+                    raise KeyError(f"a jump to section {section}+{op.value}")
+                self.named_in_asm.add(callee)
+                jumps[insn.address] = f"{insn.mnemonic} {callee}@PLT"
+        lines: list[str] = []
+        for insn in code.instructions:
+            if insn.address in targets:
+                lines.append(f"{label}{insn.address}:")
+            if insn.address in jumps:
+                lines.append(jumps[insn.address])
+            else:
+                lines += self._bytes(code, insn.address, insn.end)
+                lines += self._relocations(code, ".", insn.address, insn.end)
         return lines
 
     def _near_calls(self, code: Code, name: str) -> list[str]:
