@@ -188,7 +188,8 @@ class Analysis:
                 self.reads(address, 64, out)
         elif op in ("trunc", "zext", "sext", "bitcast") and e.args[0] is not None:
             inner = e.args[0]
-            self.reads(inner, demand if op != "bitcast" or bits(inner.ty) == width else 128, out)
+            is_plain = e.ty[0] != "<" and inner.ty[0] != "<"
+            self.reads(inner, demand if is_plain or op == "bitcast" and bits(inner.ty) == width else 128, out)
         elif op == "select":
             assert e.args[0] is not None and e.args[1] is not None and e.args[2] is not None
             whole = demand if e.ty[0] != "<" else width

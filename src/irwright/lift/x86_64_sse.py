@@ -409,7 +409,10 @@ def shift_bytes(m: Machine, i: Instruction) -> None:
     a, zero = low(m, i.operands[0], ty), splat(LANES["b"], 0)
     count = i.operands[1]
     assert isinstance(count, Imm)
-    by = min(count.value & 0xFF, 16)
+    by = count.value & 0xFF
+    if by > 15:
+        m.set(_target(i), splat(WHOLE, 0))
+        return
     lanes = [16 + k - by if k >= by else k for k in range(16)] if i.mnemonic == "pslldq" else []
     if i.mnemonic == "pslldq":
         m.set(_target(i), shuffle(ty, zero, a, lanes))
