@@ -25,6 +25,7 @@ from irwright.llvm import clang, toolchain
 from irwright.llvm.module import Context, Library, open_library
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool
+from verify_tools import Compile
 
 # The same examples in every run, and no folder of examples. To look for new ones: pytest --hypothesis-profile explore
 settings.register_profile(
@@ -136,6 +137,12 @@ def cross(own_cache: None) -> Toolchain:
         return toolchain.find(AARCH64)
     except ToolchainError as error:
         pytest.skip(f"no AArch64 backend: {error}")
+
+
+@pytest.fixture(scope="session")
+def compile_c(tools: Toolchain) -> Compile:
+    """C text as an object, by the default clang."""
+    return Compile(tools.need_clang())
 
 
 def tool(name: str) -> Path:

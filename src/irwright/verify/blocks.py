@@ -1,0 +1,109 @@
+"""Basic blocks of a function, and what its code tells about inputs that matter: constants and offsets.
+
+Blocks are cut by a linear sweep (capstone): at targets of branches, and behind branches that do not fall through or
+may be taken. Calls do not end a block.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import capstone  # pyright: ignore[reportMissingTypeStubs]
+
+from irwright.verify.elf import EM_X86_64
+from irwright.verify.inputs import Hints
+
+MAX_HINTS = 64
+_X86_PADDING = ("nop", "int3", "ud2")
+_COMPARISONS = {"cmp", "sub", "test", "xor", "and", "add", "mov", "imul"}
+_A64_BRANCH = re.compile(r"(b|b\.\w+|br|ret|cbz|cbnz|tbz|tbnz|retaa|retab|eret)$")
+_OFFSET = re.compile(r"\[(?!rip|rsp|rbp|sp)\w+(?: \+ (0x[0-9a-f]+|\d+)|, #(0x[0-9a-f]+|\d+))?\]")
+_NUMBER = re.compile(r"(?:^|, )#?(-?(?:0x[0-9a-f]+|\d+))$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """The blocks of one function."""
+
+    starts: tuple[int, ...]
+    """their addresses"""
+    branches: tuple[int, ...]
+    """addresses of jumps, calls and returns"""
+    end: int
+    hints: Hints
+
+    def covered(self, executed: Mapping[int, int]) -> int:
+        """A bit for each block that began to run; `executed` is Emulator.executed."""
+        done = 0
+        if not self.starts:
+            return done
+        for address, size in executed.items():
+            if self.starts[0] <= address < self.end:
+                first = bisect_left(self.starts, address)
+                behind = bisect_left(self.starts, address + size if size else self._next_branch(address))
+                done |= (1 << behind) - (1 << first)
+        return done
+
+    def _next_branch(self, address: int) -> int:
+        at = bisect_left(self.branches, address)
+        return self.branches[at] + 1 if at < len(self.branches) else self.end
+
+
+@cache
+def _disassembler(is_x86: bool) -> Any:
+    if is_x86:
+        return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    return capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+
+
+def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
+    """Blocks of the code of one function."""
+    is_x86 = machine == EM_X86_64
+    end = address + len(code)
+    starts = {address}
+    padding: set[int] = set()
+    branches: list[int] = []
+    constants: dict[int, None] = {}
+    offsets: dict[int, None] = {}
+    uses_floats = False
+    for at, size, mnemonic, operands in _disassembler(is_x86).disasm_lite(code, address):
+        if (is_x86 and mnemonic.startswith(_X86_PADDING)) or mnemonic in ("nop", "brk", "udf"):
+            padding.add(at)
+        if mnemonic.startswith("j") if is_x86 else _A64_BRANCH.match(mnemonic):
+            target = re.search(r"(0x[0-9a-f]+)$", operands)
+            if target is not None and address <= int(target.group(1), 16) < end:
+                starts.add(int(target.group(1), 16))
+            starts.add(at + size)
+            branches.append(at)
+            continue
+        if is_x86 and mnemonic.startswith(("ret", "ud2", "hlt", "int3")):
+            starts.add(at + size)
+            branches.append(at)
+            continue
+        if mnemonic in ("call", "bl", "blr"):
+            branches.append(at)
+            continue
+        found = _NUMBER.search(operands)
+        if found is not None and mnemonic.rstrip("bwlq") in _COMPARISONS | {"ccmp", "cmn", "subs", "movz"}:
+            value = int(found.group(1), 0)
+            constants[value - (1 << 64) if value >> 63 else value] = None
+        for one, other in _OFFSET.findall(operands):
+            offsets[int(one or other or "0", 0)] = None
+        uses_floats = uses_floats or "xmm" in operands or operands.startswith(("d", "s", "v"))
+    # A run of padding is no block; behind it there may be one (aligned targets that only a table names).
+    starts = {start for start in starts if start < end and start not in padding}
+    return Blocks(
+        starts=tuple(sorted(starts)),
+        branches=tuple(branches),
+        end=end,
+        hints=Hints(
+            constants=tuple(constants)[:MAX_HINTS],
+            offsets=tuple(offset for offset in offsets if offset < 2048)[:MAX_HINTS],
+            uses_floats=uses_floats,
+        ),
+    )

@@ -1,0 +1,324 @@
+"""Compare two versions of an object, function by function, on inputs made from seeds.
+
+`compare_objects` runs each function of both versions on the same inputs and says of each: equal (in how many runs),
+different (with the seed and the first difference), or inconclusive (why). A difference counts only where the program
+is defined: where -O0 code is given, it must do on that input what the original does; and the original (and -O0) must do
+the same again when everything is changed that no correct program depends on: addresses of its data, what is on the
+unwritten stack and heap, what callees leave in registers.
+
+This runs in the caller's process. Emulators may crash: verifier.py does the same in processes of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from irwright.errors import InputError
+from irwright.verify.blocks import Blocks, find_blocks
+from irwright.verify.elf import read_elf
+from irwright.verify.emulate import Emulator, Ending, Limits, Run
+from irwright.verify.explore import Attempt, Explorer
+from irwright.verify.image import Externals, Image, Named
+from irwright.verify.inputs import Inputs, describe_arguments
+from irwright.verify.observe import Finding, Match, compare_runs
+from irwright.verify.signatures import Signature
+
+RUNS_PER_SEED = 4
+"""runs of the original, at most: where they fail, or do not reach all blocks, there are more than seeds"""
+TRACER = -1
+"""the second emulator of the original, whose reads are recorded"""
+SHIFT = 37
+"""pages by which the second layout of an object is moved"""
+
+
+class VerdictKind(StrEnum):
+    """What was found of a function."""
+
+    EQUAL = "equal"
+    """nothing differs in the runs that were conclusive"""
+    DIFFERENT = "different"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionVerdict:
+    """What was found of one function."""
+
+    function: str
+    kind: VerdictKind
+    reason: str
+    """the first difference, or why most runs were not conclusive"""
+    seed: int | None
+    """that shows a difference"""
+    num_runs: int
+    num_conclusive: int
+    blocks: int
+    """basic blocks of the original"""
+    blocks_covered: int
+    """of them executed, in runs of any function"""
+
+    def __str__(self) -> str:
+        counts = f"{self.num_conclusive} of {self.num_runs} runs, {self.blocks_covered} of {self.blocks} blocks"
+        return f"{self.function}: {self.kind} ({counts})" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectVerdict:
+    """What was found of all functions that were compared."""
+
+    functions: tuple[FunctionVerdict, ...]
+
+    def _count(self, kind: VerdictKind) -> int:
+        return sum(verdict.kind is kind for verdict in self.functions)
+
+    @property
+    def equal(self) -> int:
+        return self._count(VerdictKind.EQUAL)
+
+    @property
+    def different(self) -> int:
+        return self._count(VerdictKind.DIFFERENT)
+
+    @property
+    def inconclusive(self) -> int:
+        return self._count(VerdictKind.INCONCLUSIVE)
+
+    @property
+    def block_coverage(self) -> float:
+        """Share of basic blocks of the compared functions that ran; 1 where there are none."""
+        blocks = sum(verdict.blocks for verdict in self.functions)
+        return sum(verdict.blocks_covered for verdict in self.functions) / blocks if blocks else 1.0
+
+    @property
+    def first_difference(self) -> FunctionVerdict | None:
+        return next((verdict for verdict in self.functions if verdict.kind is VerdictKind.DIFFERENT), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, as `irwright tune --json` prints them."""
+        return {
+            "functions": len(self.functions),
+            "equal": self.equal,
+            "inconclusive": self.inconclusive,
+            "different": self.different,
+            "block_coverage": round(self.block_coverage, 4),
+        }
+
+
+def compare_objects(
+    original: bytes,
+    candidate: bytes,
+    *,
+    reference: bytes | None = None,
+    signatures: Mapping[str, Signature] | None = None,
+    seeds: int = 8,
+    limits: Limits | None = None,
+    functions: Collection[str] | None = None,
+) -> ObjectVerdict:
+    """Verdicts on the functions that both objects have, or on those named; InputError for what is no object.
+
+    `reference` is the same program without optimisation; `signatures` are those of the unoptimised IR.
+    """
+    comparer = Comparer(
+        original, candidate, reference=reference, signatures=signatures, seeds=seeds, limits=limits, functions=functions
+    )
+    return ObjectVerdict(functions=comparer.run())
+
+
+class Comparer:
+    """Two or three objects, loaded; verdicts by function."""
+
+    def __init__(
+        self,
+        original: bytes,
+        candidate: bytes,
+        *,
+        reference: bytes | None = None,
+        signatures: Mapping[str, Signature] | None = None,
+        seeds: int = 8,
+        limits: Limits | None = None,
+        functions: Collection[str] | None = None,
+    ) -> None:
+        self.objects = [read_elf(original, "original"), read_elf(candidate, "candidate")]
+        if reference is not None:
+            self.objects.append(read_elf(reference, "reference"))
+        if len({one.machine for one in self.objects}) > 1:
+            raise InputError("candidate", "is for another machine than the original")
+        self.signatures = signatures or {}
+        self.seeds = seeds
+        self.limits = limits or Limits()
+        self.externals = Externals(self.objects)
+        self._emulators: dict[tuple[int, int], Emulator] = {}
+        self._original, self._candidate = self._emulator(0), self._emulator(1)
+        self._blocks: dict[str, Blocks] = {}
+        self._executed: dict[int, int] = {}
+        """as Emulator.executed, of all functions so far"""
+        self.inputs_used: list[Inputs] = []
+        """on which the last function was compared"""
+        self.names = self._choose(functions)
+
+    def _emulator(self, which: int, fill: int = 0) -> Emulator:
+        """The emulator of an object; with `fill`, laid out and filled in another way."""
+        key = (which, fill)
+        if key not in self._emulators:
+            image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0)
+            self._emulators[key] = Emulator(image, signatures=self.signatures, limits=self.limits, fill=max(0, fill))
+        return self._emulators[key]
+
+    def _choose(self, wanted: Collection[str] | None) -> list[str]:
+        ours, theirs = self._original.image.functions, self._candidate.image.functions
+        both = [name for name in ours if name in theirs]
+        if wanted is None:
+            return [name for name in both if not self._is_private(ours[name])]
+        missing = [name for name in wanted if name not in both]
+        if missing:
+            raise InputError("candidate", f"there is no function {missing[0]!r} in both objects")
+        return [name for name in both if name in set(wanted)]
+
+    def _is_private(self, function: Named) -> bool:
+        """The compiler's own: code that outliners cut out has no convention, and numbers for names."""
+        if self.signatures:
+            return function.is_local and function.name not in self.signatures
+        return function.name.startswith(("OUTLINED_FUNCTION_", "outlined_ir_func_"))
+
+    def run(self) -> tuple[FunctionVerdict, ...]:
+        """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
+        verdicts = [self.compare(name) for name in self.names]
+        covered = self.covered()
+        return tuple(replace(verdict, blocks_covered=covered[verdict.function].bit_count()) for verdict in verdicts)
+
+    def covered(self) -> dict[str, int]:
+        """Bits of the blocks that ran so far, by function."""
+        return {name: self._blocks_of(name).covered(self._executed) for name in self.names}
+
+    def _blocks_of(self, name: str) -> Blocks:
+        if name not in self._blocks:
+            function = self._original.image.functions[name]
+            segment = self._original.image.segment_at(function.address)
+            assert segment is not None
+            start = function.address - segment.address
+            code = bytes(segment.data[start : start + function.size])
+            self._blocks[name] = find_blocks(code, function.address, self._original.image.elf.machine)
+        return self._blocks[name]
+
+    # ------------------------------------------------------------- one function
+
+    def compare(self, name: str) -> FunctionVerdict:
+        """The verdict on one function."""
+        ours, theirs = self._original.image.functions[name], self._candidate.image.functions[name]
+        problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
+        if problem is not None:
+            return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
+        is_static = ours.is_local or theirs.is_local
+        signature = self.signatures.get(name)
+        reasons: Counter[str] = Counter()
+        num_runs = num_conclusive = num_exited = num_enough = 0
+        deadline = time.monotonic() + self.limits.function_seconds
+        explorer = Explorer(
+            self._original, lambda: self._emulator(0, TRACER), ours, self._blocks_of(name), signature, seeds=self.seeds
+        )
+        self.inputs_used.clear()
+        for attempt in explorer.attempts():
+            if time.monotonic() > deadline:
+                reasons[f"over {self.limits.function_seconds:g} s"] += 1
+                break
+            if num_enough >= self.seeds and explorer.is_covered:
+                break
+            if explorer.num_runs >= RUNS_PER_SEED * self.seeds:
+                break
+            if num_enough >= self.seeds and not attempt.is_new:
+                continue
+            num_runs += 1
+            inputs = attempt.inputs
+            self.inputs_used.append(inputs)
+            finding = self._compare_on(ours, theirs, attempt, signature)
+            if finding is None:
+                num_conclusive += 1
+                # Failed assertions and the like say little: half of the seeds at most may end so.
+                num_exited += attempt.run.ending is Ending.EXITED
+                num_enough = num_conclusive - max(0, num_exited - self.seeds // 2)
+                continue
+            if finding.match is Match.DIFFERENT and is_static:
+                finding = Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
+            if finding.match is Match.UNKNOWN:
+                reasons[finding.text] += 1
+                continue
+            shown = describe_arguments(inputs, self._original.machine, signature)
+            seed = inputs.number
+            reason = f"seed {seed} ({shown}): {finding.text}" if shown else f"seed {seed}: {finding.text}"
+            return self._verdict(name, VerdictKind.DIFFERENT, reason, seed, num_runs, num_conclusive)
+        reason = reasons.most_common(1)[0][0] if reasons else ""
+        kind = VerdictKind.EQUAL if num_conclusive else VerdictKind.INCONCLUSIVE
+        return self._verdict(name, kind, reason, None, num_runs, num_conclusive)
+
+    def run_candidate(self, name: str, inputs: Inputs) -> Run:
+        """What the candidate does, whatever the original does."""
+        return self._candidate.run(self._candidate.image.functions[name], inputs)
+
+    def _verdict(
+        self,
+        name: str,
+        kind: VerdictKind,
+        reason: str,
+        seed: int | None = None,
+        num_runs: int = 0,
+        num_conclusive: int = 0,
+    ) -> FunctionVerdict:
+        blocks = self._blocks_of(name)
+        for address, size in self._original.executed.items():
+            self._executed[address] = max(size, self._executed.get(address, 0))
+        return FunctionVerdict(
+            function=name,
+            kind=kind,
+            reason=reason,
+            seed=seed,
+            num_runs=num_runs,
+            num_conclusive=num_conclusive,
+            blocks=len(blocks.starts),
+            blocks_covered=blocks.covered(self._original.executed).bit_count(),
+        )
+
+    def _compare_on(self, ours: Named, theirs: Named, attempt: Attempt, signature: Signature | None) -> Finding | None:
+        """None: the same; else DIFFERENT, or UNKNOWN with the reason why this input tells nothing."""
+        first, inputs = attempt.run, attempt.inputs
+        if not first.is_complete:
+            return Finding(Match.UNKNOWN, _why(first))
+        second = self._candidate.run(theirs, inputs)
+        if second.ending is Ending.LIMIT and self.limits.patience > 1:
+            second = self._candidate.run(theirs, inputs, patience=self.limits.patience)
+        finding = compare_runs((self._original, first), (self._candidate, second), signature)
+        if finding is None or finding.match is Match.UNKNOWN:
+            return finding
+        doubt = self._doubt(first, ours, inputs, signature)
+        return finding if doubt is None else Finding(Match.UNKNOWN, doubt)
+
+    def _doubt(self, first: Run, ours: Named, inputs: Inputs, signature: Signature | None) -> str | None:
+        """Why the program is not defined on this input, if so. The original's memory is still that of `first`."""
+        if len(self.objects) > 2:
+            unoptimised = self._emulator(2)
+            function = unoptimised.image.functions.get(ours.name)
+            if function is not None:
+                run = unoptimised.run(function, inputs)
+                if not run.is_complete:
+                    return f"undefined behaviour: -O0 code ends in {run.ending} ({run.detail})"
+                if compare_runs((self._original, first), (unoptimised, run), signature) is not None:
+                    return "undefined behaviour: -O0 and the original differ"
+                moved = self._emulator(2, fill=3)
+                again = moved.run(moved.image.functions[ours.name], inputs)
+                if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
+                    return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
+        moved = self._emulator(0, fill=3)
+        again = moved.run(moved.image.functions[ours.name], inputs)
+        if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
+            return "depends on addresses or unwritten memory"
+        return None
+
+
+def _why(run: Run) -> str:
+    if run.ending is Ending.LIMIT:
+        return run.detail
+    return f"the original ends in {run.ending}: {run.detail}"

@@ -1,0 +1,349 @@
+"""An object laid out in memory: addresses for its sections, a GOT, thread-local storage, relocations applied.
+
+Every section has pages of its own with unmapped ones around it, so that an access past the end of a section is seen.
+Everything lies under 2 GiB, as code that is not position-independent expects. Undefined symbols get a page each
+(`Externals`), at the same address for all objects that are compared.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from irwright.errors import InputError
+from irwright.verify.elf import (
+    EM_X86_64,
+    SHN_ABS,
+    SHN_COMMON,
+    SHN_LORESERVE,
+    STB_WEAK,
+    STT_FUNC,
+    STT_IFUNC,
+    STT_SECTION,
+    STT_TLS,
+    Object,
+    Relocation,
+    Section,
+    Symbol,
+)
+from irwright.verify.relocate import GotEntry, Place, RelocationError, Tls, apply_aarch64, apply_x86_64
+
+PAGE = 0x1000
+IMAGE_BASE = 0x1F1B0000
+"""no round number: constants of programs should not look like addresses"""
+IMAGE_LIMIT = IMAGE_BASE + (32 << 20)
+"""what is laid out ends before here: calls of AArch64 reach 128 MiB"""
+EXTERNALS_BASE = IMAGE_BASE + (40 << 20)
+MAX_EXTERNALS = 16384
+STACK_CANARY = 0xC0FFEE5AFE5A4900
+TLS_DESCRIPTOR = "\0tlsdesc"
+"""name of the function that AArch64's TLS descriptors call"""
+
+
+def page_up(size: int) -> int:
+    return (size + PAGE - 1) & -PAGE
+
+
+class Externals:
+    """Addresses of undefined symbols; the same for every object of a comparison."""
+
+    def __init__(self, objects: Iterable[Object]) -> None:
+        names = {
+            symbol.name for one in objects for symbol in one.symbols if not symbol.is_defined and symbol.kind != STT_TLS
+        }
+        self.names = [TLS_DESCRIPTOR, *sorted(names - {""})]
+        if len(self.names) > MAX_EXTERNALS:
+            raise InputError("<objects>", f"{len(self.names)} undefined symbols; {MAX_EXTERNALS} can be emulated")
+        self._addresses = {name: EXTERNALS_BASE + PAGE * index for index, name in enumerate(self.names)}
+
+    @property
+    def end(self) -> int:
+        return EXTERNALS_BASE + PAGE * len(self.names)
+
+    def address(self, name: str) -> int:
+        return self._addresses[name]
+
+    def name_at(self, address: int) -> str | None:
+        """The symbol whose page begins at exactly this address."""
+        index, offset = divmod(address - EXTERNALS_BASE, PAGE)
+        return self.names[index] if not offset and 0 <= index < len(self.names) else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Segment:
+    """Some pages with content."""
+
+    address: int
+    data: bytearray
+    size: int
+    """of the section; `data` is filled up to whole pages"""
+    is_code: bool
+    is_writable: bool
+    section: int
+    """index in the object; -1 is the GOT, -2 thread-local storage of other objects"""
+
+    @property
+    def end(self) -> int:
+        return self.address + len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A stretch of an image with a name."""
+
+    address: int
+    size: int
+    name: str
+    is_local: bool
+    is_function: bool
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+
+class Image:
+    """One object, ready to be emulated."""
+
+    def __init__(self, elf: Object, externals: Externals, *, shift: int = 0) -> None:
+        """Lay out and relocate; `shift` moves everything by so many pages. InputError for what can't be laid out."""
+        self.elf = elf
+        self.externals = externals
+        self.is_x86 = elf.machine == EM_X86_64
+        self.segments: list[Segment] = []
+        self.problems: dict[int, str] = {}
+        """sections whose content is not what it should be, and why"""
+        self._next = IMAGE_BASE + PAGE * shift
+        self._section_addresses: dict[int, int] = {}
+        self._lay_out_tls()
+        for index, section in enumerate(elf.sections):
+            if section.is_loaded and section.size and not section.is_tls:
+                self._section_addresses[index] = self._add_segment(index, section)
+        self._lay_out_common()
+        self._relocate()
+        self._sorted_segments = sorted(self.segments, key=lambda segment: segment.address)
+        self._segment_starts = [segment.address for segment in self._sorted_segments]
+        self._named = self._name_stretches()
+        self._starts = [named.address for named in self._named]
+        self.functions = {
+            name: Named(self._symbol_address(symbol), symbol.size, name, symbol.is_local, True)
+            for name, symbol in elf.functions().items()
+            if symbol.section in self._section_addresses
+        }
+
+    # ------------------------------------------------------------------ layout
+
+    def _add_segment(self, index: int, section: Section) -> int:
+        alignment = max(section.alignment, PAGE)
+        address = (self._next + alignment - 1) & -alignment
+        self._check_end(address + section.size)
+        data = bytearray(page_up(section.size))
+        data[: len(section.content)] = section.content
+        self.segments.append(
+            Segment(
+                address=address,
+                data=data,
+                size=section.size,
+                is_code=section.is_code,
+                is_writable=section.is_writable,
+                section=index,
+            )
+        )
+        self._next = address + len(data) + 4 * PAGE
+        return address
+
+    def _check_end(self, end: int) -> None:
+        if end > IMAGE_LIMIT:
+            raise InputError(self.elf.name, f"needs over {(IMAGE_LIMIT - IMAGE_BASE) >> 20} MiB of memory")
+
+    def _lay_out_tls(self) -> None:
+        """One block: sections first, then what other objects define; `tls_offsets` count from its start."""
+        offset = 0
+        self.tls_start = self._next
+        content = bytearray()
+        self._tls_sections: dict[int, int] = {}
+        for index, section in enumerate(self.elf.sections):
+            if section.is_tls and section.is_loaded and section.size:
+                offset = (offset + section.alignment - 1) & -section.alignment
+                self._check_end(self.tls_start + offset + section.size)
+                content += bytes(offset - len(content)) + section.content
+                content += bytes(offset + section.size - len(content))
+                self._tls_sections[index] = offset
+                offset += section.size
+        foreign = sorted({s.name for s in self.elf.symbols if s.kind == STT_TLS and not s.is_defined})
+        offset = (offset + 63) & -64
+        self._tls_foreign = {name: offset + 64 * number for number, name in enumerate(foreign)}
+        size = offset + 64 * len(foreign)
+        content += bytes(size - len(content))
+        self._check_end(self.tls_start + size)
+        # x86-64 keeps thread-local storage below the thread pointer, AArch64 16 bytes above it.
+        self.thread_pointer = self.tls_start + (((size + 63) & -64) if self.is_x86 else -16)
+        if self.is_x86:
+            content += bytes(self.thread_pointer - self.tls_start - size)
+            content += struct.pack("<5QQ", self.thread_pointer, 0, 0, 0, 0, STACK_CANARY) + bytes(208)
+            size = len(content)
+        if size:
+            whole = bytearray(page_up(len(content)))
+            whole[: len(content)] = content
+            self.segments.append(
+                Segment(address=self.tls_start, data=whole, size=size, is_code=False, is_writable=True, section=-2)
+            )
+            for index, place in self._tls_sections.items():
+                self._section_addresses[index] = self.tls_start + place
+        self._next = self.tls_start + page_up(size) + 4 * PAGE
+
+    def _lay_out_common(self) -> None:
+        self._common: dict[str, int] = {}
+        offset = 0
+        for symbol in self.elf.symbols:
+            if symbol.section == SHN_COMMON and symbol.name not in self._common:
+                alignment = max(1, min(symbol.value, PAGE))
+                offset = (offset + alignment - 1) // alignment * alignment
+                self._common[symbol.name] = offset
+                offset += symbol.size
+                self._check_end(self._next + offset)
+        if offset:
+            section = Section("COMMON", 8, 3, offset, PAGE, b"")
+            address = self._add_segment(-3, section)
+            self._common = {name: address + place for name, place in self._common.items()}
+
+    def _symbol_address(self, symbol: Symbol) -> int:
+        if symbol.section == SHN_ABS:
+            return symbol.value
+        if symbol.section == SHN_COMMON:
+            return self._common[symbol.name]
+        if symbol.section == 0:
+            if symbol.kind == STT_TLS:
+                return self.tls_start + self._tls_foreign[symbol.name]
+            if symbol.name == "_GLOBAL_OFFSET_TABLE_":
+                return self._got_start
+            return self.externals.address(symbol.name) if symbol.name else 0
+        if symbol.section in self._section_addresses:
+            return self._section_addresses[symbol.section] + symbol.value
+        if symbol.section >= SHN_LORESERVE or symbol.section >= len(self.elf.sections):
+            raise RelocationError(f"a symbol of unknown section {symbol.section}")
+        return self._next + symbol.value  # of an empty section: no byte of it is ever read
+
+    # -------------------------------------------------------------- relocation
+
+    def _relocate(self) -> None:
+        by_section = {segment.section: segment for segment in self.segments}
+        self._got_start = self._next
+        self._got: dict[tuple[GotEntry, int, int], int] = {}
+        self._got_words: list[int] = []
+        apply = apply_x86_64 if self.is_x86 else apply_aarch64
+        for index, relocations in self.elf.relocations.items():
+            tls = index in self._tls_sections
+            segment = by_section.get(-2 if tls else index)
+            if segment is None:
+                continue
+            start = self._tls_sections[index] if tls else 0
+            limit = start + self.elf.sections[index].size
+            for relocation in relocations:
+                try:
+                    offset = start + relocation.offset
+                    if offset + 4 > limit:
+                        raise RelocationError("a relocation past the end of its section")
+                    apply(self._place(segment, offset, relocation))
+                except (RelocationError, struct.error) as error:
+                    self.problems.setdefault(index, str(error))
+        if self._got_words:
+            data = struct.pack(f"<{len(self._got_words)}Q", *self._got_words)
+            section = Section("GOT", 1, 2, len(data), 8, data)
+            self._add_segment(-1, section)
+
+    def _place(self, segment: Segment, offset: int, relocation: Relocation) -> Place:
+        symbol = self.elf.symbols[relocation.symbol]
+        if symbol.kind == STT_IFUNC:
+            raise RelocationError(f"{symbol.name} is an indirect function (ifunc)")
+        address = self._symbol_address(symbol)
+        if symbol.section == 0 and symbol.binding == STB_WEAK and symbol.name.startswith("__"):
+            address = 0 if symbol.name in ("__cxa_finalize", "__gmon_start__") else address
+        return Place(
+            data=segment.data,
+            offset=offset,
+            address=segment.address + offset,
+            kind=relocation.kind,
+            target=address,
+            addend=relocation.addend,
+            got=lambda entry: self._got_slot(entry, relocation, address),
+            got_start=self._got_start,
+            tls=Tls(start=self.tls_start, thread_pointer=self.thread_pointer),
+        )
+
+    def _got_slot(self, entry: GotEntry, relocation: Relocation, address: int) -> int:
+        """Address of the GOT entry of a symbol, made when first asked for."""
+        # AArch64 adds the addend to the symbol, x86-64 to the place of the entry.
+        target = address + (0 if self.is_x86 else relocation.addend)
+        key = (entry, target, 0)
+        if key not in self._got:
+            self._got[key] = self._got_start + 8 * len(self._got_words)
+            words: tuple[int, ...]
+            match entry:
+                case GotEntry.ADDRESS:
+                    words = (target,)
+                case GotEntry.TLS_OFFSET:
+                    words = (target - self.thread_pointer,)
+                case GotEntry.TLS_MODULE:
+                    words = (1, target)
+                case GotEntry.TLS_BLOCK:
+                    words = (1, self.tls_start)
+                case GotEntry.TLS_DESCRIPTOR:
+                    words = (self.externals.address(TLS_DESCRIPTOR), target - self.thread_pointer)
+            self._got_words += [word & 0xFFFFFFFFFFFFFFFF for word in words]
+        return self._got[key]
+
+    # ------------------------------------------------------------------- names
+
+    def _name_stretches(self) -> list[Named]:
+        """Named symbols with a size by address, one for each address: global names before static ones."""
+        best: dict[int, Named] = {}
+        for symbol in self.elf.symbols:
+            if not symbol.name or not symbol.is_defined or symbol.kind == STT_SECTION or not symbol.size:
+                continue
+            if symbol.section not in self._section_addresses and symbol.section != SHN_COMMON:
+                continue
+            address = self._symbol_address(symbol)
+            named = Named(address, symbol.size, symbol.name, symbol.is_local, symbol.kind == STT_FUNC)
+            known = best.get(address)
+            if known is None or (known.is_local, known.name) > (named.is_local, named.name):
+                best[address] = named
+        return [best[address] for address in sorted(best)]
+
+    def contains(self, address: int) -> bool:
+        """In the image or in the gaps between its sections."""
+        return IMAGE_BASE <= address < EXTERNALS_BASE
+
+    def named_at(self, address: int) -> list[Named]:
+        """What an address may mean: the symbol it lies in, and the one that ends there."""
+        index = bisect_right(self._starts, address) - 1
+        found: list[Named] = []
+        if index >= 0 and address < self._named[index].end:
+            found.append(self._named[index])
+        before = index - 1 if index >= 0 and self._starts[index] == address else index
+        if before >= 0 and self._named[before].end == address:
+            found.append(self._named[before])
+        return found
+
+    def segment_at(self, address: int) -> Segment | None:
+        at = bisect_right(self._segment_starts, address) - 1
+        if at >= 0 and address < self._sorted_segments[at].end:
+            return self._sorted_segments[at]
+        return None
+
+    def is_strings(self, address: int) -> bool:
+        """In a section of strings that end with NUL."""
+        segment = self.segment_at(address)
+        return segment is not None and segment.section >= 0 and self.elf.sections[segment.section].is_strings
+
+    def writable_names(self) -> list[Named]:
+        """Named data that code may write, by address."""
+        spans = [(segment.address, segment.end) for segment in self.segments if segment.is_writable]
+        return [named for named in self._named if any(start <= named.address < end for start, end in spans)]
+
+    def problem_of(self, function: Named) -> str | None:
+        """Why a function can't be emulated, if so."""
+        segment = self.segment_at(function.address)
+        return None if segment is None else self.problems.get(segment.section)

@@ -1,0 +1,290 @@
+"""Memory of one emulated object: host buffers that Unicorn works on in place, restored between runs by copying.
+
+Pages that nothing maps are filled from the seed when they are first touched. Addresses near zero, the gaps of the
+image, and what no process can map are faults.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from unicorn import UC_HOOK_MEM_READ_UNMAPPED, UC_HOOK_MEM_WRITE_UNMAPPED, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE
+
+from irwright.errors import IrwrightError
+from irwright.verify.image import PAGE, Image
+from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, Place, arena, global_content, page_content
+from irwright.verify.machine import library
+
+HEAP_BASE = 0x5581C0DE0000
+HEAP_SIZE = 64 * PAGE
+STACK_TOP = 0x7FFD9ABC8000
+STACK_SIZE = 64 * PAGE
+STACK_MARGIN = 4 * PAGE
+"""above the first stack pointer: arguments, and what buggy code reads beyond them"""
+LIBC_BASE = 0x7F31C0440000
+LIBC_SIZE, ERRNO = 2 * PAGE, 0x1040
+"""data of the C library itself"""
+MAX_PAGES, MAX_KEPT_PAGES = 256, 48
+"""pages filled on demand in one run, and kept for the next"""
+LOWEST = 0x10000
+HIGHEST = 0x7FFFFFFFF000
+FREE_FILL, STACK_FILL = 0xA5, 0x5C
+FILE_OFFSET = 0x800
+"""of the FILE that `stdout` and its like point at, in the page of the symbol"""
+STANDARD_STREAMS = ("stdin", "stdout", "stderr")
+
+
+class Fault(Exception):  # noqa: N818 - ends a run, which is data
+    """The emulated program touched what it must not."""
+
+
+@dataclass(slots=True)
+class Region:
+    """Some pages on the host."""
+
+    address: int
+    size: int
+    host: mmap.mmap
+    pointer: int
+    """of the host"""
+    pristine: bytes | None = None
+    """what a run begins with; None where that depends on the run"""
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+
+def _new_host(size: int) -> tuple[mmap.mmap, int]:
+    host = mmap.mmap(-1, size)
+    return host, ctypes.addressof(ctypes.c_char.from_buffer(host))
+
+
+class Memory:
+    """All memory of one emulator."""
+
+    def __init__(self, uc: Any, image: Image, *, libc: bytes = b"", fill: int = 0) -> None:
+        """`libc` is what the C library's pages hold.
+
+        `fill` changes what is in memory that a program has not written, and where stack and heap are: correct
+        programs do the same.
+        """
+        self._uc = uc
+        self._handle = uc._uch
+        self._image = image
+        self._fill = fill
+        self._regions: list[Region] = []
+        self._starts: list[int] = []
+        self.writable: list[Region] = []
+        """of the image"""
+        for segment in image.segments:
+            protection = UC_PROT_READ
+            if segment.is_code:
+                protection |= UC_PROT_EXEC
+            elif segment.is_writable:
+                protection |= UC_PROT_WRITE
+            region = self._map(segment.address, bytes(segment.data), protection)
+            if segment.is_writable and not segment.is_code:
+                region.pristine = bytes(segment.data)
+                self.writable.append(region)
+        both = UC_PROT_READ | UC_PROT_WRITE
+        self.arena = self._map(ARENA_BASE, bytes(ARENA_SIZE), both)
+        self.libc = self._map(LIBC_BASE, libc.ljust(LIBC_SIZE, b"\0"), both)
+        self.libc.pristine = self._libc_content = bytes(self.libc.host[:])
+        shift = PAGE * 16 * fill
+        self.heap = self._map(HEAP_BASE + shift, bytes(HEAP_SIZE), both)
+        self.stack = self._map(STACK_TOP - STACK_SIZE - shift, bytes(STACK_SIZE), both)
+        self._stack_content = bytes([0 if fill else STACK_FILL]) * STACK_SIZE
+        self._heap_content = bytes([0 if fill else FREE_FILL]) * HEAP_SIZE
+        self._pool, self._pool_pointer = _new_host(MAX_PAGES * PAGE)
+        self.pages: dict[int, int] = {}
+        """pages filled on demand: address to offset in the pool"""
+        self.fault = ""
+        """why the last access that Unicorn refused is one"""
+        self.fault_address: int | None = None
+        self._seed = 0
+        self.globals = {named.name: (named, self.read(named.address, named.size)) for named in image.writable_names()}
+        """named data that code may write, with its first content"""
+        self._fillable = [named for named, content in self.globals.values() if not named.is_local and not any(content)]
+        uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._on_unmapped)
+
+    def _map(self, address: int, content: bytes, protection: int) -> Region:
+        host, pointer = _new_host(len(content))
+        host[:] = content
+        region = Region(address, len(content), host, pointer)
+        self._map_host(address, len(content), protection, pointer)
+        at = bisect_right(self._starts, address)
+        self._starts.insert(at, address)
+        self._regions.insert(at, region)
+        return region
+
+    def _map_host(self, address: int, size: int, protection: int, pointer: int) -> None:
+        code = library.uc_mem_map_ptr(
+            self._handle, ctypes.c_uint64(address), ctypes.c_size_t(size), protection, ctypes.c_void_p(pointer)
+        )
+        if code:
+            raise IrwrightError(f"the emulator can't map {size} bytes at {address:#x} (error {code})")
+
+    @property
+    def stack_start(self) -> int:
+        """The first stack pointer, aligned to 16, where stack arguments of a callee begin."""
+        return self.stack.end - STACK_MARGIN
+
+    # -------------------------------------------------------------- a run begins
+
+    def restore(self, inputs: Inputs) -> None:
+        """Make memory what a run with these inputs begins with."""
+        self._seed = inputs.seed
+        self.fault = ""
+        self.fault_address = None
+        if len(self.pages) > MAX_KEPT_PAGES:
+            for address in self.pages:
+                library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
+            self.pages.clear()
+        for address, offset in self.pages.items():  # mapping costs more than filling
+            self._pool[offset : offset + PAGE] = self._first_content(address)
+        for region in self.writable:
+            assert region.pristine is not None
+            ctypes.memmove(region.pointer, region.pristine, region.size)
+        ctypes.memmove(self.libc.pointer, self._libc_content, LIBC_SIZE)
+        ctypes.memmove(self.arena.pointer, arena(inputs.seed), ARENA_SIZE)
+        ctypes.memmove(self.stack.pointer, self._stack_content, STACK_SIZE)
+        ctypes.memmove(self.heap.pointer, self._heap_content, HEAP_SIZE)
+        if inputs.perturb_globals:
+            for named in self._fillable:
+                self.write(named.address, global_content(inputs.seed, named.name, named.size))
+        for place, content in inputs.pokes:
+            self._poke(place, content)
+
+    def _poke(self, place: Place, content: bytes) -> None:
+        if isinstance(place, int):
+            if ARENA_BASE <= place <= ARENA_BASE + ARENA_SIZE - len(content):
+                offset = place - ARENA_BASE
+                self.arena.host[offset : offset + len(content)] = content
+            else:
+                self.write(place, content)
+            return
+        named, _ = self.globals.get(place[0], (None, b""))
+        if named is not None and place[1] + len(content) <= named.size:
+            self.write(named.address + place[1], content)
+
+    def is_stack(self, address: int) -> bool:
+        return self.stack.address <= address < self.stack.end
+
+    def is_data(self, address: int) -> bool:
+        """Mapped, and a program may write there."""
+        region = self.region_at(address)
+        return region is not None and (region.pristine is not None or not self._image.contains(address))
+
+    def is_writable(self, address: int) -> bool:
+        """In data of the image that code may write."""
+        return any(region.address <= address < region.end for region in self.writable)
+
+    # ------------------------------------------------------------------ accesses
+
+    def _on_unmapped(self, _uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> bool:
+        try:
+            self.page(address & -PAGE)
+            if (address + size - 1) & -PAGE != address & -PAGE and self.region_at(address + size - 1) is None:
+                self.page((address + size - 1) & -PAGE)
+        except Fault as fault:
+            self.fault, self.fault_address = str(fault), address
+            return False
+        except IrwrightError as error:
+            self.fault = f"access to {address:#x}: {error}"
+            return False
+        return True
+
+    def page(self, address: int) -> int:
+        """Fill a page; its offset in the pool. Fault where a program must not go."""
+        known = self.pages.get(address)
+        if known is not None:
+            return known
+        if address < LOWEST:
+            raise Fault("null pointer access")
+        if address >= HIGHEST:
+            raise Fault(f"access to {address:#x}, which is no address of a program")
+        if self._image.contains(address):
+            raise Fault("access outside the object's data")
+        if self.stack.address - 64 * PAGE <= address < self.stack.address:
+            raise Fault("stack overflow")
+        if len(self.pages) >= MAX_PAGES:
+            raise Fault(f"over {MAX_PAGES} pages touched")
+        offset = PAGE * len(self.pages)
+        content = self._first_content(address)
+        self._pool[offset : offset + PAGE] = content
+        self._map_host(address, PAGE, UC_PROT_READ | UC_PROT_WRITE, self._pool_pointer + offset)
+        self.pages[address] = offset
+        return offset
+
+    def _first_content(self, address: int) -> bytes:
+        content = page_content(self._seed, address)
+        if self._image.externals.name_at(address) in STANDARD_STREAMS:
+            return (address + FILE_OFFSET).to_bytes(8, "little") + content[8:]
+        return content
+
+    def region_at(self, address: int) -> Region | None:
+        at = bisect_right(self._starts, address) - 1
+        if at >= 0 and address < self._regions[at].end:
+            return self._regions[at]
+        return None
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes as the program sees them; Fault."""
+        region = self.region_at(address)
+        if region is not None and address + size <= region.end:
+            offset = address - region.address
+            return region.host[offset : offset + size]
+        content = bytearray()
+        while size > 0:
+            chunk = min(size, PAGE - address % PAGE)
+            region = self.region_at(address)
+            if region is not None:
+                offset = address - region.address
+                content += region.host[offset : offset + chunk]
+            else:
+                offset = self.page(address & -PAGE) + address % PAGE
+                content += self._pool[offset : offset + chunk]
+            address += chunk
+            size -= chunk
+        return bytes(content)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Store bytes as the program would; Fault for what it must not write."""
+        done = 0
+        while done < len(content):
+            at = address + done
+            chunk = min(len(content) - done, PAGE - at % PAGE)
+            region = self.region_at(at)
+            piece = content[done : done + chunk]
+            if region is None:
+                offset = self.page(at & -PAGE) + at % PAGE
+                self._pool[offset : offset + chunk] = piece
+            elif region.pristine is None and self._image.contains(at):
+                raise Fault("write to read-only data")
+            else:
+                offset = at - region.address
+                region.host[offset : offset + chunk] = piece
+            done += chunk
+
+    def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
+        """Bytes up to the first NUL, which is left out; Fault where there is none within `limit`."""
+        content = b""
+        while len(content) < limit:
+            chunk = self.read(address + len(content), PAGE - (address + len(content)) % PAGE)
+            end = chunk.find(b"\0")
+            if end >= 0:
+                return content + chunk[:end]
+            content += chunk
+        raise Fault(f"a string of over {limit} bytes")
+
+    def page_bytes(self, address: int) -> bytes:
+        """Content of a page that was filled on demand, or what it would be filled with."""
+        offset = self.pages.get(address)
+        if offset is not None:
+            return self._pool[offset : offset + PAGE]
+        return self._first_content(address)

@@ -1,0 +1,426 @@
+"""What two runs of two versions of a function must have in common, and where they first differ.
+
+Observable: how the run ends, the result, registers that must be restored, calls that leave the object with their
+arguments, bytes written to streams, and at the end the memory that others can reach: what arguments point at, data
+with a name that both versions have, blocks of malloc that are reachable from there. Stack, code and constants are not.
+
+Addresses differ between versions. Two words are the same where both are addresses of the same thing: the same symbol
+and offset, equal constants, any place on the stack, or blocks of malloc that are paired when they first meet.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from irwright.verify.abi import ST0, result_locations
+from irwright.verify.emulate import Emulator, Ending, Run
+from irwright.verify.image import Named
+from irwright.verify.machine import Machine
+from irwright.verify.memory import ERRNO, FREE_FILL, LIBC_BASE, STACK_FILL
+from irwright.verify.signatures import Kind, Signature
+from irwright.verify.trace import CallEvent, Event, OutputEvent, merged
+
+_MAY_BE_ADDRESS = re.compile(rb"[\x1f-\x22]\0\0\0\0|\x55\0\0", re.DOTALL)
+"""the upper bytes of an address in an image, or on the heap"""
+FILLS = (STACK_FILL, FREE_FILL)
+MAX_CONSTANT = 64
+"""bytes of two constants without a name that are compared"""
+
+
+class Match(Enum):
+    """How two values compare."""
+
+    SAME = auto()
+    DIFFERENT = auto()
+    UNKNOWN = auto()
+    """they may mean the same: which can't be told"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The first place where two runs are not the same."""
+
+    match: Match
+    """DIFFERENT or UNKNOWN"""
+    text: str
+
+
+class _Stop(Exception):  # noqa: N818 - carries a finding
+    def __init__(self, match: Match, text: str) -> None:
+        super().__init__(text)
+        self.finding = Finding(match, text)
+
+
+def compare_runs(
+    first: tuple[Emulator, Run],
+    second: tuple[Emulator, Run],
+    signature: Signature | None,
+    *,
+    refilled: bool = False,
+) -> Finding | None:
+    """None where nothing observable differs. Both emulators still hold the memory of these runs.
+
+    `refilled`: the second had other bytes in memory that nothing wrote, and they may be seen in padding.
+    """
+    try:
+        _Comparison(*first, *second, refilled).run(signature)
+    except _Stop as stop:
+        return stop.finding
+    return None
+
+
+class _Comparison:
+    def __init__(self, a: Emulator, run_a: Run, b: Emulator, run_b: Run, refilled: bool) -> None:
+        self.refilled = refilled
+        self.a, self.run_a = a, run_a
+        self.b, self.run_b = b, run_b
+        self.pairs: dict[int, int] = {}
+        self.paired: dict[int, int] = {}
+        self.queue: list[tuple[int, int]] = []
+
+    def run(self, signature: Signature | None) -> None:
+        run_a, run_b = self.run_a, self.run_b
+        if run_b.ending is Ending.UNSUPPORTED:
+            raise _Stop(Match.UNKNOWN, run_b.detail)
+        if run_b.ending is Ending.LIMIT:
+            endless = "instructions" in run_b.detail and self.b.limits.patience > 1 and run_a.is_complete
+            raise _Stop(Match.DIFFERENT if endless else Match.UNKNOWN, f"it does not end: {run_b.detail}")
+        self.events(merged(run_a.events), merged(run_b.events))
+        if run_a.ending is not run_b.ending:
+            raise _Stop(Match.DIFFERENT, f"{_ending(run_a)} becomes {_ending(run_b)}")
+        if run_b.clobbered and not run_a.clobbered:
+            raise _Stop(Match.DIFFERENT, f"{run_b.clobbered} is not restored")
+        if run_a.ending is Ending.RETURNED:
+            self.results(signature)
+        self.memory()
+
+    # -------------------------------------------------------------------- values
+
+    def word(self, x: int, y: int) -> Match:
+        """Compare two 64-bit words that may be addresses."""
+        a, b = self.a, self.b
+        in_image = a.image.contains(x), b.image.contains(y)
+        if in_image != (False, False):
+            if in_image == (True, True):
+                return self.places(x, y)
+            return Match.DIFFERENT
+        heap_a = a.memory.heap.address <= x < a.memory.heap.end
+        heap_b = b.memory.heap.address <= y < b.memory.heap.end
+        if heap_a and heap_b:
+            return self.blocks(x, y)
+        if x == y and not heap_a and not heap_b:
+            return Match.SAME
+        stack_a = a.memory.stack.address <= x < a.memory.stack.end
+        stack_b = b.memory.stack.address <= y < b.memory.stack.end
+        return Match.SAME if stack_a and stack_b else Match.DIFFERENT
+
+    def blocks(self, x: int, y: int) -> Match:
+        """Addresses in blocks of malloc: the same where their blocks are partners."""
+        start_a, start_b = _block_of(self.a, x), _block_of(self.b, y)
+        if start_a is None or start_b is None:
+            # Freed, or beside a block: nothing that may be looked at.
+            return Match.SAME if start_a is start_b else Match.UNKNOWN
+        if x - start_a != y - start_b:
+            return Match.DIFFERENT
+        if self.pairs.setdefault(start_a, start_b) != start_b or self.paired.setdefault(start_b, start_a) != start_a:
+            return Match.DIFFERENT
+        self.queue.append((start_a, start_b))
+        return Match.SAME
+
+    def places(self, x: int, y: int, depth: int = 0) -> Match:
+        """Addresses in the images; what is found is kept, for images do not change."""
+        known = self.a.known_places.setdefault(id(self.b), {})
+        if (x, y) not in known:
+            known[x, y] = self.compare_places(x, y, depth)
+        return known[x, y]
+
+    def compare_places(self, x: int, y: int, depth: int) -> Match:
+        """Compare two addresses in the images."""
+        named_a, named_b = self.a.image.named_at(x), self.b.image.named_at(y)
+        for one in named_a:
+            for other in named_b:
+                if x - one.address == y - other.address and _same_name(one, other):
+                    return Match.SAME
+        segment_a, segment_b = self.a.image.segment_at(x), self.b.image.segment_at(y)
+        if segment_a is None or segment_b is None:
+            return Match.UNKNOWN  # past the end of a section
+        constant_a = not segment_a.is_code and not segment_a.is_writable
+        constant_b = not segment_b.is_code and not segment_b.is_writable
+        if constant_a and constant_b:
+            return self.constants(x, y, depth)
+        if named_a and named_b and not named_a[0].is_local and not named_b[0].is_local:
+            return Match.DIFFERENT
+        return Match.UNKNOWN
+
+    def constants(self, x: int, y: int, depth: int) -> Match:
+        """Read-only data: the same where it reads the same, strings to their end."""
+        try:
+            content_a, content_b = (
+                side.memory.read(at, min(_rest(side, at), MAX_CONSTANT)) for side, at in ((self.a, x), (self.b, y))
+            )
+        except Exception:
+            return Match.UNKNOWN
+        end = content_a.find(b"\0")
+        is_text = end > 0 and all(32 <= byte < 127 or byte in b"\t\n\r" for byte in content_a[:end])
+        if self.a.image.is_strings(x) and self.b.image.is_strings(y):
+            is_text = end >= 0
+        if is_text and content_a[: end + 1] == content_b[: end + 1]:
+            return Match.SAME
+        size = min(len(content_a), len(content_b))
+        if content_a[:size] == content_b[:size]:
+            return Match.SAME
+        if depth < 3 and x % 8 == 0 and y % 8 == 0:
+            words = [
+                self.places(u, v, depth + 1)
+                if self.a.image.contains(u) and self.b.image.contains(v)
+                else (Match.SAME if u == v else Match.DIFFERENT)
+                for u, v in zip(_words(content_a[:size]), _words(content_b[:size]), strict=False)
+            ]
+            if all(match is Match.SAME for match in words):
+                return Match.SAME
+        return Match.DIFFERENT if is_text else Match.UNKNOWN
+
+    # ------------------------------------------------------------ calls and results
+
+    def events(self, events_a: list[Event], events_b: list[Event]) -> None:
+        for number, (one, other) in enumerate(zip(events_a, events_b, strict=False), 1):
+            where = f"event {number}"
+            if isinstance(one, OutputEvent) and isinstance(other, OutputEvent):
+                self.outputs(where, one, other)
+            elif isinstance(one, CallEvent) and isinstance(other, CallEvent):
+                self.calls(where, one, other)
+            else:
+                raise _Stop(Match.DIFFERENT, f"{where}: {_event(one)} becomes {_event(other)}")
+        if len(events_a) > len(events_b):
+            raise _Stop(Match.DIFFERENT, f"{_event(events_a[len(events_b)])} is missing")
+        if len(events_b) > len(events_a):
+            raise _Stop(Match.DIFFERENT, f"{_event(events_b[len(events_a)])} is one too many")
+
+    def outputs(self, where: str, one: OutputEvent, other: OutputEvent) -> None:
+        if one.stream != other.stream:
+            raise _Stop(Match.DIFFERENT, f"{where}: writes to another stream")
+        same = len(one.pieces) == len(other.pieces)
+        for x, y in zip(one.pieces, other.pieces, strict=False):
+            if isinstance(x, int) and isinstance(y, int):
+                self.require(self.word(x, y), f"{where}: an address that is written")
+            elif x != y:
+                same = False
+        if not same:
+            raise _Stop(Match.DIFFERENT, f"{where}: {_event(one)} becomes {_event(other)}")
+
+    def calls(self, where: str, one: CallEvent, other: CallEvent) -> None:
+        if one.name != other.name or len(one.arguments) != len(other.arguments):
+            raise _Stop(Match.DIFFERENT, f"{where}: {_event(one)} becomes {_event(other)}")
+        for index, (x, y) in enumerate(zip(one.arguments, other.arguments, strict=True), 1):
+            kind, bits, value = x
+            what = f"{where}: argument {index} of {one.name}: {value:#x} becomes {y[2]:#x}"
+            if self.refilled and _refilled(value.to_bytes(16, "little"), y[2].to_bytes(16, "little")):
+                continue
+            if kind is Kind.POINTER or bits == 64:
+                self.require(self.word(value, y[2]), what)
+            elif not _same_bits(kind, bits, value, y[2]):
+                raise _Stop(Match.DIFFERENT, what)
+        if one.content != other.content:
+            raise _Stop(Match.DIFFERENT, f"{where}: what {one.name} is given to read differs")
+
+    def require(self, match: Match, what: str) -> None:
+        if match is not Match.SAME:
+            raise _Stop(match, what)
+
+    def results(self, signature: Signature | None) -> None:
+        machine, a, b = self.a.machine, self.run_a, self.run_b
+        if signature is None:
+            if self.word(a.integers[0], b.integers[0]) is not Match.SAME or a.floats[0] != b.floats[0]:
+                raise _Stop(Match.UNKNOWN, "result registers differ, and without a signature they may mean nothing")
+            return
+        places = result_locations(machine, signature)
+        if places is None:
+            raise _Stop(Match.UNKNOWN, "the result is in registers that are not compared")
+        for value, place in zip(signature.results, places, strict=True):
+            x, y = (_result(machine, run, place) for run in (a, b))
+            if value.kind is Kind.LONG_DOUBLE:
+                if a.long_double != b.long_double and not (_is_nan80(a.long_double) and _is_nan80(b.long_double)):
+                    raise _Stop(Match.DIFFERENT, f"result {a.long_double.hex()} becomes {b.long_double.hex()}")
+                continue
+            # LLVM extends results to 8 bits and no further, though x86-64's ABI reads otherwise.
+            bits = max(8, value.bits) if value.extended else value.bits
+            x, y = x & ((1 << bits) - 1), y & ((1 << bits) - 1)
+            what = f"result {x:#x} becomes {y:#x}"
+            if value.kind in (Kind.INT, Kind.POINTER) and bits == 64:
+                self.require(self.word(x, y), what)
+            elif not _same_bits(value.kind, bits, x, y):
+                raise _Stop(Match.DIFFERENT, what)
+
+    # -------------------------------------------------------------------- memory
+
+    def memory(self) -> None:
+        a, b = self.a.memory, self.b.memory
+        if a.arena.host[:] != b.arena.host[:]:
+            self.bytes(a.arena.host[:], b.arena.host[:], "memory of an argument")
+        for page in sorted(a.pages.keys() | b.pages.keys()):
+            content_a, content_b = a.page_bytes(page), b.page_bytes(page)
+            if content_a != content_b:
+                name = self.a.image.externals.name_at(page)
+                self.bytes(content_a, content_b, name or f"memory at {page:#x}")
+        errno = LIBC_BASE + ERRNO
+        self.bytes(a.read(errno, 4), b.read(errno, 4), "errno")
+        self.globals()
+        done: set[int] = set()
+        while self.queue:
+            start_a, start_b = self.queue.pop()
+            if start_a in done:
+                continue
+            done.add(start_a)
+            if (start_a in self.a.heap.freed) != (start_b in self.b.heap.freed):
+                raise _Stop(Match.DIFFERENT, "a block of malloc is freed in one of them")
+            size = min(self.a.heap.blocks[start_a], self.b.heap.blocks[start_b])
+            self.bytes(a.read(start_a, size), b.read(start_b, size), "a block of malloc")
+
+    def globals(self) -> None:
+        """Data with a name that both have; what no run changed is compared once."""
+        known = self.a.same_at_first.setdefault(id(self.b), {})
+        for name, (named, first_a) in self.a.memory.globals.items():
+            other, first_b = self.b.memory.globals.get(name, (None, b""))
+            if other is None or other.size != named.size or named.is_local != other.is_local:
+                continue
+            content_a = self.a.memory.read(named.address, named.size)
+            content_b = self.b.memory.read(other.address, other.size)
+            at_first = content_a == first_a and content_b == first_b
+            if at_first and known.get(name):
+                continue
+            self.bytes(content_a, content_b, name)
+            if at_first:
+                known[name] = True
+
+    def bytes(self, x: bytes, y: bytes, where: str) -> None:
+        """Compare memory: equal bytes, or words that are addresses of the same thing."""
+        image_a = self.a.image
+        if x == y and not _MAY_BE_ADDRESS.search(x):
+            return
+        if self.refilled:
+            y = bytes(one if one in FILLS and not other else other for one, other in zip(x, y, strict=False))
+        offset = 0
+        size = min(len(x), len(y))
+        while offset < size:
+            end = min(offset + 8, size)
+            word_x, word_y = x[offset:end], y[offset:end]
+            if len(word_x) == 8:
+                u, v = int.from_bytes(word_x, "little"), int.from_bytes(word_y, "little")
+                if u == v and not image_a.contains(u) and u >> 40 != 0x55:
+                    offset = end
+                    continue
+                match = self.word(u, v)
+                if match is Match.UNKNOWN:
+                    raise _Stop(match, f"{where} at offset {offset}: addresses that can't be compared")
+                if match is Match.SAME:
+                    offset = end
+                    continue
+            if word_x != word_y and not self.unaligned(x, y, offset):
+                at = next(n for n in range(offset, end) if x[n] != y[n])
+                raise _Stop(
+                    Match.DIFFERENT,
+                    f"{where} at offset {at}: {x[at : at + 8].hex(' ')} becomes {y[at : at + 8].hex(' ')}",
+                )
+            offset = end
+
+    def unaligned(self, x: bytes, y: bytes, offset: int) -> bool:
+        """The bytes that differ belong to an address that is not aligned."""
+        return any(
+            start >= 0
+            and start + 8 <= len(x)
+            and x[start : start + 8] != y[start : start + 8]
+            and x[offset:start] == y[offset:start]
+            and self.word(*(int.from_bytes(one[start : start + 8], "little") for one in (x, y))) is Match.SAME
+            for start in range(offset - 7, offset + 8)
+            if start != offset
+        )
+
+
+def _refilled(x: bytes, y: bytes) -> bool:
+    """The same, but for bytes that nothing wrote."""
+    return all(one == other or (one in FILLS and not other) for one, other in zip(x, y, strict=True))
+
+
+def _words(content: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(content) // 8}Q", content[: len(content) // 8 * 8])
+
+
+def _rest(side: Emulator, address: int) -> int:
+    """Bytes from an address to the end of what it lies in."""
+    for named in side.image.named_at(address):
+        if named.address <= address < named.end:
+            return named.end - address
+    segment = side.image.segment_at(address)
+    assert segment is not None
+    return max(0, segment.address + segment.size - address)
+
+
+def _block_of(side: Emulator, address: int) -> int | None:
+    for start, size in side.heap.blocks.items():
+        if start <= address <= start + size:
+            return start
+    return None
+
+
+def _same_name(one: Named, other: Named) -> bool:
+    """The same symbol; static ones may have got another suffix."""
+    if one.is_local and other.is_local:
+        return (_stem(one.name) == _stem(other.name) and one.size == other.size) or one.name == other.name
+    return one.name == other.name
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"(\.(llvm|\d+|specialized|cold|constprop|isra|part|b|\w*clone)(\.?\d+)?)+$", "", name)
+
+
+def _result(machine: Machine, run: Run, place: int) -> int:
+    if place == ST0:
+        return 0
+    if place in machine.vectors:
+        return run.floats[machine.float_results.index(place)]
+    return run.integers[machine.integer_results.index(place)]
+
+
+def _same_bits(kind: Kind, bits: int, x: int, y: int) -> bool:
+    """Equal, or both NaN."""
+    if x == y:
+        return True
+    if kind is Kind.FLOAT:
+        return _is_nan(x, bits) and _is_nan(y, bits)
+    if kind is Kind.VECTOR:
+        return any(
+            all(
+                (x >> at & mask) == (y >> at & mask)
+                or (_is_nan(x >> at & mask, lane) and _is_nan(y >> at & mask, lane))
+                for at in range(0, bits, lane)
+            )
+            for lane, mask in ((32, 0xFFFFFFFF), (64, 0xFFFFFFFFFFFFFFFF))
+        )
+    return False
+
+
+def _is_nan(bits: int, width: int) -> bool:
+    if width == 64:
+        return bits & 0x7FFFFFFFFFFFFFFF > 0x7FF0000000000000
+    if width == 32:
+        return bits & 0x7FFFFFFF > 0x7F800000
+    return False
+
+
+def _is_nan80(content: bytes) -> bool:
+    mantissa, high = struct.unpack("<QH", content)
+    return high & 0x7FFF == 0x7FFF and mantissa << 1 & 0xFFFFFFFFFFFFFFFF != 0
+
+
+def _ending(run: Run) -> str:
+    return f"{run.ending}" + (f" ({run.detail})" if run.detail else "")
+
+
+def _event(event: Event) -> str:
+    if isinstance(event, CallEvent):
+        return f"call of {event.name}"
+    shown = b"".join(piece if isinstance(piece, bytes) else b"<address>" for piece in event.pieces)
+    return f"output {shown[:40]!r}"

@@ -1,0 +1,326 @@
+"""Verification in processes of its own: an emulator that crashes or hangs costs one verdict, not the caller.
+
+A worker loads the objects of a comparison and then compares one function for each message. A worker that dies, or takes
+too long, is replaced, and its function is inconclusive. Messages are pickled between processes of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Collection, Mapping
+from ctypes import CDLL
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from socket import socketpair
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from irwright.errors import IrwrightError, WorkerError
+from irwright.verify.differ import Comparer, FunctionVerdict, ObjectVerdict, VerdictKind
+from irwright.verify.emulate import Limits
+from irwright.verify.signatures import Signature
+
+MEBIBYTE = 1 << 20
+GRACE_SECONDS = 5.0
+"""for loading, and for the run that is under way when a function's time is over"""
+FUNCTIONS_PER_WORKER = 6
+"""another worker pays from so many on: each has to load the objects"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What a worker needs to build a Comparer."""
+
+    original: bytes
+    candidate: bytes
+    reference: bytes | None
+    signatures: dict[str, Signature]
+    seeds: int
+    limits: Limits
+    functions: tuple[str, ...] | None
+
+    def comparer(self) -> Comparer:
+        return Comparer(
+            self.original,
+            self.candidate,
+            reference=self.reference,
+            signatures=self.signatures,
+            seeds=self.seeds,
+            limits=self.limits,
+            functions=self.functions,
+        )
+
+
+class _Worker:
+    """One worker process as its parent sees it."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        ours, theirs = socketpair()
+        self.log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        command = [sys.executable, "-c", "from irwright.verify.verifier import main; main()"]
+        self.process = subprocess.Popen(
+            [*command, str(theirs.fileno()), str(memory_bytes)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.deadline = 0.0
+        self.function: str | None = None
+
+    def ask(self, message: Any, seconds: float) -> Any:
+        """Send a message and wait for the answer; WorkerError where none comes."""
+        try:
+            self.connection.send(message)
+            if not self.connection.poll(seconds):
+                raise WorkerError(f"no end within {seconds:g} s")
+            answer = self.connection.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerError(self.last_words()) from error
+        if isinstance(answer, IrwrightError):
+            raise answer
+        return answer
+
+    def last_words(self) -> str:
+        """How the process ended."""
+        code = self.process.wait()
+        died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self.log.seek(0)
+        lines = self.log.read(MEBIBYTE).decode(errors="replace").strip().splitlines()
+        return f"{died}: {lines[-1][:200]}" if lines and code > 0 else died
+
+    def close(self) -> None:
+        self.connection.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+class Verifier:
+    """Some worker processes that compare objects; `with` closes them. Not for several threads."""
+
+    def __init__(self, *, jobs: int = 1, memory_bytes: int = 16384 * MEBIBYTE) -> None:
+        """`memory_bytes` is address space: an emulator reserves a gigabyte and uses little of it."""
+        self.jobs = max(1, jobs)
+        self.num_replaced = 0
+        """workers lost to a crash or a hang so far"""
+        self._memory_bytes = memory_bytes
+        self._idle: list[_Worker] = []
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers; harmless when closed already."""
+        self._closed = True
+        for worker in self._idle:
+            worker.close()
+        self._idle.clear()
+
+    def compare(
+        self,
+        original: bytes,
+        candidate: bytes,
+        *,
+        reference: bytes | None = None,
+        signatures: Mapping[str, Signature] | None = None,
+        seeds: int = 8,
+        limits: Limits | None = None,
+        functions: Collection[str] | None = None,
+    ) -> ObjectVerdict:
+        """As differ.compare_objects; a function on which a worker is lost is inconclusive."""
+        if self._closed:
+            raise WorkerError("this verifier is closed")
+        task = _Task(
+            original=original,
+            candidate=candidate,
+            reference=reference,
+            signatures=dict(signatures or {}),
+            seeds=seeds,
+            limits=limits or Limits(),
+            functions=None if functions is None else tuple(functions),
+        )
+        return _Comparison(self, task).run()
+
+    def take(self) -> _Worker:
+        """A worker that lives, for a comparison to use and to give back."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.poll() is None:
+                return worker
+            worker.close()
+        return _Worker(self._memory_bytes)
+
+    def give_back(self, worker: _Worker) -> None:
+        self._idle.append(worker)
+
+    def lose(self, worker: _Worker) -> None:
+        self.num_replaced += 1
+        worker.close()
+
+
+class _Comparison:
+    """One comparison on a verifier's workers."""
+
+    def __init__(self, verifier: Verifier, task: _Task) -> None:
+        self.verifier = verifier
+        self.task = task
+        self.verdicts: dict[str, FunctionVerdict] = {}
+        self.covered: dict[str, int] = {}
+        self.workers: list[_Worker] = []
+
+    def run(self) -> ObjectVerdict:
+        try:
+            names = self._start()
+            self._compare(names)
+            self._finish()
+        except BaseException:
+            for worker in self.workers:
+                self.verifier.lose(worker)
+            raise
+        for worker in self.workers:
+            self.verifier.give_back(worker)
+        return ObjectVerdict(functions=tuple(self._with_coverage(name) for name in names))
+
+    def _load(self) -> tuple[_Worker, tuple[str, ...]]:
+        worker = self.verifier.take()
+        try:
+            return worker, worker.ask(("load", self.task), self.task.limits.function_seconds + GRACE_SECONDS)
+        except WorkerError:
+            self.verifier.lose(worker)
+            raise
+        except IrwrightError:
+            self.verifier.give_back(worker)
+            raise
+
+    def _start(self) -> tuple[str, ...]:
+        worker, names = self._load()
+        self.workers.append(worker)
+        return names
+
+    def _compare(self, names: tuple[str, ...]) -> None:
+        pending = deque(names)
+        wanted = min(self.verifier.jobs, 1 + len(names) // FUNCTIONS_PER_WORKER)
+        while len(self.workers) < wanted:
+            self.workers.append(self._load()[0])
+        running: dict[Any, _Worker] = {}
+        idle = list(self.workers)
+        limit = self.task.limits.function_seconds + GRACE_SECONDS
+        while pending or running:
+            while pending and idle:
+                worker = idle.pop()
+                worker.function = pending.popleft()
+                worker.deadline = time.monotonic() + limit
+                try:
+                    worker.connection.send(("compare", worker.function))
+                except OSError:
+                    idle.append(self._replace(worker))
+                    continue
+                running[worker.connection] = worker
+            first = min(worker.deadline for worker in running.values()) if running else 0.0
+            for connection in wait(list(running), max(0.0, first - time.monotonic())):
+                worker = running.pop(connection)
+                try:
+                    verdict = worker.connection.recv()
+                except (EOFError, OSError):
+                    idle.append(self._replace(worker))
+                    continue
+                if isinstance(verdict, IrwrightError):
+                    verdict = _lost(worker.function, str(verdict))
+                self.verdicts[verdict.function] = verdict
+                idle.append(worker)
+            for worker in [worker for worker in running.values() if worker.deadline <= time.monotonic()]:
+                del running[worker.connection]
+                idle.append(self._replace(worker, f"no end within {limit:g} s"))
+
+    def _replace(self, worker: _Worker, reason: str = "") -> _Worker:
+        """Another worker for one that is lost, whose function is inconclusive."""
+        reason = reason or f"the emulator crashed ({worker.last_words()})"
+        assert worker.function is not None
+        self.verdicts[worker.function] = _lost(worker.function, reason)
+        self.workers.remove(worker)
+        self.verifier.lose(worker)
+        other, _ = self._load()
+        self.workers.append(other)
+        return other
+
+    def _finish(self) -> None:
+        """Blocks that the workers' runs covered, together."""
+        for worker in self.workers:
+            for name, mask in worker.ask(("covered",), GRACE_SECONDS).items():
+                self.covered[name] = self.covered.get(name, 0) | mask
+
+    def _with_coverage(self, name: str) -> FunctionVerdict:
+        verdict = self.verdicts[name]
+        covered = max(verdict.blocks_covered, self.covered.get(name, 0).bit_count())
+        return replace(verdict, blocks_covered=covered)
+
+
+def _lost(name: str | None, reason: str) -> FunctionVerdict:
+    return FunctionVerdict(
+        function=name or "",
+        kind=VerdictKind.INCONCLUSIVE,
+        reason=reason,
+        seed=None,
+        num_runs=0,
+        num_conclusive=0,
+        blocks=0,
+        blocks_covered=0,
+    )
+
+
+# --------------------------------------------------------------------- the worker
+
+
+def _serve(connection: Connection) -> None:
+    comparer: Comparer | None = None
+    while True:
+        try:
+            operation, *arguments = connection.recv()
+        except EOFError:
+            return
+        answer: Any
+        try:
+            if operation == "load":
+                comparer = None  # free the last one's emulators first
+                task: _Task = arguments[0]
+                comparer = task.comparer()
+                answer = tuple(comparer.names)
+            else:
+                assert comparer is not None
+                answer = comparer.compare(arguments[0]) if operation == "compare" else comparer.covered()
+        except IrwrightError as error:
+            answer = error
+        except MemoryError:
+            answer = WorkerError("out of memory")
+        connection.send(answer)
+
+
+def main() -> None:
+    """Serve on the socket whose descriptor is argv[1]; argv[2] limits memory, in bytes."""
+    descriptor, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform == "linux":
+        CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
+        if os.getppid() == 1:
+            return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    _serve(Connection(descriptor))

@@ -1,0 +1,72 @@
+"""Verification in worker processes: the same verdicts, and nothing worse than an inconclusive one when they die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from irwright.errors import InputError, WorkerError
+from irwright.verify.differ import VerdictKind, compare_objects
+from irwright.verify.emulate import Limits
+from irwright.verify.verifier import Verifier
+from verify_tools import Compile
+
+MANY = "\n".join(f"int f{n}(int x, int *p) {{ if (x > {n}) return *p + x; return p[{n}] * x; }}" for n in range(14))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_same_verdicts_as_in_process(compile_c: Compile, jobs: int) -> None:
+    original, candidate = compile_c(MANY, "-O0"), compile_c(MANY.replace("[5]", "[6]"), "-Oz")
+    signatures = compile_c.signatures(MANY)
+    here = compare_objects(original, candidate, signatures=signatures)
+    with Verifier(jobs=jobs) as verifier:
+        there = verifier.compare(original, candidate, signatures=signatures)
+        again = verifier.compare(original, candidate, signatures=signatures, functions=["f5"])
+    assert there == here
+    assert [verdict.function for verdict in there.functions if verdict.kind is VerdictKind.DIFFERENT] == ["f5"]
+    assert again.functions == tuple(verdict for verdict in here.functions if verdict.function == "f5")
+
+
+def test_bad_input_leaves_the_worker(compile_c: Compile) -> None:
+    good = compile_c(MANY, "-Oz")
+    with Verifier() as verifier:
+        with pytest.raises(InputError, match=r"^candidate: is no ELF object$"):
+            verifier.compare(good, b"nothing")
+        assert verifier.compare(good, good).different == 0
+        assert verifier.num_replaced == 0
+
+
+def test_a_killed_worker_costs_one_verdict(compile_c: Compile) -> None:
+    endless = "int f(int n) { volatile int i = n; while (1) i++; return i; }\nint g(int n) { return n + 1; }"
+    data = compile_c(endless, "-Oz")
+    limits = Limits(steps=1 << 40)
+    with Verifier() as verifier:
+        verifier.compare(data, data, functions=["g"])
+        (worker,) = verifier._idle  # type: ignore[attr-defined]
+
+        def kill() -> None:
+            time.sleep(0.5)
+            os.kill(worker.process.pid, signal.SIGSEGV)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        verdict = verifier.compare(data, data, limits=limits)
+        killer.join()
+        assert verifier.num_replaced == 1
+    first, second = verdict.functions
+    assert (first.kind, first.reason) == (
+        VerdictKind.INCONCLUSIVE,
+        "the emulator crashed (signal SIGSEGV)",
+    )
+    assert second.kind is VerdictKind.EQUAL
+
+
+def test_a_closed_verifier(compile_c: Compile) -> None:
+    verifier = Verifier()
+    verifier.close()
+    with pytest.raises(WorkerError, match=r"^this verifier is closed$"):
+        verifier.compare(b"", b"")
