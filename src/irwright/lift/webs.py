@@ -207,11 +207,10 @@ class Analysis:
                 if lanes:
                     self.reads(node, (max(lanes) + 1) * size, out)
         elif e.ty[0] == "<" and op in LANEWISE:
-            size = bits(element(e.ty))
-            need = (demand + size - 1) // size * size
+            lanes = -(-demand // bits(element(e.ty)))
             for node in e.args:
                 if node is not None:
-                    self.reads(node, need, out)
+                    self.reads(node, lanes * bits(element(node.ty)), out)
         else:
             for node in e.args:
                 if node is not None:
