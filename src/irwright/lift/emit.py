@@ -503,6 +503,15 @@ class Emitter:
                 if offset:
                     amount = self.new(f"add i64 {amount}, {offset}")
                 return self.new(f"inttoptr i64 {amount} to ptr")
+        elif index is not None and not self._is_pointer(base):
+            # Neither is known to be the pointer: the address is a number.
+            amount = self.value(index, "i64")
+            if how.scale != 1:
+                amount = self.new(f"mul i64 {amount}, {how.scale}")
+            total = self.new(f"add i64 {self.value(base, 'i64')}, {amount}")
+            if offset:
+                total = self.new(f"add i64 {total}, {offset}")
+            return self.new(f"inttoptr i64 {total} to ptr")
         else:
             pointer = self.value(base, "ptr")
             rest = [(index, how.scale)] if index is not None else []

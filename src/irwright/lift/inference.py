@@ -307,6 +307,9 @@ class Typing:
         self.signature = signature
         self.edges: list[tuple[Web, Web]] = []
         self.links: dict[int, list[Web]] = {}
+        self.pairs: list[tuple[Web, Web]] = []
+        """base and index of addresses in which either could be the pointer"""
+        self.guesses = False
 
     def solve(self) -> None:
         """Give every web its type."""
@@ -440,10 +443,10 @@ class Typing:
                     web.is_pointer = True
                 elif web is not None and other is not None:
                     second = self._plain(index, number, other)
-                    if second is None or second.is_integer or second.width < 64:
+                    if second is not None:
+                        self.pairs.append((web, second))
+                    elif other.op != "frame":
                         web.is_pointer = True
-                    else:
-                        web.votes["base"] += 1
         elif node.op == "load" and node.args[0] is not None:
             web = self._plain(index, number, node.args[0])
             if web is not None:
@@ -489,9 +492,10 @@ class Typing:
                     if not other.is_pointer and other.width == 64 and not other.is_integer:
                         other.is_pointer = True
                         todo.append(other)
-            # base + index with nothing known of either: the base it is.
-            left = [w for w in self.webs.values() if w.votes["base"] and not w.is_pointer and not w.is_integer]
-            if not left:
+            # base + index with nothing known of either: a guess, or an address computed as an integer. A pointer
+            # that is derived from the wrong one of the two may not point where it points.
+            left = [a for a, b in self.pairs if not (a.is_pointer or b.is_pointer or a.is_integer) and a.width == 64]
+            if not left or not self.guesses:
                 return
             left[0].is_pointer = True
             todo = [left[0]]

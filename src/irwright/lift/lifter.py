@@ -483,7 +483,9 @@ class FileLifter:
 
     def _type(self, lifted: Lifted) -> None:
         assert lifted.flow is not None and lifted.analysis is not None and lifted.webs is not None
-        Typing(lifted.flow, lifted.analysis, lifted.webs, lifted.signature).solve()
+        typing = Typing(lifted.flow, lifted.analysis, lifted.webs, lifted.signature)
+        typing.guesses = self.likely
+        typing.solve()
         self._learn_pointers(lifted)
 
     def _learn_pointers(self, lifted: Lifted) -> None:

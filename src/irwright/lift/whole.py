@@ -16,7 +16,7 @@ from irwright.lift.flow import NotLiftable
 from irwright.lift.lifter import FileLifter
 from irwright.lift.names import FEATURES, ModuleNames, flags_text, module_text, quoted
 from irwright.lift.objects import place
-from irwright.lift.program import Code, Imm, Program, Symbol
+from irwright.lift.program import Code, Imm, Mem, Program, Symbol
 
 TRIPLE = "x86_64-unknown-linux-gnu"
 
@@ -233,8 +233,19 @@ class Assembler:
         lines: list[str] = []
         section, start, end = code.pieces[0]
         relocations = self.program.sections[section].relocations
+        data = self.program.sections[section].data
         for insn in code.instructions:
             op = insn.operands[0] if insn.operands else None
+            for mem in insn.operands:
+                ref = mem.ref if isinstance(mem, Mem) else None
+                if ref is None or ref.symbol is not None or ref.section != section or start <= ref.offset < end:
+                    continue
+                if any(o in relocations for o in range(insn.address, insn.end)):
+                    continue
+                distance = (ref.offset - insn.end).to_bytes(4, "little", signed=True)
+                at = data.rindex(distance, insn.address, insn.end)
+                symbol, addend = self._asm_symbol(ref)
+                lines.append(f".reloc {name}+{at - start}, R_X86_64_PC32, {symbol}{addend - (insn.end - at):+d}")
             target = getattr(op, "value", None) if insn.mnemonic in ("call", "jmp") or insn.mnemonic[0] == "j" else None
             if target is None or start <= target < end or any(o in relocations for o in range(insn.address, insn.end)):
                 continue
