@@ -8,16 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from irwright.lift.disassembler import LiftResult, LiftSettings, disassemble
     from irwright.tuner import TuneResult, tune
 
 __version__ = "0.1.0"
 
-__all__ = ["TuneResult", "__version__", "tune"]
+__all__ = ["LiftResult", "LiftSettings", "TuneResult", "__version__", "disassemble", "tune"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("TuneResult", "tune"):
+    if name in ("TuneResult", "tune"):
+        from irwright import tuner as home
+    elif name in ("LiftResult", "LiftSettings", "disassemble"):
+        from irwright.lift import disassembler as home
+    else:
         raise AttributeError(f"module 'irwright' has no attribute {name!r}")
-    from irwright import tuner
-
-    return getattr(tuner, name)
+    return getattr(home, name)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from irwright import __version__
+from irwright.cli_lift import disassemble, roundtrip
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
 from irwright.cli_tables import coreset, corpus
 from irwright.errors import IrwrightError
@@ -210,6 +211,8 @@ def passes(llvm_version: int, left_out: bool) -> None:
     (print_left_out if left_out else print_passes)(llvm_version)
 
 
+cli.add_command(disassemble)
+cli.add_command(roundtrip)
 cli.add_command(corpus)
 cli.add_command(coreset)
 

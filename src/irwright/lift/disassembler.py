@@ -18,7 +18,7 @@ from irwright.errors import InputError, IrwrightError, LLVMError
 from irwright.lift.assembly import SPILL, as_module, prepare
 from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
-from irwright.lift.lifter import FileLifter
+from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
 from irwright.lift.objects import members, read_object
 from irwright.lift.program import Program
@@ -271,12 +271,16 @@ class Disassembler:
     ) -> list[LiftedFunction]:
         new = take_apart(asm) if source.is_text else self._listing_of(asm)
         bodies = _bodies(ir)
-        verified = self._verify(source, asm, failed)
+        lines = {
+            code.name: (normalise(source.text, code.name), normalise(new, code.name))
+            for code in source.program.functions
+            if code.name not in failed
+        }
+        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b])
         functions: list[LiftedFunction] = []
         for code in source.program.functions:
             one = candidates[code.name]
-            before = normalise(source.text, code.name)
-            after = normalise(new, code.name) if code.name not in failed else []
+            before, after = lines.get(code.name) or (normalise(source.text, code.name), [])
             reason = failed.get(code.name, "")
             alike = similarity(before, after)
             if code.name in failed:
@@ -306,21 +310,16 @@ class Disassembler:
         program = read_object(self.assemble(prepared.text, "recompiled"), "recompiled")
         return listing(program, Layout(program, prepared.locals))
 
-    def _verify(self, source: Source, asm: str, failed: dict[str, str]) -> dict[str, tuple[Verdict, str]]:
-        if not self.settings.verify:
+    def _verify(self, source: Source, asm: str, ir: str, functions: list[str]) -> dict[str, tuple[Verdict, str]]:
+        """Verdicts of functions that are not exact, by running both versions."""
+        if not self.settings.verify or not functions:
             return {}
         try:
-            from irwright.lift.equivalence import compare
-        except ImportError:
-            return {}
-        try:
-            candidate = self.assemble(asm, "recompiled")
-            names = [code.name for code in source.program.functions if code.name not in failed]
-            return {
-                name: (Verdict(kind), reason) for name, (kind, reason) in compare(source.object_bytes, candidate, names).items()
-            }
+            candidate = self.assemble(prepare(asm, "recompiled").text, "recompiled")
+            found = compare(source.object_bytes, candidate, ir, functions)
         except IrwrightError as error:
-            return {code.name: (Verdict.INCONCLUSIVE, str(error)) for code in source.program.functions}
+            return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
+        return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}
 
 
 def attributes(source: Source) -> str:

@@ -142,6 +142,7 @@ class Frame:
     """where its objects begin; one alloca each"""
     outgoing: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     """by call: slots that hold its stack arguments"""
+    outgoing_bits: dict[int, int] = field(default_factory=dict[int, int])
 
 
 def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
@@ -201,7 +202,10 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
     starts = [base]
     if split:
         starts += [offset for offset in sorted(taken) if base < offset < top]
-    return Frame(slots=slots, escapes=escapes, base=base, top=top, starts=starts, outgoing=outgoing)
+    widths = {at: max(direct[at]) for offsets in outgoing.values() for at in offsets}
+    return Frame(
+        slots=slots, escapes=escapes, base=base, top=top, starts=starts, outgoing=outgoing, outgoing_bits=widths
+    )
 
 
 def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
@@ -229,18 +233,15 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
         if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame"
     }
     for index in flow.order:
-        stored: set[int] = set()
         pushed = 0
         for step in flow.blocks[index].steps:
             if step.insn.mnemonic == "push" and any(e.kind == "store" for e in step.effects):
                 pushed += 1
             for effect in step.effects:
-                if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
-                    stored.add(effect.addr.aux)
-                elif effect.kind == "call" and not effect.aux.is_tail:
+                if effect.kind == "call" and not effect.aux.is_tail:
                     at = effect.aux.stack
                     offsets: list[int] = []
-                    while at in stored and at not in loaded and at not in taken and direct[at] == {64}:
+                    while at in ever_stored and at not in loaded | taken and direct[at] in ({32}, {64}):
                         offsets.append(at)
                         at += 8
                     if offsets:
@@ -249,7 +250,7 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
                     unexplained = first in ever_stored and first not in loaded and first not in taken and not offsets
                     if len(offsets) < pushed or unexplained or (offsets and at in ever_stored and at not in loaded | taken):
                         raise NotLiftable("arguments in memory that are not understood")
-                    stored, pushed = set(), 0
+                    pushed = 0
     return found
 
 

@@ -83,6 +83,8 @@ class FileLifter:
         self.externals: dict[str, Signature] = {}
         self.bounds: dict[str, tuple[int, int]] = {}
         self.uses_floats = False
+        self.settled = False
+        """the results of the file's own functions are known"""
 
     # Phases
 
@@ -110,6 +112,7 @@ class FileLifter:
                 assert lifted.flow is not None
                 lifted.available = availability(lifted.flow, self._resolve, likely=self.likely)
             changed = [self._infer_returns(lifted) for lifted in good]
+            self.settled = True
             if not any(changed):
                 break
         self._infer_parameters(good)
@@ -196,7 +199,7 @@ class FileLifter:
                     raise NotLiftable("a call with arguments in memory before those in registers are used up")
                 at = 6 - len(missing)
                 found.params[at:at] = [(unit, "i64") for unit in missing]
-            found.params += [(f"stack.{at - call.stack}", "i64") for at in slots]
+            found.params += _in_memory(lifted, call, slots)
         elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
             lifted.memory_calls.append(call.name)
         if not found.is_known and call.name not in self.functions and call.num_vectors >= 0:
@@ -249,7 +252,7 @@ class FileLifter:
         found.params += [(unit, "double") for unit in floats]
         if slots and (limit < 6 or call.is_tail):
             raise NotLiftable("a variadic call with arguments in memory before those in registers are used up")
-        found.params += [(f"stack.{at - call.stack}", "i64") for at in slots]
+        found.params += _in_memory(lifted, call, slots)
         return found
 
     def _narrow(self, status: dict[str, str], unit: str) -> str:
@@ -274,7 +277,7 @@ class FileLifter:
             return None
         if call.name in self.functions:
             signature = self.functions[call.name].signature
-            return signature if signature.returns or signature.is_known else None
+            return signature if signature.returns or self.settled and not self.functions[call.name].problem else None
         return prototype(call.name)
 
     def _bound_arities(self, good: list[Lifted]) -> None:
@@ -558,6 +561,13 @@ class FileLifter:
         return emitter.function(
             lambda params: f"define dso_local {result} {names.symbol(name)}({', '.join([*params, *dots])}) #0"
         )
+
+
+def _in_memory(lifted: Lifted, call: Call, slots: list[int]) -> list[tuple[str, str]]:
+    """Parameters for the slots that hold a call's arguments."""
+    assert lifted.frame is not None
+    widths = lifted.frame.outgoing_bits
+    return [(f"stack.{at - call.stack}", f"i{widths.get(at, 64)}") for at in slots]
 
 
 def _has_side_effects(flow: Flow) -> bool:
