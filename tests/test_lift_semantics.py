@@ -38,7 +38,12 @@ def integer_forms() -> list[str]:
         forms += [f"{op}{suffix} {a}" for op in ("inc", "dec", "neg", "not", "mul", "imul")]
         forms += [f"{op}{suffix} 64(%rdi)" for op in ("inc", "dec", "neg", "not", "mul", "imul")]
         for op in ("shl", "shr", "sar"):
-            forms += [f"{op}{suffix} {a}", f"{op}{suffix} $5, {a}", f"{op}{suffix} %cl, {a}", f"{op}{suffix} %cl, 64(%rdi)"]
+            forms += [
+                f"{op}{suffix} {a}",
+                f"{op}{suffix} $5, {a}",
+                f"{op}{suffix} %cl, {a}",
+                f"{op}{suffix} %cl, 64(%rdi)",
+            ]
         for op in ("rol", "ror"):
             forms += [f"{op}{suffix} $3, {a}", f"{op}{suffix} %cl, {a}"]
         forms += [f"mov{suffix} {c}, {a}", f"mov{suffix} 64(%rdi), {a}", f"mov{suffix} {a}, 64(%rdi)"]
@@ -133,7 +138,13 @@ def harness(number: int, form: str, conditions: list[str]) -> str:
     """The function that runs one form. rdx at the start of the output tells nothing, so it is loaded too."""
     lines = [f".globl f{number}", f".type f{number},@function", f"f{number}:", "movq %rsi, %r8", "movq %rdi, %r9"]
     lines += ["movups 32(%rdi), %xmm0", "movups 48(%rdi), %xmm1"]
-    lines += ["movq (%rdi), %rax", "movq 16(%rdi), %rdx", "leaq 96(%rdi), %rsi", "cmpq %rdx, %rax", "movq 8(%rdi), %rcx"]
+    lines += [
+        "movq (%rdi), %rax",
+        "movq 16(%rdi), %rdx",
+        "leaq 96(%rdi), %rsi",
+        "cmpq %rdx, %rax",
+        "movq 8(%rdi), %rcx",
+    ]
     string = form[:4] in ("lods", "stos") or form in ("movsb", "movsw", "movsl", "movsq")
     if string:
         lines.append("leaq 64(%rdi), %rdi")
@@ -146,7 +157,21 @@ def harness(number: int, form: str, conditions: list[str]) -> str:
     return "\n".join([*lines, "retq", f".size f{number}, .-f{number}", ""])
 
 
-SPECIAL_INTEGERS = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 63, (1 << 64) - 1]
+SPECIAL_INTEGERS = [
+    0,
+    1,
+    2,
+    0x7F,
+    0x80,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+    1 << 63,
+    (1 << 64) - 1,
+]
 SPECIAL_DOUBLES = [0.0, -0.0, 1.0, -1.5, 1e300, -1e-300, float("inf"), float("nan"), 2.0**31, -(2.0**31) - 1, 2.0**63]
 
 
@@ -181,7 +206,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, ct
     clang = str(find().need_clang())
     texts: list[str] = []
     probes = "".join(
-        f".section .text.p{n},\"ax\"\n.globl p{n}\n.type p{n},@function\np{n}:\n{form}\n.size p{n}, .-p{n}\n"
+        f'.section .text.p{n},"ax"\n.globl p{n}\n.type p{n},@function\np{n}:\n{form}\n.size p{n}, .-p{n}\n'
         for n, form in enumerate(FORMS)
     )
     probe = folder / "probe.s"

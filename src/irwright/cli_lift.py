@@ -84,7 +84,9 @@ def disassemble(
 
 @click.command(cls=CompilerFlagsCommand)
 @click.argument("path", metavar="FILE")
-@click.option("-O", "level", default="z", show_default=True, metavar="LEVEL", help="Optimisation level of the compiler.")
+@click.option(
+    "-O", "level", default="z", show_default=True, metavar="LEVEL", help="Optimisation level of the compiler."
+)
 @click.option("-o", "--output", metavar="FILE", help="Write the module here as textual IR.")
 @click.option("--budget", type=click.IntRange(1), default=24, show_default=True, help="Variants tried per function.")
 @click.option("--verify/--no-verify", default=True, help="Run what is not exact beside the original.")

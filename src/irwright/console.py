@@ -18,6 +18,7 @@ import click
 
 from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
+from irwright.lift.disassembler import LiftResult
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
 from irwright.task import Budget

@@ -92,7 +92,11 @@ def prepare(text: str, name: str) -> Prepared:
             if not in_code and not title.isdigit() and title not in declared:
                 out.append(f".globl {label[1]}")
                 prepared.locals.add(title)
-        elif in_code and ("pill" in line or "eload" in line) and re.search(r"# \d+-byte (?:Folded )?(?:Spill|Reload)", line):
+        elif (
+            in_code
+            and ("pill" in line or "eload" in line)
+            and re.search(r"# \d+-byte (?:Folded )?(?:Spill|Reload)", line)
+        ):
             out.append(f"{SPILL}{marks}:")
             marks += 1
         out.append(line)
@@ -123,6 +127,8 @@ def as_module(text: str, triple: str) -> str:
     lines = [f'target triple = "{triple}"', ""]
     for line in text.splitlines():
         if line:
-            escaped = "".join(c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode()) for c in line)
+            escaped = "".join(
+                c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode()) for c in line
+            )
             lines.append(f'module asm "{escaped}"')
     return "\n".join(lines) + "\n"

@@ -15,7 +15,17 @@ from difflib import SequenceMatcher
 _LABEL = re.compile(r'^\s*("[^"\n]+"|[A-Za-z_.$][\w.$@]*):\s*(.*)$')
 _PRIVATE = re.compile(r"\.L[\w.$]+")
 _STRING = re.compile(r'"((?:\\.|[^"\\])*)"')
-_SIZES = {".byte": 1, ".short": 2, ".value": 2, ".2byte": 2, ".long": 4, ".int": 4, ".4byte": 4, ".quad": 8, ".8byte": 8}
+_SIZES = {
+    ".byte": 1,
+    ".short": 2,
+    ".value": 2,
+    ".2byte": 2,
+    ".long": 4,
+    ".int": 4,
+    ".4byte": 4,
+    ".quad": 8,
+    ".8byte": 8,
+}
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "b": 8, "f": 12, '"': 34, "\\": 92}
 
 
@@ -81,7 +91,9 @@ def take_apart(text: str) -> Text:
                 functions.add(words[1].split(",")[0].strip().strip('"'))
             elif directive in (".text", ".section", ".data", ".bss"):
                 in_code = directive == ".text" or bool(re.match(r"\.(text|init|fini)\b", words[-1].lstrip('"')))
-                in_code = in_code or (directive == ".section" and bool(re.search(r'"[^"]*x[^"]*"', words[-1].partition(",")[2])))
+                in_code = in_code or (
+                    directive == ".section" and bool(re.search(r'"[^"]*x[^"]*"', words[-1].partition(",")[2]))
+                )
                 data = None
             elif data is not None:
                 data.append(line.strip())
@@ -145,12 +157,7 @@ def normalise(text: Text, function: str) -> list[str]:
     for line in lines:
         if not line.endswith(":"):
             used.update(_PRIVATE.findall(line))
-    tables = {
-        label
-        for name in used - own
-        for entry in text.data.get(name, [])
-        for label in _PRIVATE.findall(entry)
-    }
+    tables = {label for name in used - own for entry in text.data.get(name, []) for label in _PRIVATE.findall(entry)}
     # A label nobody jumps to is no label.
     name_of: dict[str, str] = {}
     for line in lines:

@@ -64,9 +64,16 @@ class Layout:
         self.aliases: list[tuple[str, DataObject, Symbol]] = []
         taken = {symbol.name for symbol in program.symbols if symbol.name and not symbol.name.startswith(KEPT)}
         for section in program.sections:
-            if section.is_allocated and not section.is_code and section.kind in ("progbits", "nobits", "init_array", "fini_array"):
-                if section.name not in (".eh_frame", ".note.GNU-stack") and not section.name.startswith(".gcc_except"):
-                    self._cut(section, taken)
+            if (
+                (
+                    section.is_allocated
+                    and not section.is_code
+                    and section.kind in ("progbits", "nobits", "init_array", "fini_array")
+                )
+                and section.name not in (".eh_frame", ".note.GNU-stack")
+                and not section.name.startswith(".gcc_except")
+            ):
+                self._cut(section, taken)
         for symbol in program.symbols:
             if symbol.section == -3 and symbol.name:
                 one = DataObject(
@@ -219,7 +226,11 @@ def constant_text(data: bytes, ty: str) -> str | None:
         value = int.from_bytes(data, "little", signed=True)
         return str(value)
     if ty == "float":
-        return f"0x{struct.unpack('<Q', struct.pack('<d', struct.unpack('<f', data)[0]))[0]:016X}" if not _nan(data) else None
+        return (
+            f"0x{struct.unpack('<Q', struct.pack('<d', struct.unpack('<f', data)[0]))[0]:016X}"
+            if not _nan(data)
+            else None
+        )
     if ty == "double":
         return f"0x{struct.unpack('<Q', data)[0]:016X}"
     if ty == "x86_fp80":

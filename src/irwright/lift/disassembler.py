@@ -6,6 +6,7 @@ texts are linked, and what is judged is the linked module as it is written, lowe
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -247,10 +248,7 @@ class Disassembler:
         """Linked module and its assembly; functions that only fail in the whole stay machine code."""
         failed = {name: one.problem for name, one in candidates.items() if not one.ir}
         for _ in range(4):
-            assembler = Assembler(
-                source.program, source.layout, search.sound(), search.attributes, pic=search.pic
-            )
-            assembler.named_in_asm = set()
+            assembler = Assembler(source.program, source.layout, search.sound(), search.attributes, pic=search.pic)
             optimised = {name: one.ir for name, one in candidates.items() if name not in failed}
             parts = assembler.parts(optimised, set(failed))
             linked = self._call("link", {"texts": parts})
@@ -327,7 +325,7 @@ def attributes(source: Source) -> str:
     texts = [insn for code in source.program.functions for insn in code.instructions]
     pushes = sum(
         a.mnemonic == "push" and b.mnemonic == "pop" and a.end == b.address and a.text[5:6].isdigit()
-        for a, b in zip(texts, texts[1:], strict=False)
+        for a, b in itertools.pairwise(texts)
     )
     size = "z" if pushes or len(texts) < 40 else ""
     return attributes_text(size=size, frame_pointer="none")
@@ -348,5 +346,3 @@ def _bodies(ir: str) -> dict[str, str]:
                 bodies[name] = "\n".join(lines)
                 name = ""
     return bodies
-
-

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import Address, E, Effect, Ref, bits, element
-from irwright.lift.flow import Call, Flow, NotLiftable, Step
+from irwright.lift.flow import Call, Flow, Step
 from irwright.lift.inference import Frame
 from irwright.lift.signatures import Signature
 from irwright.lift.webs import LANEWISE, Analysis, Web
@@ -174,7 +175,7 @@ class Emitter:
     def read_web(self, unit: str) -> Web:
         node = self.analysis.read_nodes.get((*self.at, unit))
         if node is None:
-            raise NotLiftable(f"{unit} is read where its value is not known")
+            raise LiftError(f"{unit} is read where its value is not known")
         return self.webs[self.analysis.find(node)]
 
     def write_web(self, unit: str) -> Web | None:
@@ -461,10 +462,10 @@ class Emitter:
             if how.segment:
                 space = 257 if how.segment == "fs" else 256
                 if how.ref is not None:
-                    raise NotLiftable("thread-local data")
+                    raise LiftError("thread-local data")
                 if address.args == (None, None):
                     return f"ptr addrspace({space}) inttoptr (i64 {how.disp} to ptr addrspace({space}))"
-                raise NotLiftable("a segment with registers")
+                raise LiftError("a segment with registers")
         return f"ptr {self.address(address)}"
 
     def address(self, e: E) -> str:
@@ -478,11 +479,11 @@ class Emitter:
         how: Address = e.aux
         base, index = e.args
         if how.segment:
-            raise NotLiftable("the address of a segment")
+            raise LiftError("the address of a segment")
         if how.ref is not None and how.ref.kind != "direct":
             if how.ref.kind == "got" and base is None and index is None:
-                raise NotLiftable("the address of a table entry")
-            raise NotLiftable(f"a reference of kind {how.ref.kind}")
+                raise LiftError("the address of a table entry")
+            raise LiftError(f"a reference of kind {how.ref.kind}")
         offset = how.disp
         pointer = ""
         rest: list[tuple[E, int]] = []
@@ -525,7 +526,7 @@ class Emitter:
     def frame(self, offset: int) -> str:
         """The address of a place in the frame."""
         if offset >= 8:
-            raise NotLiftable("the address of a stack argument")
+            raise LiftError("the address of a stack argument")
         starts = self.frame_use.starts
         start = starts[max(0, bisect_right(starts, offset) - 1)]
         self.used_objects.add(start)
@@ -537,7 +538,7 @@ class Emitter:
 
     def _place(self, ref: Ref) -> str:
         if ref.kind == "got":
-            raise NotLiftable("the address of a table entry")
+            raise LiftError("the address of a table entry")
         symbol, offset = self.names.place(ref)
         return self.new(f"getelementptr i8, ptr {symbol}, i64 {offset}") if offset else symbol
 
@@ -554,13 +555,10 @@ class Emitter:
             natural = self.natural(args[1])
             if natural != ty:
                 natural = ty
-            return self.new(
-                f"select {args[0].ty} {self.value(args[0])}, {ty} {self.value(args[1], ty)}, {ty} {self.value(args[2], ty)}"
-            )
+            test, a, b = self.value(args[0]), self.value(args[1], ty), self.value(args[2], ty)
+            return self.new(f"select {args[0].ty} {test}, {ty} {a}, {ty} {b}")
         if op == "call":
-            texts = ", ".join(
-                f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args
-            )
+            texts = ", ".join(f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args)
             self.names.intrinsic(e.aux, f"declare {ty} @{e.aux}({', '.join(a.ty for a in args)})")
             return self.new(f"call {ty} @{e.aux}({texts})")
         if op in ("zext", "sext", "trunc", "bitcast", "sitofp", "uitofp", "fpext", "fptrunc", "fptosi"):
@@ -636,9 +634,11 @@ class Emitter:
                 return False
             units = {e.unit for e in sets}
             if "rdx" in units:
-                value = next(e.value for e in sets if e.unit == "rdx" and e.kind == "set") if any(
-                    e.unit == "rdx" and e.kind == "set" for e in sets
-                ) else None
+                value = (
+                    next(e.value for e in sets if e.unit == "rdx" and e.kind == "set")
+                    if any(e.unit == "rdx" and e.kind == "set" for e in sets)
+                    else None
+                )
                 if value is None:
                     return False
                 if op[0] == "u":
@@ -664,7 +664,9 @@ class Emitter:
             )
             self.fixed["atomic"] = (self.new(f"extractvalue {{ {ty}, i1 }} {pair}, 0"), ty)
         else:
-            old = self.new(f"atomicrmw {effect.aux} {pointer}, {ty} {self.value(effect.value, ty)} seq_cst, align {align}")
+            old = self.new(
+                f"atomicrmw {effect.aux} {pointer}, {ty} {self.value(effect.value, ty)} seq_cst, align {align}"
+            )
             self.fixed["atomic"] = (old, ty)
 
     def _control(self, effect: Effect, step: Step) -> None:
@@ -714,9 +716,7 @@ class Emitter:
             assert effect.addr is not None
             self.names.intrinsic("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
             write, locality = effect.aux
-            self.line(
-                f"call void @llvm.prefetch.p0({self.pointer(effect.addr)}, i32 {write}, i32 {locality}, i32 1)"
-            )
+            self.line(f"call void @llvm.prefetch.p0({self.pointer(effect.addr)}, i32 {write}, i32 {locality}, i32 1)")
 
     def _weights(self, target: int, *, inverted: bool = False) -> str:
         if not self.options.weights:
@@ -794,7 +794,12 @@ class Emitter:
                     return (number, value) if read.value.aux in names else None
                 if effect.kind == "set":
                     copied = effect.value
-                    if copied is not None and copied.op == "reg" and copied.aux in names and bits(copied.ty) >= bits(value.ty):
+                    if (
+                        copied is not None
+                        and copied.op == "reg"
+                        and copied.aux in names
+                        and bits(copied.ty) >= bits(value.ty)
+                    ):
                         names.add(effect.unit)
                     elif effect.unit == value.aux:
                         return None
@@ -827,7 +832,7 @@ class Emitter:
                 whole = (constant & ((1 << width) - 1)).to_bytes(width // 8, "little")
                 if len(set(whole)) == 1:
                     return str(whole[0] - 256 if whole[0] > 127 else whole[0])
-        raise NotLiftable("rep stos of a value that is no repeated byte")
+        raise LiftError("rep stos of a value that is no repeated byte")
 
     def _block_constant(self, unit: str) -> int | None:
         """The constant a unit was last set to in this block."""
@@ -927,4 +932,19 @@ class Emitter:
             self.line(f"ret {whole} {value}")
 
 
-_CONTROL = frozenset("jump branch switch call ret unreachable trap fence intrinsic string prefetch va_start".split())
+_CONTROL = frozenset(
+    [
+        "jump",
+        "branch",
+        "switch",
+        "call",
+        "ret",
+        "unreachable",
+        "trap",
+        "fence",
+        "intrinsic",
+        "string",
+        "prefetch",
+        "va_start",
+    ]
+)

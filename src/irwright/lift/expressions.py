@@ -10,22 +10,23 @@ An expression is a node with an LLVM type; `op` is an LLVM opcode where one fits
     call    an LLVM intrinsic, `aux` its name
     fixed   a value that emission knows by `aux` (the result of a call)
 
-Units of conditions are `cc.o cc.b cc.e cc.a cc.s cc.p cc.l cc.g`: what the x86 condition codes of these names
-test; the others are their negations, so that comparisons come out in the forms LLVM calls canonical. A flag-setting instruction defines those it can; nothing else of the flags register exists.
+Units of conditions are `cc.o cc.b cc.e cc.a cc.s cc.p cc.l cc.g`: what the x86 condition codes of these names test;
+the others are their negations, so that comparisons come out in the forms LLVM calls canonical. A flag-setting
+instruction defines those it can; nothing else of the flags register exists.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 CONDITIONS = ("o", "b", "e", "a", "s", "p", "l", "g")
 CC_UNITS = tuple(f"cc.{name}" for name in CONDITIONS)
 
 
-@lru_cache(maxsize=None)
+@cache
 def bits(ty: str) -> int:
     """Width of an LLVM type in bits."""
     if ty[0] == "i":
@@ -39,7 +40,7 @@ def bits(ty: str) -> int:
     return {"half": 16, "float": 32, "double": 64, "x86_fp80": 80}[ty]
 
 
-@lru_cache(maxsize=None)
+@cache
 def element(ty: str) -> str:
     """Element type of a vector type, the type itself of a scalar."""
     return ty[ty.index("x ") + 2 : -1] if ty[0] == "<" else ty
@@ -56,7 +57,7 @@ class Ref:
     offset: int
     """from the symbol, or within the section"""
     kind: str = "direct"
-    """direct, got (the address of a pointer to it), tpoff (its offset in the thread's storage), gottpoff, tlsgd, size"""
+    """direct, got (the address of a pointer to it), tpoff (the offset in the thread's storage), gottpoff, tlsgd"""
 
 
 @dataclass(frozen=True, slots=True)

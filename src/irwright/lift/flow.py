@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from irwright.errors import LiftError
 from irwright.lift import x86_64_sse as _sse  # fills the table
 from irwright.lift import x86_64_x87 as _x87
-from irwright.lift.expressions import CC_UNITS, Address, E, Effect, Ref, bits, const, reg
+from irwright.lift.expressions import CC_UNITS, E, Effect, Ref, bits, const, reg
 from irwright.lift.objects import place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program, Reg, Section
-from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine, Unsupported
+from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine
 
 assert _sse and _x87
 
@@ -33,10 +34,6 @@ JUNK = ("junk", 0)
 Value = tuple[str, int | str]
 """("frame", offset), ("entry", register) or JUNK"""
 State = dict[str | int, Value]
-
-
-class NotLiftable(Exception):
-    """Why a function is not lifted: one phrase."""
 
 
 @dataclass(slots=True)
@@ -126,7 +123,7 @@ class FlowBuilder:
         self.has_frame_pointer = False
 
     def build(self) -> Flow:
-        """Blocks, then effects; NotLiftable with the reason."""
+        """Blocks, then effects; LiftError with the reason."""
         insns = self.code.instructions
         for number, insn in enumerate(insns):
             key = (insn.section, insn.address)
@@ -190,7 +187,7 @@ class FlowBuilder:
             return place_
         for section, start, end in self.code.pieces:
             if section == place_[0] and start <= place_[1] < end:
-                raise NotLiftable("a jump into the middle of an instruction")
+                raise LiftError("a jump into the middle of an instruction")
         return None
 
     # Blocks
@@ -249,12 +246,12 @@ class FlowBuilder:
         if last.mnemonic[0] == "j":
             target = self.inside(self.target_of(last))
             if falls < 0:
-                raise NotLiftable("code that runs past its end")
+                raise LiftError("code that runs past its end")
             return [falls] if target is None else [at[target], falls]
         if falls < 0:
             if last.mnemonic == "call":
                 return []
-            raise NotLiftable("code that runs past its end")
+            raise LiftError("code that runs past its end")
         return [falls]
 
     # Jump tables
@@ -407,7 +404,7 @@ class FlowBuilder:
             block = blocks[todo.pop(0)]
             rounds += 1
             if rounds > 40 * len(blocks) + 100:
-                raise NotLiftable("the stack pointer does not settle")
+                raise LiftError("the stack pointer does not settle")
             assert block.state is not None
             state = dict(block.state)
             block.steps = []
@@ -422,17 +419,17 @@ class FlowBuilder:
                     if len(merged) == len(following.state):
                         continue
                     if "rsp" not in merged:
-                        raise NotLiftable("stack depths that differ where paths meet")
+                        raise LiftError("stack depths that differ where paths meet")
                     following.state = merged
                 if successor not in todo:
                     todo.append(successor)
         if blocks[0].predecessors and blocks[0].state is not None and blocks[0].state["rsp"] != ("frame", 0):
-            raise NotLiftable("stack depths that differ where paths meet")
+            raise LiftError("stack depths that differ where paths meet")
 
     def _step(self, insn: Instruction, state: State) -> Step:
         rsp = state.get("rsp")
         if rsp is None or rsp[0] != "frame":
-            raise NotLiftable(f"a stack pointer that is not known ({insn.text})")
+            raise LiftError(f"a stack pointer that is not known ({insn.text})")
         stack = int(rsp[1])
         self.lowest = min(self.lowest, stack)
 
@@ -454,15 +451,13 @@ class FlowBuilder:
         else:
             semantics = TABLE.get(insn.mnemonic)
             if semantics is None:
-                raise NotLiftable(f"instruction {insn.mnemonic}")
+                raise LiftError(f"instruction {insn.mnemonic}")
             if insn.prefix and insn.prefix not in ("lock", "rep", "repne", "bnd"):
-                raise NotLiftable(f"prefix {insn.prefix}")
+                raise LiftError(f"prefix {insn.prefix}")
             try:
                 semantics(machine, insn)
-            except Unsupported as error:
-                raise NotLiftable(str(error)) from error
             except (AssertionError, IndexError, ValueError, KeyError) as error:
-                raise NotLiftable(f"operands of {insn.mnemonic}") from error
+                raise LiftError(f"operands of {insn.mnemonic}") from error
         read = self.table_reads.get((insn.section, insn.address))
         if read is not None:
             machine.effects.append(Effect("set", read[0], machine.register(read[1], 64)))
@@ -478,7 +473,11 @@ class FlowBuilder:
             if before.mnemonic[0] == "j" or before.mnemonic in ("call", "ret"):
                 return False
             first = before.operands[0] if before.operands else None
-            if isinstance(first, Reg) and first.name == name and before.mnemonic in ("mov", "xor", "movabs", "pop", "lea"):
+            if (
+                isinstance(first, Reg)
+                and first.name == name
+                and before.mnemonic in ("mov", "xor", "movabs", "pop", "lea")
+            ):
                 return True
         return False
 
@@ -500,7 +499,7 @@ class FlowBuilder:
                 whole = not effect.partial and bits(value.ty) == 64
                 known = self._known(value, state) if whole else None
                 if effect.unit == "rsp" and known is None:
-                    raise NotLiftable("a stack pointer that is computed")
+                    raise LiftError("a stack pointer that is computed")
                 updates.append((effect.unit, known))
             elif effect.kind == "kill":
                 updates.append((effect.unit, None))
@@ -538,7 +537,7 @@ class FlowBuilder:
         ref = self.target_of(insn) if isinstance(insn.operands[0], Imm) else None
         pointer = m.read(insn.operands[0]) if ref is None else None
         if ref is not None and ref.symbol is None and not self._is_function(ref):
-            raise NotLiftable("a call to a place that is no function")
+            raise LiftError("a call to a place that is no function")
         call = Call(target=ref, pointer=pointer, is_tail=False, stack=stack, num_vectors=self._vectors(insn))
         m.effects.append(Effect("call", aux=call, value=pointer))
         if self._ends(insn):
@@ -567,21 +566,21 @@ class FlowBuilder:
 
     def _return(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
         if insn.operands:
-            raise NotLiftable("a return that pops arguments")
+            raise LiftError("a return that pops arguments")
         self._check_restored(state, stack)
         m.effects.append(Effect("ret"))
 
     def _check_restored(self, state: State, stack: int) -> None:
         if stack != 0:
-            raise NotLiftable("a return with values left on the stack")
+            raise LiftError("a return with values left on the stack")
         for name in CALLEE_SAVED:
             if state.get(name) != ("entry", name):
-                raise NotLiftable(f"a return with {name} changed")
+                raise LiftError(f"a return with {name} changed")
 
     def _jump(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
         condition = None if insn.mnemonic == "jmp" else insn.mnemonic[1:]
         if condition is not None and condition not in CONDITION_CODES:
-            raise NotLiftable(f"instruction {insn.mnemonic}")
+            raise LiftError(f"instruction {insn.mnemonic}")
         table = self.table_jumps.get((insn.section, insn.address))
         if table is not None:
             m.effects.append(Effect("switch", value=reg("i64", table[0]), aux=table[1]))
@@ -593,12 +592,12 @@ class FlowBuilder:
             m.effects.append(Effect("branch" if test else "jump", value=test, aux=inside))
             return
         if ref is not None and ref.symbol is None and not self._is_function(ref):
-            raise NotLiftable("a jump out of the function")
+            raise LiftError("a jump out of the function")
         pointer = m.read(insn.operands[0]) if ref is None else None
         if ref is None and (isinstance(insn.operands[0], Mem) and insn.operands[0].index):
-            raise NotLiftable("a jump table that is not understood")
+            raise LiftError("a jump table that is not understood")
         if ref is None and stack != 0:
-            raise NotLiftable("an indirect jump that is not understood")
+            raise LiftError("an indirect jump that is not understood")
         self._check_restored(state, stack)
         call = Call(target=ref, pointer=pointer, is_tail=True, stack=0, num_vectors=self._vectors(insn))
         m.effects.append(Effect("call", value=pointer, aux=call))
@@ -608,31 +607,33 @@ class FlowBuilder:
         op = insn.operands[0]
         value = m.read(op, "i64") if isinstance(op, Imm) else m.read(op)
         if bits(value.ty) != 64:
-            raise NotLiftable("a push of 16 bits")
+            raise LiftError("a push of 16 bits")
         slot = E("frame", "i64", (), stack - 8)
         m.set("rsp", slot)
         self.lowest = min(self.lowest, stack - 8)
         following = self.by_place.get((insn.section, insn.end))
-        if following is not None and following.mnemonic == "pop" and isinstance(following.operands[0], Reg):
+        is_popped = following is not None and following.mnemonic == "pop" and isinstance(following.operands[0], Reg)
+        if is_popped and (insn.section, insn.end) not in self.leaders:
             # `push 5; pop rax` is a short way to say `mov rax, 5`; the memory below the stack is no object.
-            if (insn.section, insn.end) not in self.leaders:
-                if isinstance(op, Imm) and op.ref is None and op.value >= 0:
-                    value = const("i32", op.value)
-                self.moved[insn.section, insn.end] = "p" + str(insn.address)
-                m.set(f"p.{insn.address}", value)
-                return
+            if isinstance(op, Imm) and op.ref is None and op.value >= 0:
+                value = const("i32", op.value)
+            self.moved[insn.section, insn.end] = f"p{insn.address}"
+            m.set(f"p.{insn.address}", value)
+            return
         m.store(slot, value)
 
     def _pop(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
         op = insn.operands[0]
         if not isinstance(op, Reg) or op.width != 64:
-            raise NotLiftable("a pop to memory")
+            raise LiftError("a pop to memory")
         known = state.get(stack)
         source = self.by_end.get((insn.section, insn.address))
         if (insn.section, insn.address) in self.moved and source is not None:
             pushed = source.operands[0]
             small = isinstance(pushed, Imm) and pushed.ref is None and pushed.value >= 0
-            value = const("i32", pushed.value) if small and isinstance(pushed, Imm) else reg("i64", f"p.{source.address}")
+            value = (
+                const("i32", pushed.value) if small and isinstance(pushed, Imm) else reg("i64", f"p.{source.address}")
+            )
             if isinstance(pushed, Imm) and pushed.ref is None and not small:
                 value = const("i64", pushed.value)
             m.set(op.name, value)
@@ -645,7 +646,7 @@ class FlowBuilder:
     def _leave(self, m: Machine, _insn: Instruction, state: State, _stack: int) -> None:
         base = state.get("rbp")
         if base is None or base[0] != "frame":
-            raise NotLiftable("leave without a frame pointer")
+            raise LiftError("leave without a frame pointer")
         at = int(base[1])
         m.set("rbp", E("load", "i64", (E("frame", "i64", (), at),), 8))
         m.set("rsp", E("frame", "i64", (), at + 8))
@@ -673,11 +674,8 @@ class FlowBuilder:
             if target.name == "rbp" and insn.mnemonic == "mov" and isinstance(source, Reg) and source.name == "rsp":
                 self.has_frame_pointer = True
         if isinstance(target, Reg) and target.name == "rsp" and target.width != 64:
-            raise NotLiftable("part of the stack pointer written")
-        try:
-            TABLE[insn.mnemonic](m, insn)
-        except Unsupported as error:
-            raise NotLiftable(str(error)) from error
+            raise LiftError("part of the stack pointer written")
+        TABLE[insn.mnemonic](m, insn)
 
 
 def _down(offset: int, size: int) -> int:
@@ -718,5 +716,3 @@ def reverse_postorder(blocks: list[Block]) -> list[int]:
         else:
             order.append(index)
     return order[::-1]
-
-

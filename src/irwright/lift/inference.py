@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import E, Effect, bits, walk
-from irwright.lift.flow import CALLER_SAVED, NOT_ARGUMENTS, Call, Flow, NotLiftable
+from irwright.lift.flow import CALLER_SAVED, NOT_ARGUMENTS, Call, Flow
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 from irwright.lift.webs import Analysis, Web
 
@@ -35,7 +36,7 @@ Resolve = Callable[[Call], Signature | None]
 
 def availability(flow: Flow, resolve: Resolve, *, likely: bool = False) -> Available:
     """Solve forward; `likely` lets constants that fit any width take the narrower one."""
-    start: Status = {unit: ENTRY for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS)}
+    start: Status = dict.fromkeys((*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS), ENTRY)
     states: list[Status | None] = [None] * len(flow.blocks)
     states[0] = start
     found = Available()
@@ -79,9 +80,7 @@ def _meet(a: Status, b: Status) -> Status:
     return merged
 
 
-def _advance(
-    effects: list[Effect], state: Status, found: Available | None, resolve: Resolve, mnemonic: str
-) -> None:
+def _advance(effects: list[Effect], state: Status, found: Available | None, resolve: Resolve, mnemonic: str) -> None:
     for effect in effects:
         if effect.kind == "call" and found is not None:
             call: Call = effect.aux
@@ -105,9 +104,7 @@ def _advance(
                 width = 32  # `push -1; pop rax` says nothing of the width
             if not effect.partial or effect.unit in state:
                 state[effect.unit] = DEFINED
-                if not effect.partial:
-                    state[f"{effect.unit}.width"] = str(width)
-                elif effect.unit.startswith("xmm") or (mnemonic and not mnemonic.startswith("set")):
+                if not effect.partial or effect.unit.startswith("xmm") or (mnemonic and not mnemonic.startswith("set")):
                     state[f"{effect.unit}.width"] = str(width)
             else:
                 state[effect.unit] = DEFINED if effect.unit.startswith("xmm") else "part"
@@ -143,6 +140,8 @@ class Frame:
     outgoing: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     """by call: slots that hold its stack arguments"""
     outgoing_bits: dict[int, int] = field(default_factory=dict[int, int])
+    suspects: set[int] = field(default_factory=set[int])
+    """calls that may have arguments in memory which were stored in an earlier block"""
 
 
 def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
@@ -157,9 +156,9 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
             for effect in step.effects if step.has_frame else ():
                 if effect.kind == "save":
                     continue
-                if effect.kind == "set" and effect.value is not None and effect.value.op == "frame":
-                    if effect.unit in ("rsp", "rbp"):
-                        continue
+                is_address = effect.kind == "set" and effect.value is not None and effect.value.op == "frame"
+                if is_address and effect.unit in ("rsp", "rbp"):
+                    continue
                 plain: set[int] = set()
                 roots: list[E | None] = [effect.value]
                 if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
@@ -192,11 +191,12 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
         alone = not escapes or (offset in spills and offset not in others)
         if split and offset < 8:
             alone = alone or (offset not in taken and offset < min(taken))
-        if clear and max(direct[offset]) <= 128 and alone:
+        if (clear and max(direct[offset]) <= 128 and alone) or (
+            clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not _incoming_escapes(flow)
+        ):
             slots.add(offset)
-        elif clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not _incoming_escapes(flow):
-            slots.add(offset)
-    outgoing = _outgoing(flow, direct)
+    suspects: set[int] = set()
+    outgoing = _outgoing(flow, direct, suspects)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
     base, top = _blob(flow, slots, direct, outgoing, trim)
     starts = [base]
@@ -204,12 +204,22 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
         starts += [offset for offset in sorted(taken) if base < offset < top]
     widths = {at: max(direct[at]) for offsets in outgoing.values() for at in offsets}
     return Frame(
-        slots=slots, escapes=escapes, base=base, top=top, starts=starts, outgoing=outgoing, outgoing_bits=widths
+        slots=slots,
+        escapes=escapes,
+        base=base,
+        top=top,
+        starts=starts,
+        outgoing=outgoing,
+        outgoing_bits=widths,
+        suspects=suspects,
     )
 
 
-def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
-    """Per call, the slots at the stack pointer that were stored to for it alone: its arguments in memory."""
+def _outgoing(flow: Flow, direct: dict[int, set[int]], suspects: set[int]) -> dict[int, list[int]]:
+    """Per call, the slots at the stack pointer that were stored to for it alone: its arguments in memory.
+
+    `suspects` gets the calls whose arguments may have been stored before their block.
+    """
     loaded: set[int] = set()
     taken: set[int] = set()
     for index in flow.order:
@@ -234,22 +244,26 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]]) -> dict[int, list[int]]:
     }
     for index in flow.order:
         pushed = 0
+        stored: set[int] = set()
         for step in flow.blocks[index].steps:
             if step.insn.mnemonic == "push" and any(e.kind == "store" for e in step.effects):
                 pushed += 1
             for effect in step.effects:
-                if effect.kind == "call" and not effect.aux.is_tail:
-                    at = effect.aux.stack
+                if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
+                    stored.add(effect.addr.aux)
+                elif effect.kind == "call" and not effect.aux.is_tail:
+                    first = at = effect.aux.stack
                     offsets: list[int] = []
-                    while at in ever_stored and at not in loaded | taken and direct[at] in ({32}, {64}):
+                    while first in stored and at in ever_stored - loaded - taken and direct[at] in ({32}, {64}):
                         offsets.append(at)
                         at += 8
                     if offsets:
                         found[effect.aux.index] = offsets
-                    first = effect.aux.stack
-                    unexplained = first in ever_stored and first not in loaded and first not in taken and not offsets
-                    if len(offsets) < pushed or unexplained or (offsets and at in ever_stored and at not in loaded | taken):
-                        raise NotLiftable("arguments in memory that are not understood")
+                    if len(offsets) < pushed or at in stored - loaded - taken:
+                        raise LiftError("arguments in memory that are not understood")
+                    if not offsets and first in ever_stored - loaded - taken:
+                        suspects.add(effect.aux.index)
+                    stored = set()
                     pushed = 0
     return found
 
@@ -288,9 +302,9 @@ def _incoming_escapes(flow: Flow) -> bool:
             for effect in step.effects if step.has_frame else ():
                 for root in (effect.value, effect.addr):
                     for node in walk(root):
-                        if node.op == "frame" and node.aux >= 8:
-                            if not (node is effect.addr or _is_direct(node, root)):
-                                return True
+                        is_incoming = node.op == "frame" and node.aux >= 8
+                        if is_incoming and not (node is effect.addr or _is_direct(node, root)):
+                            return True
     return False
 
 
@@ -324,7 +338,9 @@ class Typing:
             web.ty = self._type(web)
 
     def _from_signature(self) -> None:
-        units = {unit if not unit.startswith("stack.") else f"s{8 + int(unit[6:])}": ty for unit, ty in self.signature.params}
+        units = {
+            unit if not unit.startswith("stack.") else f"s{8 + int(unit[6:])}": ty for unit, ty in self.signature.params
+        }
         for node, unit in self.analysis.entry_nodes.items():
             ty = units.get(unit)
             if ty is not None:
@@ -394,9 +410,7 @@ class Typing:
         elif value.op == "addr" and value.ty == "i64":
             base, other = value.args
             how = value.aux
-            if how.ref is not None:
-                target.is_pointer = True
-            elif base is not None and base.op == "frame":
+            if how.ref is not None or (base is not None and base.op == "frame"):
                 target.is_pointer = True
             else:
                 for node, scale in ((base, 1), (other, how.scale)):
@@ -412,7 +426,7 @@ class Typing:
                 web = self._plain(index, number, node)
                 if web is not None:
                     other_web = self._plain(index, number, partner)
-                    if value.op == "add" or partner.op == "const" or other_web is None or True:
+                    if True:
                         self._link(web, target, unless=other_web if value.op == "sub" else None)
                     if partner.op == "const":
                         self._link(target, web)
@@ -524,7 +538,11 @@ class Typing:
 
     def _vector_type(self, web: Web) -> str:
         width = 32 if web.width <= 32 else 64 if web.width <= 64 else 128
-        fitting = {ty: n for ty, n in web.votes.items() if ty not in ("base", "<zero>", "ptr") and bits(ty) == width and ty != "i128"}
+        fitting = {
+            ty: n
+            for ty, n in web.votes.items()
+            if ty not in ("base", "<zero>", "ptr") and bits(ty) == width and ty != "i128"
+        }
         if fitting:
             return max(fitting.items(), key=lambda item: (item[1], item[0] in ("float", "double")))[0]
         narrower = {ty for ty in web.votes if ty in ("float", "double")}

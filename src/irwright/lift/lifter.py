@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from irwright.errors import LiftError
 from irwright.lift.emit import Emitter, Options
 from irwright.lift.expressions import Ref, bits
-from irwright.lift.flow import Call, Flow, FlowBuilder, NotLiftable
+from irwright.lift.flow import Call, Flow, FlowBuilder
 from irwright.lift.inference import DEFINED, ENTRY, RESULT, Available, Frame, Typing, availability, frame_use
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
@@ -29,7 +30,9 @@ from irwright.lift.signatures import (
 from irwright.lift.variadic import Variadic, find_variadic
 from irwright.lift.webs import Analysis, Web
 
-IMPLICIT_RESULTS = frozenset("div idiv mul imul cdq cqo cwd xchg cmpxchg xadd pop leave".split())
+IMPLICIT_RESULTS = frozenset(
+    ["div", "idiv", "mul", "imul", "cdq", "cqo", "cwd", "xchg", "cmpxchg", "xadd", "pop", "leave"]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,7 @@ class FileLifter:
         assert callable(phase)
         try:
             phase(lifted)
-        except NotLiftable as error:
+        except LiftError as error:
             lifted.problem = str(error)
         except RecursionError:
             lifted.problem = "too deeply nested"
@@ -156,7 +159,7 @@ class FileLifter:
             return ref.symbol
         name = self.by_place.get((ref.section, ref.offset))
         if name is None:
-            raise NotLiftable("a call to a place that is no function")
+            raise LiftError("a call to a place that is no function")
         return name
 
     def _build(self, lifted: Lifted) -> None:
@@ -168,7 +171,7 @@ class FileLifter:
         for call in lifted.flow.calls:
             if call.target is not None:
                 if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
-                    raise NotLiftable("a call to a place that is no function")
+                    raise LiftError("a call to a place that is no function")
                 call.name = self.name_of(call.target)
                 lifted.callees.add(call.name)
 
@@ -188,6 +191,11 @@ class FileLifter:
         else:
             found = self._external(call.name)
         slots = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
+        if lifted.frame is not None and call.index in lifted.frame.suspects and lifted.available is not None:
+            status = lifted.available.at_call.get(call.index, {})
+            takes_memory = found.is_variadic or not found.is_known
+            if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
+                raise LiftError("arguments in memory that are not understood")
         if found.is_variadic:
             found = self._variadic(lifted, call, found, slots)
         elif slots and not found.is_known and call.name not in self.functions:
@@ -196,23 +204,23 @@ class FileLifter:
                 missing = INTEGER_ARGUMENTS[sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) :]
                 status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
                 if any(status.get(unit) is None for unit in missing):
-                    raise NotLiftable("a call with arguments in memory before those in registers are used up")
+                    raise LiftError("a call with arguments in memory before those in registers are used up")
                 at = 6 - len(missing)
                 found.params[at:at] = [(unit, "i64") for unit in missing]
             found.params += _in_memory(lifted, call, slots)
         elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
             lifted.memory_calls.append(call.name)
-        if not found.is_known and call.name not in self.functions and call.num_vectors >= 0:
-            if "rax" in lifted.unread.get(call.index, set()):
-                # Something was put into al: the callee is variadic, or has no prototype.
-                found = replace(found, params=list(found.params), returns=found.returns, is_variadic=True, num_fixed=0)
-                found.params = [(unit, ty if ty != "float" else "double") for unit, ty in found.params]
-                floats = sum(unit.startswith("xmm") for unit, _ in found.params)
-                if floats < call.num_vectors:
-                    found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[floats : call.num_vectors]]
-                elif floats > call.num_vectors:
-                    extra = FLOAT_ARGUMENTS[call.num_vectors :]
-                    found.params = [(unit, ty) for unit, ty in found.params if unit not in extra]
+        is_unknown = not found.is_known and call.name not in self.functions and call.num_vectors >= 0
+        if is_unknown and "rax" in lifted.unread.get(call.index, set()):
+            # Something was put into al: the callee is variadic, or has no prototype.
+            found = replace(found, params=list(found.params), returns=found.returns, is_variadic=True, num_fixed=0)
+            found.params = [(unit, ty if ty != "float" else "double") for unit, ty in found.params]
+            floats = sum(unit.startswith("xmm") for unit, _ in found.params)
+            if floats < call.num_vectors:
+                found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[floats : call.num_vectors]]
+            elif floats > call.num_vectors:
+                extra = FLOAT_ARGUMENTS[call.num_vectors :]
+                found.params = [(unit, ty) for unit, ty in found.params if unit not in extra]
         lifted.call_signatures[call.index] = found
         return found
 
@@ -239,7 +247,7 @@ class FileLifter:
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
         if call.num_vectors < 0:
-            raise NotLiftable(f"a variadic call of {call.name} without a constant in al")
+            raise LiftError(f"a variadic call of {call.name} without a constant in al")
         own = self.bounds.get(lifted.code.name, (6, 8))[0]
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
@@ -251,7 +259,7 @@ class FileLifter:
         floats = [unit for unit in FLOAT_ARGUMENTS[: call.num_vectors] if unit not in fixed]
         found.params += [(unit, "double") for unit in floats]
         if slots and (limit < 6 or call.is_tail):
-            raise NotLiftable("a variadic call with arguments in memory before those in registers are used up")
+            raise LiftError("a variadic call with arguments in memory before those in registers are used up")
         found.params += _in_memory(lifted, call, slots)
         return found
 
@@ -277,13 +285,13 @@ class FileLifter:
             return None
         if call.name in self.functions:
             signature = self.functions[call.name].signature
-            return signature if signature.returns or self.settled and not self.functions[call.name].problem else None
+            return signature if signature.returns or (self.settled and not self.functions[call.name].problem) else None
         return prototype(call.name)
 
     def _bound_arities(self, good: list[Lifted]) -> None:
         """Upper bounds of (integer, float) arguments by what each site offers; decreasing to a fixpoint."""
         floats = 8 if self.uses_floats else 0
-        bounds: dict[str, tuple[int, int]] = {name: (6, floats) for name in self.functions}
+        bounds: dict[str, tuple[int, int]] = dict.fromkeys(self.functions, (6, floats))
         for lifted in good:
             assert lifted.flow is not None
             lifted.available = availability(lifted.flow, lambda _: None)
@@ -462,7 +470,9 @@ class FileLifter:
                 count = variadic.num_integers if names is INTEGER_ARGUMENTS else variadic.num_floats
             for unit in names[:count]:
                 params.append((unit, parameter_type(unit, entry.get(unit, 32))))
-        stacked = sorted(int(unit[1:]) for unit in entry if unit[0] == "s" and unit[1:].isdigit() and int(unit[1:]) >= 8)
+        stacked = sorted(
+            int(unit[1:]) for unit in entry if unit[0] == "s" and unit[1:].isdigit() and int(unit[1:]) >= 8
+        )
         if stacked:
             integers = sum(unit in INTEGER_ARGUMENTS for unit, _ in params)
             for unit in INTEGER_ARGUMENTS[integers:]:
@@ -551,7 +561,7 @@ class FileLifter:
     # Emission
 
     def emit(self, name: str, names: ModuleNames, options: Options) -> str:
-        """The definition of one function, or NotLiftable."""
+        """The definition of one function, or LiftError."""
         lifted = self.functions[name]
         assert lifted.flow is not None and lifted.analysis is not None and lifted.webs is not None
         assert lifted.frame is not None

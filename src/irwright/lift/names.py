@@ -6,9 +6,9 @@ the data module it is the globals themselves.
 
 from __future__ import annotations
 
+from irwright.errors import LiftError
 from irwright.lift.data import DataObject, Layout, quote
 from irwright.lift.expressions import Ref
-from irwright.lift.flow import NotLiftable
 from irwright.lift.program import Program
 from irwright.lift.signatures import Signature
 
@@ -24,7 +24,9 @@ def quoted(name: str) -> str:
 class ModuleNames:
     """Names as one module needs them."""
 
-    def __init__(self, program: Program, layout: Layout, functions: dict[str, Signature], places: dict[tuple[int, int], str]) -> None:
+    def __init__(
+        self, program: Program, layout: Layout, functions: dict[str, Signature], places: dict[tuple[int, int], str]
+    ) -> None:
         self.program = program
         self.layout = layout
         self.functions = functions
@@ -58,7 +60,7 @@ class ModuleNames:
             return name, 0
         if ref.symbol in self.functions:
             if ref.offset:
-                raise NotLiftable("the address of a place inside a function")
+                raise LiftError("the address of a place inside a function")
             self.callee(ref.symbol, self.functions[ref.symbol])
         else:
             self._declare(ref.symbol, is_local=True)  # named without the table: it is near
@@ -71,7 +73,7 @@ class ModuleNames:
             if code.name in self.kept and section == ref.section and start <= ref.offset < end:
                 self.callee(code.name, self.functions[code.name])
                 return code.name, ref.offset - start
-        raise NotLiftable("the address of a place in code")
+        raise LiftError("the address of a place in code")
 
     def _use(self, one: DataObject) -> None:
         if one.name in self.declarations or one.name in self.defined:
@@ -108,8 +110,7 @@ class ModuleNames:
             value = "zeroinitializer"
         thread = "thread_local " if one.is_thread_local else ""
         kind = "constant" if one.is_constant else "global"
-        text = f"{quoted(one.name)} = {linkage}{thread}{kind} {ty} {value}{self._section(one)}, align {one.align}"
-        return text
+        return f"{quoted(one.name)} = {linkage}{thread}{kind} {ty} {value}{self._section(one)}, align {one.align}"
 
     def _section(self, one: DataObject) -> str:
         if one.section < 0:
@@ -132,7 +133,7 @@ class ModuleNames:
     def got(self, ref: Ref) -> str:
         """What a global offset table entry points at."""
         if ref.symbol is None or ref.offset:
-            raise NotLiftable("a table entry without a name")
+            raise LiftError("a table entry without a name")
         if ref.symbol in self.functions:
             self.callee(ref.symbol, self.functions[ref.symbol])
         elif ref.symbol in self.layout.by_name:

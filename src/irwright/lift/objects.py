@@ -186,7 +186,7 @@ def find_functions(program: Program) -> None:
     """Fill in `program.functions` by the symbols in code sections; cold parts join their function."""
     by_start: dict[tuple[int, int], Symbol] = {}
     cold: list[Symbol] = []
-    targets = {key for key in called_places(program)}
+    targets = set(called_places(program))
     for symbol in program.symbols:
         if symbol.section < 0 or not program.sections[symbol.section].is_code or not symbol.name:
             continue
@@ -320,9 +320,8 @@ class Decoder:
         base = raw.reg_name(mem.base) if mem.base else ""
         index = raw.reg_name(mem.index) if mem.index else ""
         segment = raw.reg_name(mem.segment) if mem.segment else ""
-        if base.startswith("e") and base != "es" or index.startswith("e"):
-            if base not in ("", "rip") or index:
-                raise ValueError("an address of 32 bits")
+        if index.startswith("e") or (base.startswith("e") and base != "es"):
+            raise ValueError("an address of 32 bits")
         ref = refs.get(raw.encoding.disp_offset) if raw.encoding.disp_offset else None
         disp = int(mem.disp)
         if ref is not None:

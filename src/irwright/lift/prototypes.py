@@ -10,7 +10,7 @@ from copy import deepcopy
 from functools import lru_cache
 from importlib.resources import files
 
-from irwright.lift.flow import NotLiftable
+from irwright.errors import LiftError
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
 
 
@@ -23,13 +23,13 @@ def table() -> dict[str, tuple[str, ...]]:
 
 
 def prototype(name: str) -> Signature | None:
-    """The known signature of a function, a fresh object; NotLiftable where it can't be called yet."""
+    """The known signature of a function, a fresh object; LiftError where it can't be called yet."""
     row = table().get(name)
     if row is None:
         return None
     if row[2] in ("unsupported", "returns_twice"):
         what = "returns twice" if row[2] == "returns_twice" else "takes or returns values in memory or on the x87"
-        raise NotLiftable(f"a call of {name}, which {what}")
+        raise LiftError(f"a call of {name}, which {what}")
     return deepcopy(_parse(name))
 
 
@@ -58,7 +58,13 @@ def _parse(name: str) -> Signature:
         signature.params.append((unit, kind))
     if ty.startswith("{"):
         lanes = [lane.strip() for lane in ty.strip("{} ").split(",")]
-        units = {"i": ["rax", "rdx"], "d": ["xmm0", "xmm1"], "f": ["xmm0", "xmm1"], "p": ["rax", "rdx"], "<": ["xmm0", "xmm1"]}
+        units = {
+            "i": ["rax", "rdx"],
+            "d": ["xmm0", "xmm1"],
+            "f": ["xmm0", "xmm1"],
+            "p": ["rax", "rdx"],
+            "<": ["xmm0", "xmm1"],
+        }
         for lane in lanes:
             taken = [unit for unit, _ in signature.returns]
             signature.returns.append((next(u for u in units[lane[0]] if u not in taken), lane))

@@ -8,10 +8,13 @@ from html import escape
 from irwright.lift.disassembler import LiftedFunction, LiftResult
 
 STYLE = """
-body{font:14px system-ui;margin:1.5em;color:#222} table{border-collapse:collapse} td,th{padding:.2em .7em;text-align:left}
-.n{text-align:right} pre{margin:0;font:12px/1.45 ui-monospace,monospace;white-space:pre} .row{display:flex;gap:1em;overflow-x:auto}
+body{font:14px system-ui;margin:1.5em;color:#222} table{border-collapse:collapse}
+td,th{padding:.2em .7em;text-align:left}
+.n{text-align:right} pre{margin:0;font:12px/1.45 ui-monospace,monospace;white-space:pre}
+.row{display:flex;gap:1em;overflow-x:auto}
 .col{flex:1 1 0;min-width:22em;overflow-x:auto;border:1px solid #ddd;padding:.5em} .d{background:#fde2c8;display:block}
-summary{cursor:pointer;padding:.3em 0} .exact,.equivalent{color:#176b2c} .different{color:#b00020} .inconclusive,.not-lifted{color:#8a6100}
+summary{cursor:pointer;padding:.3em 0} .exact,.equivalent{color:#176b2c} .different{color:#b00020}
+.inconclusive,.not-lifted{color:#8a6100}
 """
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import Effect, walk
-from irwright.lift.flow import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Block, Flow, NotLiftable
+from irwright.lift.flow import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Block, Flow
 
 SAVE_AREA_BYTES = 176
 
@@ -38,14 +39,14 @@ def find_variadic(flow: Flow) -> Variadic | None:
     if test is None:
         return None
     if not lists:
-        raise NotLiftable("a variadic function whose va_list is not understood")
+        raise LiftError("a variadic function whose va_list is not understood")
     found: Variadic | None = None
     for block, overflow in lists:
         if overflow.addr is None or overflow.addr.op != "frame" or overflow.value is None or overflow.value.aux != 8:
-            raise NotLiftable("a variadic function whose va_list is not understood")
+            raise LiftError("a variadic function whose va_list is not understood")
         one = _rewrite_list(block, overflow)
         if found is not None and found != one:
-            raise NotLiftable("a variadic function with va_lists that disagree")
+            raise LiftError("a variadic function with va_lists that disagree")
         found = one
     assert found is not None
     _drop_saves(flow, found)
@@ -57,9 +58,10 @@ def _test_of_al(flow: Flow) -> tuple[int, int] | None:
     """Block and step of the `test al, al` that guards the saves of vector registers."""
     for index in flow.order[:4]:
         for number, step in enumerate(flow.blocks[index].steps):
-            if step.insn.mnemonic == "test" and step.insn.text == "test al, al":
-                if any(s.effects and s.effects[-1].kind == "branch" for s in flow.blocks[index].steps[number:]):
-                    return (index, number) if _guards_saves(flow, index) else None
+            later = flow.blocks[index].steps[number:]
+            branches = any(s.effects and s.effects[-1].kind == "branch" for s in later)
+            if step.insn.text == "test al, al" and branches:
+                return (index, number) if _guards_saves(flow, index) else None
             if any(e.kind == "call" for e in step.effects):
                 return None
     return None
@@ -99,7 +101,7 @@ def _rewrite_list(block: Block, overflow: Effect) -> Variadic:
                     mine.append(effect)
                     offsets[0], offsets[4] = constant & 0xFFFFFFFF, constant >> 32
     if area is None or set(offsets) != {0, 4}:
-        raise NotLiftable("a variadic function whose va_list is not understood")
+        raise LiftError("a variadic function whose va_list is not understood")
     for effect in mine[:-1]:
         effect.kind, effect.value, effect.addr = "none", None, None
     last = mine[-1]
@@ -114,9 +116,9 @@ def _constant_in(block: Block, unit: str) -> int | None:
     found: int | None = None
     for step in block.steps:
         for effect in step.effects:
-            if effect.kind == "set" and effect.unit == unit and effect.value is not None:
-                if effect.value.op == "const" and effect.value.ty == "i64":
-                    found = effect.value.aux if found is None else None
+            value = effect.value if effect.kind == "set" and effect.unit == unit else None
+            if value is not None and value.op == "const" and value.ty == "i64":
+                found = value.aux if found is None else None
     return found
 
 
@@ -128,16 +130,16 @@ def _drop_saves(flow: Flow, variadic: Variadic) -> None:
                 at = effect.addr
                 if effect.kind == "store" and at is not None and at.op == "frame" and low <= at.aux < high:
                     if effect.value is None or effect.value.op != "reg":
-                        raise NotLiftable("a register save area with other uses")
+                        raise LiftError("a register save area with other uses")
                     if effect.value.aux not in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS):
-                        raise NotLiftable("a register save area with other uses")
+                        raise LiftError("a register save area with other uses")
                     effect.kind, effect.value, effect.addr = "none", None, None
                     continue
                 if effect.kind == "set" and effect.value is not None and effect.value.op == "frame":
                     continue  # only its address in a register
                 for root in (effect.value, effect.addr):
                     if any(node.op == "frame" and low <= node.aux < high for node in walk(root)):
-                        raise NotLiftable("a register save area with other uses")
+                        raise LiftError("a register save area with other uses")
 
 
 def _drop_test(flow: Flow, index: int, _number: int) -> None:
@@ -147,7 +149,7 @@ def _drop_test(flow: Flow, index: int, _number: int) -> None:
     target, falls = block.successors
     saves = flow.blocks[falls]
     if any(e.kind not in ("none", "set", "kill", "jump") for s in saves.steps for e in s.effects):
-        raise NotLiftable("a variadic function that does more than save registers")
+        raise LiftError("a variadic function that does more than save registers")
     branch.kind, branch.value = "jump", None
     for step in block.steps:
         if step.insn.text == "test al, al":

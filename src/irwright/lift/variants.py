@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from irwright.errors import LiftError
 from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
 from irwright.lift.emit import Options
-from irwright.lift.flow import NotLiftable
 from irwright.lift.lifter import LIKELY, SOUND, FileLifter, Guess
 from irwright.lift.listing import listing
 from irwright.lift.program import Program
@@ -178,7 +178,7 @@ class Search:
         for variant in batch:
             try:
                 text = self.emit(name, variant)
-            except NotLiftable as error:
+            except LiftError as error:
                 best.problem = str(error)
                 continue
             pipeline = PIPELINES[variant.pipeline]
@@ -218,7 +218,7 @@ class Search:
         lifter = self.lifter(variant.guess)
         lifted = lifter.functions[name]
         if lifted.problem:
-            raise NotLiftable(lifted.problem)
+            raise LiftError(lifted.problem)
         assembler = Assembler(self.program, self.layout, lifter, self.attributes, pic=self.pic)
         if not variant.returns:
             return assembler.function_module(lifter, name, variant.options)

@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import E, Effect, bits, element
 from irwright.lift.flow import (
     CALLER_SAVED,
     CC_UNITS_,
-    FLOAT_ARGUMENTS,
-    GENERAL,
-    INTEGER_ARGUMENTS,
     Call,
     Flow,
-    NotLiftable,
 )
 from irwright.lift.signatures import RESULTS, Signature
 
@@ -189,7 +186,7 @@ class Analysis:
         elif op in ("trunc", "zext", "sext", "bitcast") and e.args[0] is not None:
             inner = e.args[0]
             is_plain = e.ty[0] != "<" and inner.ty[0] != "<"
-            self.reads(inner, demand if is_plain or op == "bitcast" and bits(inner.ty) == width else 128, out)
+            self.reads(inner, demand if is_plain or (op == "bitcast" and bits(inner.ty) == width) else 128, out)
         elif op == "select":
             assert e.args[0] is not None and e.args[1] is not None and e.args[2] is not None
             whole = demand if e.ty[0] != "<" else width
@@ -333,7 +330,7 @@ class Analysis:
 
     def step_reads(self, effects: list[Effect], after: Demand) -> Demand:
         """What the instruction itself reads, given what is live after it."""
-        shadow = {unit: width for unit, width in after.items()}
+        shadow = dict(after.items())
         touched = {e.unit for e in effects if e.unit}
         touched |= {self.slot(e.addr) for e in effects if e.kind == "store" and e.addr is not None}
         only: Demand = {unit: width for unit, width in shadow.items() if unit in touched}
@@ -359,7 +356,7 @@ class Analysis:
     # Types
 
     def variables(self, parameters: tuple[str, ...]) -> dict[int, Web]:
-        """Webs by representative, with widths; NotLiftable where something is read that nothing defines."""
+        """Webs by representative, with widths; LiftError where something is read that nothing defines."""
         found: dict[int, Web] = {}
 
         def web(node: int) -> Web:
@@ -387,20 +384,35 @@ class Analysis:
             if one.width == 0:
                 one.width = 1 if unit.startswith("cc.") else 64
             if not one.has_definition and not self._is_harmless(step.effects, unit):
-                raise NotLiftable(f"{unit} is read where nothing has set it ({step.insn.text})")
+                raise LiftError(f"{unit} is read where nothing has set it ({step.insn.text})")
         return found
 
     def _is_harmless(self, effects: list[Effect], unit: str) -> bool:
         """A read of bits that a partial write keeps: garbage stays garbage."""
-        for effect in effects:
-            if effect.kind == "set" and effect.unit == unit and effect.partial:
-                return True
-        return False
+        return any(effect.kind == "set" and effect.unit == unit and effect.partial for effect in effects)
 
 
 LANEWISE = frozenset(
-    "add sub mul and or xor shl lshr ashr fadd fsub fmul fdiv sext zext sitofp fpext fptrunc".split()
+    [
+        "add",
+        "sub",
+        "mul",
+        "and",
+        "or",
+        "xor",
+        "shl",
+        "lshr",
+        "ashr",
+        "fadd",
+        "fsub",
+        "fmul",
+        "fdiv",
+        "sext",
+        "zext",
+        "sitofp",
+        "fpext",
+        "fptrunc",
+    ]
     + [f"icmp {p}" for p in ("eq", "ne", "sgt", "slt", "ugt", "ult")]
     + [f"fcmp {p}" for p in ("oeq", "olt", "ole", "uno", "une", "uge", "ugt", "ord", "ogt")]
 ) - {"sext", "zext", "sitofp", "fpext", "fptrunc"}
-

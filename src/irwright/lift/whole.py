@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from irwright.errors import LiftError
 from irwright.lift.data import DataObject, Layout, quote
 from irwright.lift.expressions import Ref
-from irwright.lift.flow import NotLiftable
 from irwright.lift.lifter import FileLifter
 from irwright.lift.names import FEATURES, ModuleNames, flags_text, module_text, quoted
 from irwright.lift.objects import place
@@ -30,6 +30,8 @@ class Assembler:
         self.lifter = lifter
         self.attributes = attributes
         self.pic = pic
+        self.named_in_asm: set[str] = set()
+        """symbols that machine code names"""
         self.places = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
 
     def names(self, lifter: FileLifter) -> ModuleNames:
@@ -38,7 +40,7 @@ class Assembler:
         return ModuleNames(self.program, self.layout, signatures, self.places)
 
     def function_module(self, lifter: FileLifter, name: str, options: object) -> str:
-        """One function as a module of its own; NotLiftable where emission finds it can't be."""
+        """One function as a module of its own; LiftError where emission finds it can't be."""
         names = self.names(lifter)
         names.defined.add(name)
         body = lifter.emit(name, names, options)  # type: ignore[arg-type]
@@ -103,7 +105,7 @@ class Assembler:
             before = set(names.declarations)
             try:
                 definition = names.definition(one)
-            except NotLiftable:
+            except LiftError:
                 if one.is_private and one.name not in wanted:
                     continue  # a jump table that became a switch
                 raise
@@ -119,11 +121,15 @@ class Assembler:
             if entries:
                 ty = "{ i32, ptr, ptr }"
                 bodies.append(f"@{name} = appending global [{len(entries)} x {ty}] [{', '.join(entries)}]")
-        used = sorted({n for n in self.named_in_asm if n in texts} | ({*self.named_in_asm} & set(self.lifter.functions)))
+        used = sorted(
+            {n for n in self.named_in_asm if n in texts} | ({*self.named_in_asm} & set(self.lifter.functions))
+        )
         kept = [n for n in used if n in texts]
         if kept:
             values = ", ".join(f"ptr {quoted(n)}" for n in kept)
-            bodies.append(f"@llvm.compiler.used = appending global [{len(kept)} x ptr] [{values}], section \"llvm.metadata\"")
+            bodies.append(
+                f'@llvm.compiler.used = appending global [{len(kept)} x ptr] [{values}], section "llvm.metadata"'
+            )
         text = module_text(bodies, names, self.attributes, TRIPLE, flags_text(self.pic))
         head, _, rest = text.partition("\n\n")
         return head + "\n\n" + "".join(f'module asm "{line}"\n' for line in asm) + rest
@@ -139,8 +145,6 @@ class Assembler:
             into[which].append(f"{{ i32, ptr, ptr }} {{ i32 {priority}, ptr {symbol}, ptr null }}")
 
     # Machine code as it was
-
-    named_in_asm: set[str] = set()
 
     def _machine_code(self, code: Code) -> list[str]:
         """A function's bytes and relocations as assembler directives."""
@@ -188,7 +192,7 @@ class Assembler:
 
     def _has_short_exits(self, code: Code) -> bool:
         """A jump of one byte to another function, which may come to lie too far away."""
-        section, start, end = code.pieces[0]
+        _section, start, end = code.pieces[0]
         return any(
             insn.mnemonic[0] == "j" and insn.size == 2 and isinstance(insn.operands[0], Imm)
             and not start <= insn.operands[0].value < end
@@ -204,7 +208,7 @@ class Assembler:
         jumps: dict[int, str] = {}
         for insn in code.instructions:
             op = insn.operands[0] if insn.operands else None
-            if insn.mnemonic not in ("call", "jmp") and insn.mnemonic[0] != "j" or not isinstance(op, Imm):
+            if (insn.mnemonic not in ("call", "jmp") and insn.mnemonic[0] != "j") or not isinstance(op, Imm):
                 continue
             if any(o in relocations for o in range(insn.address, insn.end)):
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import (
     CC_UNITS,
     Address,
@@ -59,10 +60,6 @@ CONDITION_CODES = {
     "g": ("g", False),
     "nle": ("g", False),
 }
-
-
-class Unsupported(Exception):
-    """An instruction form outside the table."""
 
 
 class Machine:
@@ -241,7 +238,7 @@ def mov(m: Machine, i: Instruction) -> None:
     target, source = i.operands
     width = target.width
     if not isinstance(source, Imm) and source.width != width:
-        raise Unsupported("mov of two widths")
+        raise LiftError("mov of two widths")
     m.write(target, m.read(source, f"i{width}"))
 
 
@@ -256,7 +253,7 @@ def lea(m: Machine, i: Instruction) -> None:
     target, source = i.operands
     assert isinstance(source, Mem)
     if source.segment:
-        raise Unsupported("lea with a segment")
+        raise LiftError("lea with a segment")
     address = m.address(source)
     if address.op == "addr":
         address = E("addr", "i64", address.args, address.aux)
@@ -300,9 +297,7 @@ def logic(m: Machine, i: Instruction) -> None:
         return _locked(m, i, i.mnemonic, a, b)
     if _same(*i.operands):
         result = const(a.ty, 0) if i.mnemonic == "xor" else a
-    elif is_const(b, -1) and i.mnemonic == "or":
-        result = b
-    elif is_const(b, 0) and i.mnemonic == "and":
+    elif (is_const(b, -1) and i.mnemonic == "or") or (is_const(b, 0) and i.mnemonic == "and"):
         result = b
     else:
         result = binary(i.mnemonic, a, b)
@@ -369,7 +364,7 @@ def not_(m: Machine, i: Instruction) -> None:
 
 def _no_lock(i: Instruction) -> None:
     if i.prefix:
-        raise Unsupported(f"{i.prefix} {i.mnemonic}")
+        raise LiftError(f"{i.prefix} {i.mnemonic}")
 
 
 @instruction("adc", "sbb")
@@ -476,7 +471,7 @@ def double_shift(m: Machine, i: Instruction) -> None:
     a, b = m.read(i.operands[0]), m.read(i.operands[1])
     width = bits(a.ty)
     if width == 16:
-        raise Unsupported("a 16-bit double shift")
+        raise LiftError("a 16-bit double shift")
     by = m.read(i.operands[2], a.ty) if isinstance(i.operands[2], Imm) else resize(m.read(i.operands[2]), a.ty)
     if i.mnemonic == "shld":
         result = E("call", a.ty, (a, b, by), f"llvm.fshl.{a.ty}")
@@ -564,7 +559,7 @@ def bit_test(m: Machine, i: Instruction) -> None:
     target, position = i.operands
     _no_lock(i)
     if isinstance(target, Mem) and not isinstance(position, Imm):
-        raise Unsupported("a bit test on a bit string in memory")
+        raise LiftError("a bit test on a bit string in memory")
     a = m.read(target)
     width = bits(a.ty)
     if isinstance(position, Imm):
@@ -639,7 +634,7 @@ def xchg(m: Machine, i: Instruction) -> None:
 def xadd(m: Machine, i: Instruction) -> None:
     target, source = i.operands
     if not isinstance(target, Mem) or i.prefix != "lock":
-        raise Unsupported("xadd without lock")
+        raise LiftError("xadd without lock")
     value = m.read(source)
     old = E("fixed", value.ty, (), "atomic")
     m.effects.append(Effect("atomic", value=value, addr=m.address(target), aux="add"))
@@ -651,7 +646,7 @@ def xadd(m: Machine, i: Instruction) -> None:
 def cmpxchg(m: Machine, i: Instruction) -> None:
     target, source = i.operands
     if not isinstance(target, Mem) or i.prefix != "lock":
-        raise Unsupported("cmpxchg without lock")
+        raise LiftError("cmpxchg without lock")
     value = m.read(source)
     width = bits(value.ty)
     expected = m.register("rax", width)
@@ -664,7 +659,7 @@ def cmpxchg(m: Machine, i: Instruction) -> None:
 @instruction("mfence", "lfence", "sfence")
 def fence(m: Machine, i: Instruction) -> None:
     if i.mnemonic != "mfence":
-        raise Unsupported(i.mnemonic)
+        raise LiftError(i.mnemonic)
     m.effects.append(Effect("fence"))
 
 
@@ -694,7 +689,7 @@ def carry_flag(m: Machine, i: Instruction) -> None:
 
 @instruction("cpuid")
 def cpuid(m: Machine, _i: Instruction) -> None:
-    raise Unsupported("cpuid")
+    raise LiftError("cpuid")
 
 
 def _string_step(m: Machine, i: Instruction) -> None:
@@ -716,7 +711,7 @@ def _string_step(m: Machine, i: Instruction) -> None:
             m.set("rsi", binary("add", source, length))
         return
     if i.prefix:
-        raise Unsupported(f"{i.prefix} {i.mnemonic}")
+        raise LiftError(f"{i.prefix} {i.mnemonic}")
     if kind == "lods":
         m.set("rax", E("load", f"i{width}", (from_,), 1), partial=width < 32)
     else:

@@ -6,8 +6,8 @@ Conversions to integers use the x86 intrinsics: they are defined for values out 
 
 from __future__ import annotations
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import (
-    Address,
     E,
     Effect,
     binary,
@@ -16,14 +16,11 @@ from irwright.lift.expressions import (
     const,
     element,
     fcmp,
-    icmp,
     invert,
     reg,
-    resize,
-    select,
 )
 from irwright.lift.program import Imm, Instruction, Mem, Operand, Reg
-from irwright.lift.x86_64 import TABLE, Machine, Unsupported, instruction
+from irwright.lift.x86_64 import TABLE, Machine, instruction
 
 SCALAR = {"ss": "float", "sd": "double"}
 PACKED = {"ps": "<4 x float>", "pd": "<2 x double>"}
@@ -55,7 +52,7 @@ def low(m: Machine, op: Operand, ty: str) -> E:
     """The low part of an xmm register, or memory of that width."""
     if isinstance(op, Reg):
         if not op.name.startswith("xmm"):
-            raise Unsupported("an MMX or other register")
+            raise LiftError("an MMX or other register")
         return reg(ty, op.name)
     assert isinstance(op, Mem)
     return E("load", ty, (m.address(op),), 1)
@@ -72,7 +69,7 @@ def packed(m: Machine, op: Operand, ty: str) -> E:
 def _target(i: Instruction) -> str:
     target = i.operands[0]
     if not isinstance(target, Reg) or not target.name.startswith("xmm"):
-        raise Unsupported("not an xmm register")
+        raise LiftError("not an xmm register")
     return target.name
 
 
@@ -233,7 +230,7 @@ _PREDICATE_NAMES = dict(zip(("eq", "lt", "le", "unord", "neq", "nlt", "nle", "or
 
 def _compare_mask(m: Machine, i: Instruction) -> None:
     if not any(isinstance(op, Reg) and op.name.startswith("xmm") for op in i.operands):
-        raise Unsupported("a string comparison")
+        raise LiftError("a string comparison")
     kind = i.mnemonic[-2:]
     predicate = _PREDICATE_NAMES.get(i.mnemonic[3:-2])
     if predicate is None:
@@ -487,20 +484,24 @@ def word_lane(m: Machine, i: Instruction) -> None:
     value = cast("zext", "i32", lane(low(m, i.operands[1], LANES["w"]), at))
     target = i.operands[0]
     if not isinstance(target, Reg):
-        raise Unsupported("pextrw to memory")
+        raise LiftError("pextrw to memory")
     m.set(target.name, value)
 
 
 @instruction("ldmxcsr", "stmxcsr")
 def control(_m: Machine, i: Instruction) -> None:
-    raise Unsupported(f"{i.mnemonic} (the rounding mode)")
+    raise LiftError(f"{i.mnemonic} (the rounding mode)")
 
 
 @instruction("prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "prefetchw")
 def prefetch(m: Machine, i: Instruction) -> None:
     op = i.operands[0]
     assert isinstance(op, Mem)
-    level = {"prefetchnta": (0, 0), "prefetcht2": (0, 1), "prefetcht1": (0, 2), "prefetcht0": (0, 3), "prefetchw": (1, 3)}
+    level = {
+        "prefetchnta": (0, 0),
+        "prefetcht2": (0, 1),
+        "prefetcht1": (0, 2),
+        "prefetcht0": (0, 3),
+        "prefetchw": (1, 3),
+    }
     m.effects.append(Effect("prefetch", addr=m.address(op), aux=level[i.mnemonic]))
-
-
