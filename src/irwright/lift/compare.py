@@ -46,14 +46,13 @@ def strip_comment(line: str) -> str:
     if '"' not in line:
         return line.partition("#")[0].rstrip()
     out: list[str] = []
-    inside = False
-    previous = ""
+    inside = is_escaped = False
     for c in line:
-        if c == '"' and previous != "\\":
+        if c == '"' and not is_escaped:
             inside = not inside
         elif c == "#" and not inside:
             break
-        previous = c if not (c == "\\" and previous == "\\") else ""
+        is_escaped = c == "\\" and not is_escaped
         out.append(c)
     return "".join(out).rstrip()
 

@@ -7,6 +7,7 @@ texts are linked, and what is judged is the linked module as it is written, lowe
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from irwright.lift.listing import listing
 from irwright.lift.objects import members, read_object
 from irwright.lift.program import Program
 from irwright.lift.variants import Candidate, Search
-from irwright.lift.whole import TRIPLE, Assembler, attributes_text
+from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool
 
@@ -250,7 +251,15 @@ class Disassembler:
         for _ in range(4):
             assembler = Assembler(source.program, source.layout, search.sound(), search.attributes, pic=search.pic)
             optimised = {name: one.ir for name, one in candidates.items() if name not in failed}
-            parts = assembler.parts(optimised, set(failed))
+            try:
+                parts = assembler.parts(optimised, set(failed))
+            except LeftOverError as error:
+                # Who reads such data jumps in a way that was not understood.
+                readers = [name for name, text in optimised.items() if re.search(rf"@{re.escape(str(error))}\b", text)]
+                if not readers:
+                    raise
+                failed.update(dict.fromkeys(readers, "a table of places in the code that is not understood"))
+                continue
             linked = self._call("link", {"texts": parts})
             ir = assembler.finish(linked.ir, set(failed))
             lowered = self._call("lower", {"jobs": [(ir, "")]})[0]

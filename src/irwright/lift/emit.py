@@ -345,11 +345,7 @@ class Emitter:
             a, b = (self.narrow(node, inner) for node in e.args if node is not None)
             return self.coerce(self.new(f"{e.op} {inner} {a}, {b}"), inner, ty)
         if e.op == "const" and e.ty[0] == "<":
-            size = bits(element(e.ty))
-            whole = 0
-            for lane in reversed(e.aux):
-                whole = whole << size | lane & ((1 << size) - 1)
-            return self.coerce(str(whole & ((1 << width) - 1)), f"i{width}", ty)
+            return self.coerce(str(_packed(e) & ((1 << width) - 1)), f"i{width}", ty)
         if e.op in LANEWISE and e.ty[0] == "<" and element(e.ty) == ty and not e.op.startswith(("icmp", "fcmp")):
             # One lane of a lanewise operation is all that is read.
             a, b = (self.narrow(node, ty) for node in e.args if node is not None)
@@ -408,10 +404,11 @@ class Emitter:
             return "poison"
         value = e.aux
         if isinstance(value, tuple):
+            lanes: tuple[int, ...] = e.aux
             lane_ty = element(e.ty)
-            if all(lane == 0 for lane in value):
+            if all(lane == 0 for lane in lanes):
                 return "zeroinitializer" if want[0] == "<" else self._zero(want)
-            text = "<" + ", ".join(f"{lane_ty} {lane}" for lane in value) + ">"
+            text = "<" + ", ".join(f"{lane_ty} {lane}" for lane in lanes) + ">"
             return text if want == e.ty else self.new(f"bitcast {e.ty} {text} to {want}")
         if want == "ptr":
             return "null" if value == 0 else self.new(f"inttoptr i64 {value} to ptr")
@@ -778,13 +775,15 @@ class Emitter:
         if number is None or steps[-1].insn.mnemonic not in ("ja", "jnbe") or steps[number].insn.mnemonic != "cmp":
             return None
         test = next(e.value for e in steps[number].effects if e.unit == "cc.a")
-        if test is None or test.op != "icmp ugt" or test.args[0] is None or test.args[1] is None:
+        if test is None or test.op != "icmp ugt":
             return None
         value, limit = test.args
+        assert value is not None and limit is not None
         if value.op != "reg" or limit.op != "const" or limit.aux + 1 != len(jump.aux) or value.ty not in ("i32", "i64"):
             return None
         assert jump.value is not None
-        read = next((e for step in table for e in step.effects if e.unit == jump.value.aux), None)
+        unit = jump.value.aux
+        read = next((e for step in table for e in step.effects if e.unit == unit), None)
         if read is None or read.value is None or read.value.op != "reg":
             return None
         names = {value.aux}
@@ -930,6 +929,13 @@ class Emitter:
             for number, (ty, text) in enumerate(texts):
                 value = self.new(f"insertvalue {whole} {value}, {ty} {text}, {number}")
             self.line(f"ret {whole} {value}")
+
+
+def _packed(e: E) -> int:
+    """A constant vector as one number."""
+    size = bits(element(e.ty))
+    lanes: tuple[int, ...] = e.aux
+    return sum((lane & ((1 << size) - 1)) << (size * number) for number, lane in enumerate(lanes))
 
 
 _CONTROL = frozenset(

@@ -423,8 +423,6 @@ class FlowBuilder:
                     following.state = merged
                 if successor not in todo:
                     todo.append(successor)
-        if blocks[0].predecessors and blocks[0].state is not None and blocks[0].state["rsp"] != ("frame", 0):
-            raise LiftError("stack depths that differ where paths meet")
 
     def _step(self, insn: Instruction, state: State) -> Step:
         rsp = state.get("rsp")

@@ -68,11 +68,14 @@ def availability(flow: Flow, resolve: Resolve, *, likely: bool = False) -> Avail
 
 def _meet(a: Status, b: Status) -> Status:
     merged: Status = {}
+    parts = {unit for side in (a, b) for unit, status in side.items() if status == "part"}
     for unit, status in a.items():
         other = b.get(unit)
         if other is not None:
             if unit.endswith(".width"):
-                merged[unit] = max(status, other, key=int)
+                # Of a value that is only partly set on some path, the rest means nothing.
+                widths = [side[unit] for side in (a, b) if side.get(unit[:-6]) == "part"]
+                merged[unit] = min(widths, key=int) if unit[:-6] in parts else max(status, other, key=int)
             elif status == other:
                 merged[unit] = status
             else:

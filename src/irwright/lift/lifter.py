@@ -6,7 +6,7 @@ functions take from what they read. Both are solved to a fixpoint over the call 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -141,6 +141,8 @@ class FileLifter:
             lifted.problem = str(error)
         except RecursionError:
             lifted.problem = "too deeply nested"
+        except (AssertionError, KeyError, IndexError, ValueError) as error:  # a form nobody thought of
+            lifted.problem = f"not understood ({type(error).__name__}: {error})"
 
     def _find_noreturn(self) -> None:
         self.noreturn: set[str] = set()
@@ -543,7 +545,7 @@ class FileLifter:
         return None if node is None else lifted.webs[lifted.analysis.find(node)]
 
     @contextmanager
-    def returning(self, name: str, ty: str) -> Iterator[None]:
+    def returning(self, name: str, ty: str) -> Generator[None]:
         """Within, the function returns another type than was inferred; calls of it stay as they are."""
         lifted = self.functions[name]
         kept = (lifted.signature, lifted.analysis, lifted.webs)

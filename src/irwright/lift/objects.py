@@ -149,7 +149,7 @@ def _read(elf: Any, name: str) -> Program:
     _read_relocations(elf, sections, symbols)
     for section in elf.iter_sections():
         if section.header["sh_type"] == "SHT_GROUP":
-            signature = symbols[section.header["sh_info"]]
+            signature: Symbol = symbols[int(section.header["sh_info"])]
             words = bytes(section.data())
             title = signature.name or sections[signature.section].name
             for position in range(4, len(words), 4):
@@ -162,12 +162,12 @@ def _read(elf: Any, name: str) -> Program:
 def _read_relocations(elf: Any, sections: list[Section], symbols: list[Symbol]) -> None:
     from elftools.elf.enums import ENUM_RELOC_TYPE_x64
 
-    titles = {number: str(title)[9:] for title, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)}
+    titles = {int(number): str(title)[9:] for title, number in ENUM_RELOC_TYPE_x64.items() if title != "_default_"}
     titles[41], titles[42] = "GOTPCRELX", "REX_GOTPCRELX"
     for section in elf.iter_sections():
         if section.header["sh_type"] != "SHT_RELA":
             continue
-        target = sections[section.header["sh_info"]]
+        target = sections[int(section.header["sh_info"])]
         if not target.is_allocated:
             continue
         for entry in section.iter_relocations():
@@ -238,7 +238,7 @@ class Decoder:
     """Decodes functions of a program; one capstone handle for all."""
 
     def __init__(self, program: Program) -> None:
-        import capstone
+        import capstone  # pyright: ignore[reportMissingTypeStubs]
 
         self.program = program
         self.capstone: Any = capstone
@@ -293,11 +293,12 @@ class Decoder:
                 operands.append(self._memory(raw, op, refs, used, section))
         if len(used) < len(refs):
             raise ValueError("a relocation at no operand")
-        words = raw.mnemonic.split()
+        words: list[str] = raw.mnemonic.split()
         prefix = ""
         while len(words) > 1:
-            word = words.pop(0)
-            prefix = {"repe": "rep", "repz": "rep", "repnz": "repne"}.get(word, word) if word != "notrack" else prefix
+            word: str = words.pop(0)
+            if word != "notrack":
+                prefix = {"repe": "rep", "repz": "rep", "repnz": "repne"}.get(word, word)
         return Instruction(
             address=raw.address,
             size=raw.size,

@@ -181,6 +181,9 @@ class Search:
             except LiftError as error:
                 best.problem = str(error)
                 continue
+            except (AssertionError, KeyError, IndexError, ValueError) as error:  # a form nobody thought of
+                best.problem = f"not understood ({type(error).__name__}: {error})"
+                continue
             pipeline = PIPELINES[variant.pipeline]
             if pipeline + text in seen and not sound:
                 continue

@@ -21,6 +21,10 @@ from irwright.lift.program import Code, Imm, Mem, Program, Symbol
 TRIPLE = "x86_64-unknown-linux-gnu"
 
 
+class LeftOverError(Exception):
+    """Data that points into the code of a function that is lifted; the message is its name."""
+
+
 class Assembler:
     """Puts the module of one file together."""
 
@@ -88,7 +92,7 @@ class Assembler:
         constructors: dict[str, list[str]] = {"llvm.global_ctors": [], "llvm.global_dtors": []}
         everything = [one for found in self.layout.objects.values() for one in found]
         everything += [one for one in self.layout.by_name.values() if one.section == -3]
-        todo = []
+        todo: list[DataObject] = []
         for one in everything:
             section = self.program.sections[one.section] if one.section >= 0 else None
             if section is not None and section.kind in ("init_array", "fini_array"):
@@ -108,7 +112,7 @@ class Assembler:
             except LiftError:
                 if one.is_private and one.name not in wanted:
                     continue  # a jump table that became a switch
-                raise
+                raise LeftOverError(one.name) from None
             texts[one.name] = definition.replace("private unnamed_addr ", "dso_local unnamed_addr ", 1)
             texts[one.name] = texts[one.name].replace(" = internal ", " = dso_local ", 1)
             for name in set(names.declarations) - before:

@@ -393,12 +393,17 @@ def carried(m: Machine, i: Instruction) -> None:
     m.flags_result(result, out, overflow)
 
 
+def _shift_count(i: Instruction) -> Operand:
+    """The second operand, 1 where the instruction has none."""
+    return (*i.operands, Imm(1, 8))[1]
+
+
 @instruction("shl", "sal", "shr", "sar")
 def shift(m: Machine, i: Instruction) -> None:
     a = m.read(i.operands[0])
     width = bits(a.ty)
     op = {"shl": "shl", "sal": "shl", "shr": "lshr", "sar": "ashr"}[i.mnemonic]
-    count = i.operands[1] if len(i.operands) > 1 else Imm(1, 8)
+    count = _shift_count(i)
     limit = 63 if width == 64 else 31
     wide = a.ty if width >= 32 else "i32"
     big = resize(a, wide, signed=op == "ashr")
@@ -455,7 +460,7 @@ def shift(m: Machine, i: Instruction) -> None:
 def rotate(m: Machine, i: Instruction) -> None:
     a = m.read(i.operands[0])
     width = bits(a.ty)
-    count = i.operands[1] if len(i.operands) > 1 else Imm(1, 8)
+    count = _shift_count(i)
     name = f"llvm.{'fshl' if i.mnemonic == 'rol' else 'fshr'}.{a.ty}"
     if isinstance(count, Imm):
         by = const(a.ty, (count.value & (63 if width == 64 else 31)) % width)

@@ -225,7 +225,9 @@ def compare(m: Machine, i: Instruction) -> None:
 
 
 PREDICATES = ("oeq", "olt", "ole", "uno", "une", "uge", "ugt", "ord")
-_PREDICATE_NAMES = dict(zip(("eq", "lt", "le", "unord", "neq", "nlt", "nle", "ord"), PREDICATES, strict=True))
+_PREDICATE_NAMES: dict[str, str] = dict(
+    zip(("eq", "lt", "le", "unord", "neq", "nlt", "nle", "ord"), PREDICATES, strict=True)
+)
 
 
 def _compare_mask(m: Machine, i: Instruction) -> None:
