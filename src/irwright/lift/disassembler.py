@@ -214,6 +214,7 @@ class Disassembler:
         if data[:4] == b"\x7fELF":
             program = read_object(data, name)
             layout = Layout(program, set())
+            _refuse_unnamed_places(program, layout, name)
             return Source(program, layout, listing(program, layout), data, False)
         try:
             text = data.decode()
@@ -257,7 +258,7 @@ class Disassembler:
                 # Who reads such data jumps in a way that was not understood.
                 readers = [name for name, text in optimised.items() if re.search(rf"@{re.escape(str(error))}\b", text)]
                 if not readers:
-                    raise
+                    raise LLVMError(f"data {str(error)!r} points into code in a way that is not understood") from error
                 failed.update(dict.fromkeys(readers, "a table of places in the code that is not understood"))
                 continue
             linked = self._call("link", {"texts": parts})
@@ -266,7 +267,7 @@ class Disassembler:
             if not lowered.problem:
                 return ir, lowered.asm, failed
             raise LLVMError(f"the module does not lower: {lowered.problem}")
-        raise LLVMError("the module does not lower")
+        raise LLVMError("the module holds tables of places in its code that are not understood")
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
         return self.pool.call(Call(operation=operation, arguments=arguments)).unwrap(operation)
@@ -327,6 +328,21 @@ class Disassembler:
         except IrwrightError as error:
             return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
         return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}
+
+
+def _refuse_unnamed_places(program: Program, layout: Layout, name: str) -> None:
+    """An object may say `.data + 40` for 8 bytes past one array or 8 before the next: then nobody can tell which."""
+    for section in program.sections:
+        for relocation in section.relocations.values():
+            symbol = program.symbols[relocation.symbol]
+            if symbol.section < 0 or symbol.kind != "section" and symbol.binding != "local":
+                continue
+            target = program.sections[symbol.section]
+            is_several = len(layout.objects.get(target.index, [])) > 1 and not target.merge_bytes
+            if is_several or (target.is_code and section.is_code):
+                raise InputError(
+                    name, f"names places relative to section {target.name!r}; lift its assembly (-S) instead"
+                )
 
 
 def attributes(source: Source) -> str:
