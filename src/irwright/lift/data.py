@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from irwright.errors import LiftError
 from irwright.lift.assembly import KEPT
 from irwright.lift.expressions import Ref, bits, element
 from irwright.lift.objects import place
@@ -190,8 +191,16 @@ class Layout:
                 at = offset + 8
             elif relocation.kind in ("PC32", "PLT32"):
                 # Relative to the place itself, which is `offset - start` bytes into this object.
-                target = name_of(ref, True)
-                here = f"ptrtoint (ptr getelementptr (i8, ptr @{quote(one.name)}, i64 {offset - one.start}) to i64)"
+                delta = offset - one.start
+                try:
+                    target = name_of(ref, True)
+                except LiftError:
+                    # An entry of a jump table: relative to the table's start.
+                    target = name_of(Ref(ref.symbol, ref.section, ref.offset - delta, ref.kind), True)
+                    offset_of_base = 0
+                else:
+                    offset_of_base = delta
+                here = f"ptrtoint (ptr getelementptr (i8, ptr @{quote(one.name)}, i64 {offset_of_base}) to i64)"
                 parts.append(("i32", f"trunc (i64 sub (i64 ptrtoint (ptr {target} to i64), i64 {here}) to i32)"))
                 at = offset + 4
             else:

@@ -335,7 +335,7 @@ def _refuse_unnamed_places(program: Program, layout: Layout, name: str) -> None:
     for section in program.sections:
         for relocation in section.relocations.values():
             symbol = program.symbols[relocation.symbol]
-            if symbol.section < 0 or symbol.kind != "section" and symbol.binding != "local":
+            if symbol.section < 0 or (symbol.kind != "section" and symbol.binding != "local"):
                 continue
             target = program.sections[symbol.section]
             is_several = len(layout.objects.get(target.index, [])) > 1 and not target.merge_bytes

@@ -114,11 +114,14 @@ class FileLifter:
             for lifted in good:
                 assert lifted.flow is not None
                 lifted.available = availability(lifted.flow, self._resolve, likely=self.likely)
-            changed = [self._infer_returns(lifted) for lifted in good]
+            before = [list(lifted.signature.returns) for lifted in good]
+            for lifted in good:
+                self._guard(lifted, self._infer_returns)
+            changed = [old != lifted.signature.returns for old, lifted in zip(before, good, strict=True)]
             self.settled = True
             if not any(changed):
                 break
-        self._infer_parameters(good)
+        self._infer_parameters([lifted for lifted in good if not lifted.problem])
         for lifted in self.good():
             if lifted.variadic is not None:
                 lifted.signature.is_variadic = True
@@ -448,7 +451,11 @@ class FileLifter:
         while todo and rounds < 20 * len(good) + 20:
             rounds += 1
             lifted = todo.pop(0)
-            analysis = self._analysis(lifted)
+            try:
+                analysis = self._analysis(lifted)
+            except LiftError as error:
+                lifted.problem = str(error)
+                continue
             entry = analysis.demands()
             for name in analysis.note_results():
                 if name in self.functions and name != lifted.code.name:
