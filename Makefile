@@ -1,6 +1,6 @@
 # Everything a user or maintainer runs, each in a virtual environment of its own (.venv) made on first use.
 #
-#   make demo         tune the C programs of examples/
+#   make demo         tune the C programs of examples/, lift one of them
 #   make test         the whole test suite
 #   make test-llvms   the same, and what depends on the LLVM version on the oldest and newest one too
 #   make check        format, lint, types, spelling
@@ -23,6 +23,7 @@ space := $(empty) $(empty)
 
 demo: $(VENV)/.installed
 	$(BIN)/irwright tune examples/*.c
+	$(BIN)/irwright roundtrip examples/lzss.c
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

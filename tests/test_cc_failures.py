@@ -15,8 +15,9 @@ from wrapped import JSON, Ended, Wrapped, leftovers
 
 
 def heed_signals() -> None:
-    """Shells let what they start in the background ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Shells let what they start in the background ignore SIGINT, and nohup SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from irwright.errors import (
     InputError,
     IRError,
     IrwrightError,
+    LiftError,
     LLVMError,
     PassListError,
     SourceError,
@@ -43,6 +44,7 @@ ALL: list[tuple[IrwrightError, str]] = [
     (LLVMError("no code"), "no code"),
     (ClosedError("this LLVM context is closed"), "this LLVM context is closed"),
     (WorkerError("this worker pool is closed"), "this worker pool is closed"),
+    (LiftError("instruction vpaddd"), "instruction vpaddd"),
     (StorageError("trials.parquet", "no space left"), "trials.parquet: no space left"),
     (CorpusError("zlib: not found"), "zlib: not found"),
 ]

@@ -408,3 +408,12 @@ def test_debug_info_is_stripped(context: Context, seeds: Seeds, tmp_path: Path) 
         module.strip_debug_info()
         assert "!DI" not in module.text()
         assert module.function_hashes() == plain.function_hashes()
+
+
+def test_marks_to_inline_always_are_seen(context: Context) -> None:
+    marked = b"define internal i32 @f() alwaysinline {\n  ret i32 1\n}\n"
+    assert context.parse(marked).has_always_inline()
+    assert not context.parse(b"define i32 @f() {\n  ret i32 1\n}\ndeclare void @g() alwaysinline\n").has_always_inline()
+    module = context.parse(marked)
+    ((_, ref),) = module.definitions()
+    assert module.has_attribute(ref, b"alwaysinline") and not module.has_attribute(ref, b"noinline")

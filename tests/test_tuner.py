@@ -401,3 +401,27 @@ def test_what_is_emitted_was_compared_with_oz(seeds: Seeds) -> None:
     assert unverified.artefacts == result.artefacts
     counted = tune(seeds.source("numbers"), budget=1, coreset=plan_of("default<Oz>"))
     assert counted.saved == 0 and counted.verified is None, "-Oz itself is compared with nothing"
+
+
+KERNEL = """
+extern int g(int);
+static inline __attribute__((always_inline)) int kernel(int x, int mode) {
+  int r = 0;
+  for (int i = 0; i < x; i++) { if (mode) r += g(i); else r -= g(i) * 3; if (r > 1000) r ^= 0x55; }
+  return r;
+}
+int a(int x) { return kernel(x, 0); }
+int b(int x) { return kernel(x, 1); }
+int c(int x) { return kernel(x + 1, 1); }
+"""
+
+
+def test_what_is_marked_always_inline_is_inlined_unless_told_otherwise(tmp_path: Path) -> None:
+    source = tmp_path / "kernel.c"
+    source.write_text(KERNEL)
+    coreset = plan_of("early-cse,sroa,instcombine")  # a list that inlines nothing by itself
+    honoured = tune(source, budget=1, coreset=coreset, emit=("obj", "ll"))
+    ignored = tune(source, budget=1, coreset=coreset, emit=("obj", "ll"), always_inline=False)
+    assert b"@kernel" not in honoured.artefacts["ll"]
+    assert b"call fastcc i32 @kernel" in ignored.artefacts["ll"] or b"call i32 @kernel" in ignored.artefacts["ll"]
+    assert ignored.tuned_bytes < honoured.tuned_bytes <= honoured.baseline_bytes

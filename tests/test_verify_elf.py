@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,12 @@ def test_aarch64(seeds: Seeds, cross: Toolchain, name: str) -> None:
         assert verdict.different == 0, verdict.first_difference
         assert verdict.equal == len(verdict.functions), [str(function) for function in verdict.functions]
     machines.close()
+
+
+def test_a_symbol_that_claims_more_than_its_section_is_no_variable(compile_c: Compile) -> None:
+    data = compile_c("int counter = 1; int next(void) { return counter++; }", "-Oz")
+    symbol = re.search(rb"\x11\x00..\x00{8}\x04\x00{7}", data, re.DOTALL)  # a global object of four bytes
+    assert symbol is not None
+    hostile = data[: symbol.end() - 8] + (1 << 40).to_bytes(8, "little") + data[symbol.end() :]
+    verdict = compare_objects(data, hostile, seeds=2)
+    assert [one.function for one in verdict.functions] == ["next"]

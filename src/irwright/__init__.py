@@ -1,4 +1,5 @@
-"""irwright: an open LLM compiler. `irwright.tune(path)` makes an object smaller than clang -Oz does.
+"""irwright: an open LLM compiler. `irwright.tune(path)` makes an object smaller than clang -Oz does,
+`irwright.disassemble(path)` lifts assembly or an object to IR.
 
 Importing this package loads nothing else; its names are looked up when they are first used.
 """
@@ -9,16 +10,19 @@ TYPE_CHECKING = False  # typing takes as long to import as all that `irwright cc
 if TYPE_CHECKING:
     from typing import Any
 
+    from irwright.lift.disassembler import LiftResult, LiftSettings, disassemble
     from irwright.tuner import TuneResult, tune
 
 __version__ = "0.1.0"
 
-__all__ = ["TuneResult", "__version__", "tune"]
+__all__ = ["LiftResult", "LiftSettings", "TuneResult", "__version__", "disassemble", "tune"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("TuneResult", "tune"):
+    if name in ("TuneResult", "tune"):
+        from irwright import tuner as home
+    elif name in ("LiftResult", "LiftSettings", "disassemble"):
+        from irwright.lift import disassembler as home
+    else:
         raise AttributeError(f"module 'irwright' has no attribute {name!r}")
-    from irwright import tuner
-
-    return getattr(tuner, name)
+    return getattr(home, name)

@@ -1,7 +1,8 @@
 """The command line: a command parses, calls one library function, prints.
 
 Shared options are in cli_options.py, other commands in files of their own: `corpus` and `coreset` in cli_tables.py,
-`cc` and `c++` in cli_cc.py, `screen` in cli_screen.py, `verify` in cli_verify.py.
+`cc` and `c++` in cli_cc.py, `screen` in cli_screen.py, `verify` in cli_verify.py, `disassemble` and `roundtrip` in
+cli_lift.py.
 
 stdout carries the result, stderr progress, warnings and errors. Exit codes: 0 all is well, 1 an error of one
 line, 2 usage, 130 interrupted. Heavy imports stand inside the commands: `irwright --help` is to start at once.
@@ -21,6 +22,7 @@ import click
 
 from irwright import __version__
 from irwright.cli_cc import cc, cxx
+from irwright.cli_lift import disassemble, roundtrip
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
 from irwright.cli_screen import screen
 from irwright.cli_tables import coreset, corpus
@@ -59,6 +61,7 @@ def _settings(
     jobs: int | None,
     verify_seeds: int,
     no_verify: bool,
+    ignore_always_inline: bool,
     **others: Any,
 ) -> Settings:
     from irwright.task import Switches
@@ -69,6 +72,7 @@ def _settings(
         trials_folder=trials,
         timeout_seconds=timeout,
         verify_seeds=0 if no_verify else verify_seeds,
+        always_inline=not ignore_always_inline,
         **others,
     )
 
@@ -230,6 +234,8 @@ cli.add_command(cc)
 cli.add_command(cxx)
 cli.add_command(screen)
 cli.add_command(verify)
+cli.add_command(disassemble)
+cli.add_command(roundtrip)
 cli.add_command(corpus)
 cli.add_command(coreset)
 

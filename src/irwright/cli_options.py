@@ -90,6 +90,11 @@ def tuning_options(command: F) -> F:
         llvm_option,
         click.option("--inliner", is_flag=True, help="Also try inliner thresholds other than LLVM's."),
         click.option("--outliner", is_flag=True, help="Also try LLVM's machine outliner."),
+        click.option(
+            "--ignore-always-inline",
+            is_flag=True,
+            help="Leave functions marked always_inline to the lists: smaller, slower, and no fortified libc calls.",
+        ),
         click.option("--minimise", is_flag=True, help="Shorten the winning list; costs compilations on top."),
         click.option(
             "--trials",

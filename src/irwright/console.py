@@ -19,6 +19,7 @@ import click
 
 from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
+from irwright.lift.disassembler import LiftResult
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
 from irwright.screen_results import Summary, Verdict
@@ -313,6 +314,24 @@ def _indent(line: str) -> str:
 
 def _instructions(lines: Sequence[str]) -> int:
     return sum(not line.endswith(":") for line in lines)
+
+
+# ------------------------------------------------------------------ lifting
+
+VERDICT_COLOURS = {"exact": "green", "equivalent": "green", "different": "red"}
+
+
+def print_lifting(result: LiftResult) -> None:
+    """A line for each function, then how many have which verdict."""
+    column = max(8, *(len(one.function) for one in result.functions))
+    click.secho(f"{'function':<{column}}  {'verdict':<12}  alike  variants       s  instructions", bold=True)
+    for one in result.functions:
+        verdict = click.style(f"{one.verdict:<12}", fg=VERDICT_COLOURS.get(str(one.verdict), "yellow"))
+        counts = f"{one.similarity:>4.0%}  {one.num_variants:>8}  {one.seconds:>6.2f}  {one.num_instructions:>12}"
+        click.echo(f"{one.function:<{column}}  {verdict}  {counts}  {one.reason}".rstrip())
+    totals = result.totals
+    words = ", ".join(f"{count} {name}" for name, count in totals.items() if count and name != "functions")
+    click.echo(f"{totals['functions']} functions: {words}; {result.seconds:.1f} s")
 
 
 # ------------------------------------------------------------------ doctor, passes

@@ -9,6 +9,7 @@
     ├── LLVMError                LLVM refused or failed an operation on good input
     ├── ClosedError              use of a Context, Module or worker after close (a bug of the caller)
     ├── WorkerError              a worker process could not be started or kept alive
+    ├── LiftError                machine code that can't be lifted, as one phrase; kept per function
     ├── StorageError             a result that could not be written or read back
     └── CorpusError              a package or project that could not be fetched or unpacked
 
@@ -102,6 +103,10 @@ class ClosedError(IrwrightError):
 
 class WorkerError(IrwrightError):
     """A worker process could not be started, or died before it did any work."""
+
+
+class LiftError(IrwrightError):
+    """Machine code of a function that can't be lifted; a phrase that says why, kept as the function's reason."""
 
 
 class StorageError(IrwrightError):

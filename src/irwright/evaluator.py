@@ -16,7 +16,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -96,6 +96,11 @@ class Plan:
         """The plan is a single pass list, the same for every function."""
         special = self.tails or self.parts or self.preparation or self.codegen_options
         return not special and self.inliner_threshold is None
+
+    @property
+    def is_a_default_pipeline(self) -> bool:
+        """The plan is one of LLVM's own pipelines for a whole compilation, such as `default<Oz>`."""
+        return self.is_one_list and re.fullmatch(r"default<O\w>", str(self.as_list())) is not None
 
     def as_list(self) -> PassList:
         """The plan as one list (only where `is_one_list`)."""
@@ -236,12 +241,15 @@ class Evaluator:
         *,
         llvm_major: int,
         store: TrialStore | None = None,
+        always_inline: bool = True,
     ) -> None:
+        """`always_inline` honours the mark of that name: a list that leaves it alone gets the pass in front."""
         self.pool = pool
         self.module = module
         self.facts = facts
         self.protocol = protocol
         self.llvm_major = llvm_major
+        self._always_inline = always_inline and facts.has_always_inline
         self.num_compilations = 0
         self.seconds_in_llvm = 0.0
         """spent by workers in passes and code generation, over all workers"""
@@ -294,7 +302,10 @@ class Evaluator:
         return self.pool.call(Call(operation="compile", module=self.module, arguments=arguments)).unwrap(self.module)
 
     def _build(self, plan: Plan) -> Build:
-        return plan.build(self.llvm_major, self.protocol.level)
+        build = plan.build(self.llvm_major, self.protocol.level)
+        if not self._always_inline or plan.parts or plan.preparation or plan.is_a_default_pipeline:
+            return build  # each of these inlines what is marked by itself
+        return replace(build, steps=(Passes("always-inline"), *build.steps))
 
     def _call(self, plan: Plan, operation: str = "evaluate") -> Call:
         arguments: dict[str, Any] = {"build": self._build(plan)}

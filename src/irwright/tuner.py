@@ -69,6 +69,8 @@ class Settings:
     """where trials are kept, in a folder per module; a search that finds its trials there resumes"""
     timeout_seconds: float = 30.0
     """of one evaluation"""
+    always_inline: bool = True
+    """inline what the source marks so, whatever a list says; without, results are smaller and slower"""
     verify_seeds: int = 8
     """inputs on which each function of a result is compared with the baseline's under emulation; 0 compares nothing"""
 
@@ -172,6 +174,7 @@ def tune(
     coreset: Coreset | None = None,
     trials_folder: str | Path | None = None,
     timeout_seconds: float = 30.0,
+    always_inline: bool = True,
     verify_seeds: int = 8,
     on_progress: OnProgress | None = None,
 ) -> TuneResult:
@@ -194,6 +197,7 @@ def tune(
         coreset=coreset,
         trials_folder=trials_folder,
         timeout_seconds=timeout_seconds,
+        always_inline=always_inline,
         verify_seeds=verify_seeds,
     )
     item = as_input(what, flags)
@@ -316,6 +320,7 @@ class Tuner:
             jobs=jobs,
             timeout_seconds=settings.timeout_seconds,
             trials_folder=settings.trials_folder,
+            always_inline=settings.always_inline,
         )
         self._judge = Judge(settings.verify_seeds, jobs)
 

@@ -93,6 +93,7 @@ class Workshop:
         jobs: int = 1,
         timeout_seconds: float = 30.0,
         trials_folder: Path | None = None,
+        always_inline: bool = True,
     ) -> None:
         self._protocol = protocol
         self._target = target
@@ -100,6 +101,7 @@ class Workshop:
         self._jobs = jobs
         self._timeout_seconds = timeout_seconds
         self._trials_folder = trials_folder
+        self._always_inline = always_inline
         self._pools: dict[Path, WorkerPool] = {}
         self._toolchains: dict[str | None, Toolchain] = {}
 
@@ -121,7 +123,7 @@ class Workshop:
         ir = read_ir(item)
         with _on_disk(item) as source:
             toolchain, flags, pool, seed, facts = self._load(item, source, ir)
-            major, measured = toolchain.major, self._protocol
+            major, measured, inline = toolchain.major, self._protocol, self._always_inline
             try:
                 pool.add_module("debug", seed, name=item.name, keep_debug=True)
                 with self._store(item, seed, toolchain) as store:
@@ -130,8 +132,10 @@ class Workshop:
                         source=source,
                         toolchain=toolchain,
                         flags=flags,
-                        evaluator=Evaluator(pool, "seed", facts, measured, llvm_major=major, store=store),
-                        with_debug=Evaluator(pool, "debug", facts, measured, llvm_major=major),
+                        evaluator=Evaluator(
+                            pool, "seed", facts, measured, llvm_major=major, store=store, always_inline=inline
+                        ),
+                        with_debug=Evaluator(pool, "debug", facts, measured, llvm_major=major, always_inline=inline),
                         is_ir=ir is not None,
                     )
             finally:
@@ -143,7 +147,7 @@ class Workshop:
         """Trials belong to these bytes, this protocol and this LLVM: a file that changed has none."""
         if self._trials_folder is None:
             return nullcontext()
-        version = f"{self._protocol.name} {toolchain.library.version} {toolchain.library.path}"
+        version = f"{self._protocol.name} {toolchain.library.version} {toolchain.library.path} {self._always_inline}"
         key = blake2b(version.encode() + b"\0" + seed, digest_size=6).hexdigest()
         return TrialStore(self._trials_folder / f"{item.stem}-{self._protocol.name}-{key}")
 

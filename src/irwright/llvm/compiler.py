@@ -24,6 +24,7 @@ from pathlib import Path
 
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
+from irwright.llvm.lowering import Lowered, assemble, link, lower
 from irwright.llvm.module import Context, Linkage, Module, open_library
 from irwright.llvm.pieces import PREPARATIONS, Promoted, inline_statics, join, keep, promote, references
 
@@ -171,6 +172,8 @@ class ModuleFacts:
     triple: str
     num_instructions: int
     instructions_by_function: dict[str, int]
+    has_always_inline: bool = False
+    """some function is marked `always_inline`"""
 
 
 class Compiler:
@@ -232,6 +235,7 @@ class Compiler:
             triple=module.triple,
             num_instructions=sum(counts.values()),
             instructions_by_function=counts,
+            has_always_inline=module.has_always_inline(),
         )
 
     def learn(self, generation: int, known: Sequence[bytes]) -> None:
@@ -325,6 +329,18 @@ class Compiler:
     def ping(self, key: str | None = None) -> tuple[str, tuple[str, ...]]:
         """Version and backends of the library."""
         return ".".join(map(str, self.library.version)), self.library.backends
+
+    def lower(self, jobs: Sequence[tuple[str, str]], keep_ir: bool = True) -> list[Lowered]:
+        """(textual IR, pipeline) pairs optimised and lowered to assembly."""
+        return lower(self.library, self.machines, jobs, keep_ir=keep_ir)
+
+    def assemble(self, text: str) -> bytes:
+        """The object of textual IR that holds `module asm`."""
+        return assemble(self.library, self.machines, text)
+
+    def link(self, texts: Sequence[str]) -> Lowered:
+        """Modules linked into one, and its assembly."""
+        return link(self.library, self.machines, texts)
 
     def survey(self, key: str, preparation: str) -> Promoted:
         """What can be promoted in a module; `LLVMError` where it can't be made of pieces."""

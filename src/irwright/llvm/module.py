@@ -27,6 +27,9 @@ BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 """Raw bitcode and the wrapper that Apple's tools put around it."""
 
 
+FUNCTION_INDEX = 0xFFFFFFFF
+"""LLVMAttributeFunctionIndex"""
+
 FUNCTION_TYPE = 9
 """LLVMFunctionTypeKind"""
 
@@ -276,6 +279,21 @@ class Module:
 
     def linkage(self, ref: int) -> int:
         return self.api.LLVMGetLinkage(ref)
+
+    def attribute(self, name: bytes) -> int:
+        """The LLVMAttributeRef of an attribute without a value, such as `alwaysinline`."""
+        kind = self.api.LLVMGetEnumAttributeKindForName(name, len(name))
+        return self.api.LLVMCreateEnumAttribute(self.context.ref, kind, 0)
+
+    def has_attribute(self, function: int, name: bytes) -> bool:
+        """A function carries an attribute of that name."""
+        kind = self.api.LLVMGetEnumAttributeKindForName(name, len(name))
+        return bool(self.api.LLVMGetEnumAttributeAtIndex(function, FUNCTION_INDEX, kind))
+
+    def has_always_inline(self) -> bool:
+        """Some function with a body is marked `alwaysinline`."""
+        bodies = (ref for _, ref in self.function_refs() if not self.api.LLVMIsDeclaration(ref))
+        return any(self.has_attribute(ref, b"alwaysinline") for ref in bodies)
 
     def num_instructions(self) -> int:
         """IR instructions in all defined functions (the protocol `instructions`)."""

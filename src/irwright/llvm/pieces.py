@@ -21,7 +21,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from irwright.errors import LLVMError
-from irwright.llvm.module import Linkage, Module
+from irwright.llvm.module import FUNCTION_INDEX, Linkage, Module
 
 HIDDEN, DEFAULT_VISIBILITY = 1, 0
 
@@ -187,27 +187,12 @@ def references(body: bytes) -> frozenset[str]:
 def inline_statics(module: Module, names: Collection[str]) -> None:
     """Inline the named functions wherever they are called, as LLVM does while they are static."""
     api = module.api
-    always = _attribute(module, b"alwaysinline")
+    always = module.attribute(b"alwaysinline")
     for name, ref in module.definitions():
         kinds = (b"noinline", b"optnone", b"returns_twice")
-        if name in names and not any(_has_attribute(module, ref, kind) for kind in kinds):
+        if name in names and not any(module.has_attribute(ref, kind) for kind in kinds):
             api.LLVMAddAttributeAtIndex(ref, FUNCTION_INDEX, always)
     module.run_passes("always-inline")
-
-
-FUNCTION_INDEX = 0xFFFFFFFF
-
-
-def _kind(module: Module, name: bytes) -> int:
-    return module.api.LLVMGetEnumAttributeKindForName(name, len(name))
-
-
-def _attribute(module: Module, name: bytes) -> int:
-    return module.api.LLVMCreateEnumAttribute(module.context.ref, _kind(module, name), 0)
-
-
-def _has_attribute(module: Module, function: int, name: bytes) -> bool:
-    return bool(module.api.LLVMGetEnumAttributeAtIndex(function, FUNCTION_INDEX, _kind(module, name)))
 
 
 def keep(module: Module, names: Collection[str], *, owns_data: bool) -> None:

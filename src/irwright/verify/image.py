@@ -352,9 +352,13 @@ class Image:
         return segment is not None and segment.section >= 0 and self.elf.sections[segment.section].is_strings
 
     def writable_names(self) -> list[Named]:
-        """Named data that code may write, by address."""
+        """Named data that code may write, by address; a symbol that claims more than its section is none."""
         spans = [(segment.address, segment.end) for segment in self.segments if segment.is_writable]
-        return [named for named in self._named if any(start <= named.address < end for start, end in spans)]
+        return [
+            named
+            for named in self._named
+            if any(start <= named.address < end and named.address + named.size <= end for start, end in spans)
+        ]
 
     def problem_of(self, function: Named) -> str | None:
         """Why a function can't be emulated, if so."""

@@ -1,0 +1,125 @@
+"""The commands `disassemble` and `roundtrip`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from irwright.cli_options import CompilerFlagsCommand, debug_option, llvm_option
+from irwright.errors import InputError
+
+if TYPE_CHECKING:
+    from irwright.lift.disassembler import LiftResult, LiftSettings
+
+
+def _settings(budget: int, verify: bool, function: str | None, llvm: str | None) -> LiftSettings:
+    from irwright.lift.disassembler import LiftSettings
+
+    return LiftSettings(budget=budget, verify=verify, function=function, llvm=llvm)
+
+
+def _finish(result: LiftResult, output: str | None, report: Path | None, as_json: bool) -> int:
+    from irwright.console import print_lifting
+    from irwright.files import write_output
+    from irwright.lift.report import report_page
+
+    if report is not None:
+        write_output(report, report_page(result).encode(errors="surrogateescape"))
+    if output is not None and output != "-":
+        write_output(Path(output), result.ir.encode(errors="surrogateescape"))
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    elif output == "-":
+        click.echo(result.ir, nl=False)
+    else:
+        print_lifting(result)
+    return 0
+
+
+@click.command()
+@click.argument("path", metavar="FILE")
+@click.option("-o", "--output", metavar="FILE", help="Write the module here as textual IR; - for standard output.")
+@click.option("--target", metavar="TRIPLE", default="x86_64", show_default=True, help="What the code is for.")
+@click.option("--budget", type=click.IntRange(1), default=24, show_default=True, help="Variants tried per function.")
+@click.option("--verify/--no-verify", default=True, help="Run what is not exact beside the original.")
+@click.option("--function", metavar="NAME", help="Report on this function alone.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page of all functions.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@llvm_option
+@debug_option
+def disassemble(
+    path: str,
+    output: str | None,
+    target: str,
+    budget: int,
+    verify: bool,
+    function: str | None,
+    report: Path | None,
+    as_json: bool,
+    llvm: str | None,
+) -> int:
+    """Lift x86-64 assembly or an object to LLVM IR that recompiles, with a verdict per function.
+
+    FILE is assembly text (AT&T or Intel) or an ELF object; - is standard input. The module links in place of what it
+    came from. A verdict speaks of the module as written, lowered by code generation alone:
+    clang -x ir -Oz -Xclang -disable-llvm-passes -S.
+    """
+    from irwright.lift.disassembler import disassemble as lift
+
+    if not target.startswith(("x86_64", "x86-64", "amd64")):
+        raise click.UsageError(f"code for {target!r} can't be lifted; x86_64 can")
+    settings = _settings(budget, verify, function, llvm)
+    if path == "-":
+        result = lift(sys.stdin.buffer.read(), name="<stdin>", settings=settings)
+    else:
+        result = lift(Path(path), settings=settings)
+    return _finish(result, output, report, as_json)
+
+
+@click.command(cls=CompilerFlagsCommand)
+@click.argument("path", metavar="FILE")
+@click.option(
+    "-O", "level", default="z", show_default=True, metavar="LEVEL", help="Optimisation level of the compiler."
+)
+@click.option("-o", "--output", metavar="FILE", help="Write the module here as textual IR.")
+@click.option("--budget", type=click.IntRange(1), default=24, show_default=True, help="Variants tried per function.")
+@click.option("--verify/--no-verify", default=True, help="Run what is not exact beside the original.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page of all functions.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@llvm_option
+@debug_option
+@click.pass_context
+def roundtrip(
+    ctx: click.Context,
+    path: str,
+    level: str,
+    output: str | None,
+    budget: int,
+    verify: bool,
+    report: Path | None,
+    as_json: bool,
+    llvm: str | None,
+) -> int:
+    """Compile a C or C++ file, lift the assembly, recompile, compare.
+
+    Compiler flags come after --.
+    """
+    from irwright.lift.disassembler import disassemble as lift
+    from irwright.llvm.toolchain import find
+
+    clang = find("x86_64", llvm=llvm).need_clang()
+    with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
+        assembly = Path(folder) / "out.s"
+        command = [str(clang), *ctx.meta["compiler_flags"], f"-O{level}", "-S", "-o", str(assembly), path]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != 0 or not assembly.exists():
+            lines = [line for line in run.stderr.splitlines() if "error:" in line] or run.stderr.splitlines()
+            raise InputError(path, f"does not compile: {lines[0] if lines else run.returncode}")
+        result = lift(assembly.read_bytes(), name=path, settings=_settings(budget, verify, None, llvm))
+    return _finish(result, output, report, as_json)

@@ -1,0 +1,134 @@
+"""Assembly text, AT&T or Intel, clang's or gcc's, made ready for LLVM's assembler.
+
+The assembler itself does the reading: what it makes of the text is then read as an object. Three things the object
+would lose are kept by rewriting labels first: private labels get names the assembler keeps, labels of data become
+global so that every relocation says which object it is relative to, and instructions whose comments call them
+spills get a label.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from irwright.errors import InputError
+
+KEPT = "_$L"
+"""takes the place of `.L`"""
+SPILL = "_$S"
+MAX_TEXT_BYTES = 64 << 20
+
+_LABEL = re.compile(r'\s*("[^"\n]+"|[A-Za-z_.$][\w.$@]*|\d+)\s*:(?!:)')
+_PRIVATE = re.compile(r"(?<![\w.$])\.L(?=[\w.$])")
+_CODE_SECTION = re.compile(r"\.text\b|\.init\b|\.fini\b|\.plt\b")
+_REGISTER = r"[re]?(?:[abcd]x|[sd]i|[sb]p)|[abcd][lh]|r(?:8|9|1[0-5])[dwb]?|xmm\d+"
+_INTEL = re.compile(rf"^\s*\w+\s+(?:(?:{_REGISTER})\b|(?:BYTE|WORD|DWORD|QWORD|XMMWORD) PTR)", re.I | re.M)
+_FOREIGN = re.compile(
+    r"^\s*(?:(?:ldr|str|ldp|stp|adrp|cbn?z|bl|blx|bx|mov)\s+[wxr]\d+|stp\s+x29|push\s+\{|\.arch\s+armv|\.cpu\s+|bl\s+\w+)",
+    re.M,
+)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Text for the assembler, and what was noted on the way."""
+
+    text: str
+    locals: set[str] = field(default_factory=set[str])
+    """names that were made global here and are local in truth"""
+    is_intel: bool = False
+    indirect: set[str] = field(default_factory=set[str])
+    """names that are reached through the linker's tables (@PLT, @GOTPCREL)"""
+
+
+def prepare(text: str, name: str) -> Prepared:
+    """Rewrite labels; InputError for what is plainly no x86 assembly."""
+    if len(text) > MAX_TEXT_BYTES:
+        raise InputError(name, f"has {len(text)} bytes; text above {MAX_TEXT_BYTES} bytes is not lifted")
+    if "\0" in text:
+        raise InputError(name, "holds zero bytes; this is neither assembly text nor an ELF object")
+    intel = ".intel_syntax" in text or ("%" not in text and bool(_INTEL.search(text)))
+    if _FOREIGN.search(text) and "%r" not in text and "%e" not in text and not intel:
+        raise InputError(name, "reads like ARM assembly; x86-64 is what can be lifted")
+    prepared = Prepared(text="", is_intel=intel)
+    out: list[str] = []
+    if intel and ".intel_syntax" not in text:
+        out.append(".intel_syntax noprefix")
+    declared: set[str] = set()
+    stack: list[bool] = []
+    in_code, previous = True, True
+    marks = 0
+    for line in text.splitlines():
+        words = line.split(None, 2)
+        first = words[0] if words else ""
+        if first[:1] == "#" or not first:
+            out.append("")
+            continue
+        if ".L" in line:
+            line = _rename(line)
+        if first in (".globl", ".global", ".weak"):
+            declared.update(part.strip() for part in line.split(None, 1)[1].split("#")[0].split(","))
+        elif first in (".text", ".data", ".bss", ".section", ".pushsection"):
+            if first == ".pushsection":
+                stack.append(in_code)
+            previous, in_code = in_code, _is_code(first, line)
+        elif first == ".popsection":
+            in_code = stack.pop() if stack else True
+        elif first == ".previous":
+            in_code, previous = previous, in_code
+        elif first == ".local":
+            continue_names = [part.strip() for part in line.split(None, 1)[1].split("#")[0].split(",")]
+            prepared.locals.update(continue_names)
+            out.append("")
+            continue
+        elif first in (".file", ".loc", ".ident", ".addrsig", ".addrsig_sym"):
+            out.append("")
+            continue
+        if "@PLT" in line or "@GOTPCREL" in line:
+            prepared.indirect.update(re.findall(r'"?([\w.$]+)"?@(?:PLT|GOTPCREL)', line))
+        label = _LABEL.match(line)
+        if label is not None:
+            title = label[1].strip('"')
+            if not in_code and not title.isdigit() and title not in declared:
+                out.append(f".globl {label[1]}")
+                prepared.locals.add(title)
+        elif (
+            in_code
+            and ("pill" in line or "eload" in line)
+            and re.search(r"# \d+-byte (?:Folded )?(?:Spill|Reload)", line)
+        ):
+            out.append(f"{SPILL}{marks}:")
+            marks += 1
+        out.append(line)
+    prepared.locals -= declared
+    prepared.text = "\n".join(out) + "\n"
+    return prepared
+
+
+def _rename(line: str) -> str:
+    """Private labels get names that stay; strings are left alone."""
+    if '"' not in line:
+        return _PRIVATE.sub(KEPT, line)
+    parts = re.split(r'("(?:\\.|[^"\\])*")', line)
+    return "".join(part if part.startswith('"') else _PRIVATE.sub(KEPT, part) for part in parts)
+
+
+def _is_code(directive: str, line: str) -> bool:
+    if directive in (".text", ".data", ".bss"):
+        return directive == ".text"
+    match = re.match(r'\s*\S+\s+"?([^",\s]+)"?(?:\s*,\s*"([^"]*)")?', line)
+    if match is None:
+        return False
+    return "x" in match[2] if match[2] is not None else bool(_CODE_SECTION.match(match[1]))
+
+
+def as_module(text: str, triple: str) -> str:
+    """Textual IR whose object is what the assembler makes of `text`."""
+    lines = [f'target triple = "{triple}"', ""]
+    for line in text.splitlines():
+        if line:
+            escaped = "".join(
+                c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode()) for c in line
+            )
+            lines.append(f'module asm "{escaped}"')
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,373 @@
+"""The whole job of `irwright disassemble`: a file in, one module and a verdict for each function out.
+
+Each function is lifted in variants (variants.py) until one recompiles to the very text it came from; the chosen
+texts are linked, and what is judged is the linked module as it is written, lowered by code generation alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from irwright.errors import InputError, IrwrightError, LLVMError
+from irwright.lift.assembly import SPILL, as_module, prepare
+from irwright.lift.compare import Text, normalise, similarity, take_apart
+from irwright.lift.data import Layout
+from irwright.lift.equivalence import compare
+from irwright.lift.listing import listing
+from irwright.lift.objects import members, read_object
+from irwright.lift.program import Program
+from irwright.lift.variants import Candidate, Search
+from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
+from irwright.llvm.toolchain import find
+from irwright.llvm.worker import Call, WorkerPool
+
+DEFAULT_BUDGET = 24
+
+
+class Verdict(StrEnum):
+    """What is known of a lifted function."""
+
+    EXACT = "exact"
+    """recompiles to the same instructions on the same data"""
+    EQUIVALENT = "equivalent"
+    """behaved the same in every run that was conclusive"""
+    DIFFERENT = "different"
+    INCONCLUSIVE = "inconclusive"
+    """recompiles to other instructions, and no run decided"""
+    NOT_LIFTED = "not-lifted"
+    """stays machine code in the module"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiftedFunction:
+    """One function of a result."""
+
+    function: str
+    verdict: Verdict
+    similarity: float
+    """share of equal lines, 0 to 1"""
+    num_variants: int
+    seconds: float
+    reason: str
+    num_instructions: int
+    original: tuple[str, ...] = ()
+    """comparable lines of the assembly it came from"""
+    recompiled: tuple[str, ...] = ()
+    ir: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "function": self.function,
+            "verdict": str(self.verdict),
+            "similarity": round(self.similarity, 4),
+            "num_variants": self.num_variants,
+            "seconds": round(self.seconds, 4),
+            "reason": self.reason,
+            "instructions": self.num_instructions,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiftResult:
+    """A lifted file."""
+
+    file: str
+    target: str
+    ir: str
+    """the module, as it is written and judged"""
+    asm: str
+    """what code generation makes of it"""
+    functions: tuple[LiftedFunction, ...]
+    seconds: float
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Functions by verdict."""
+        counts = Counter(str(one.verdict) for one in self.functions)
+        return {"functions": len(self.functions), **{str(v): counts[str(v)] for v in Verdict}}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "target": self.target,
+            "functions": [one.to_json() for one in self.functions],
+            "totals": self.totals,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with a function's name, its number and how many there are"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiftSettings:
+    """How much to do."""
+
+    budget: int = DEFAULT_BUDGET
+    """variants per function"""
+    verify: bool = True
+    function: str | None = None
+    """report on this function alone"""
+    llvm: str | None = None
+    timeout_seconds: float = 60.0
+
+
+@dataclass(slots=True)
+class Source:
+    """The input, read: a program, and the text its functions are compared with."""
+
+    program: Program
+    layout: Layout
+    text: Text
+    object_bytes: bytes
+    is_text: bool
+    local_names: set[str] = field(default_factory=set[str])
+
+
+def disassemble(
+    what: str | Path | bytes,
+    *,
+    name: str | None = None,
+    settings: LiftSettings | None = None,
+    on_progress: Progress | None = None,
+) -> LiftResult:
+    """Lift assembly text or an ELF object: a path, text with a newline in it, or bytes."""
+    settings = settings or LiftSettings()
+    data, title = _read(what, name)
+    toolchain = find("x86_64", llvm=settings.llvm)
+    with WorkerPool(toolchain.library.path, jobs=1, timeout_seconds=settings.timeout_seconds) as pool:
+        return Disassembler(pool, settings, on_progress).run(data, title)
+
+
+def _read(what: str | Path | bytes, name: str | None) -> tuple[bytes, str]:
+    if isinstance(what, bytes):
+        return what, name or "<bytes>"
+    if isinstance(what, str) and "\n" in what:
+        return what.encode(errors="surrogateescape"), name or "<text>"
+    path = Path(what)
+    try:
+        if path.is_dir():
+            raise InputError(str(path), "is a folder; name the files in it")
+        if path.stat().st_size > 64 << 20:
+            raise InputError(str(path), f"has {path.stat().st_size} bytes; files above {64 << 20} bytes are not lifted")
+        return path.read_bytes(), name or str(path)
+    except OSError as error:
+        raise InputError(str(path), f"can't be read: {error.strerror}") from error
+
+
+class Disassembler:
+    """Lifts files, one after the other, in one pool of workers."""
+
+    def __init__(self, pool: WorkerPool, settings: LiftSettings, on_progress: Progress | None = None) -> None:
+        self.pool = pool
+        self.settings = settings
+        self.on_progress = on_progress
+
+    def run(self, data: bytes, name: str) -> LiftResult:
+        """The result of one file."""
+        started = time.monotonic()
+        source = self.read(data, name)
+        if not source.program.functions:
+            raise InputError(name, "has no functions")
+        wanted = self.settings.function
+        if wanted is not None and all(code.name != wanted for code in source.program.functions):
+            close = ", ".join(code.name for code in source.program.functions[:5])
+            raise InputError(name, f"has no function {wanted!r}; it has {close}")
+        search = Search(self.pool, source.program, source.layout, source.text, self.settings.budget, attributes(source))
+        candidates: dict[str, Candidate] = {}
+        for number, code in enumerate(source.program.functions):
+            if self.on_progress is not None:
+                self.on_progress(code.name, number, len(source.program.functions))
+            budget = self.settings.budget if wanted in (None, code.name) else 1
+            candidates[code.name] = search.best(code.name, budget)
+        ir, asm, failed = self._whole(source, search, candidates)
+        functions = self._judge(source, candidates, asm, ir, failed)
+        if wanted is not None:
+            functions = [one for one in functions if one.function == wanted]
+        return LiftResult(
+            file=name,
+            target=TRIPLE,
+            ir=ir,
+            asm=asm,
+            functions=tuple(functions),
+            seconds=time.monotonic() - started,
+        )
+
+    # Reading
+
+    def read(self, data: bytes, name: str) -> Source:
+        """Text is assembled; an object is read, and its functions printed for comparison."""
+        if data.startswith(b"!<arch>\n"):
+            found = members(data, name)
+            if len(found) != 1:
+                raise InputError(name, f"is an archive of {len(found)} objects; extract them with `ar x {name}`")
+            data = found[0][1]
+        if data[:4] == b"\x7fELF":
+            program = read_object(data, name)
+            layout = Layout(program, set())
+            _refuse_unnamed_places(program, layout, name)
+            return Source(program, layout, listing(program, layout), data, False)
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(name, "is neither assembly text nor an ELF object") from error
+        prepared = prepare(text, name)
+        object_bytes = self.assemble(prepared.text, name)
+        program = read_object(object_bytes, name)
+        program.exact_places = True
+        program.indirect = prepared.indirect
+        for symbol in program.symbols:
+            if symbol.section >= 0:
+                program.labels[symbol.section, symbol.offset] = symbol.name
+            if symbol.name.startswith(SPILL):
+                program.spills.add((symbol.section, symbol.offset))
+        layout = Layout(program, prepared.locals)
+        compared = take_apart(text) if not prepared.is_intel else listing(program, layout)
+        return Source(program, layout, compared, object_bytes, not prepared.is_intel, prepared.locals)
+
+    def assemble(self, text: str, name: str) -> bytes:
+        """Assembly text to an object; InputError with the assembler's first message."""
+        reply = self.pool.call(Call(operation="assemble", arguments={"text": as_module(text, TRIPLE)}))
+        if reply.outcome.ok:
+            return reply.value
+        detail = str(reply.outcome.error or reply.outcome.detail).partition(": ")[2] or reply.outcome.detail
+        raise InputError(name, f"is not x86-64 assembly as LLVM reads it: {detail}")
+
+    # The whole
+
+    def _whole(
+        self, source: Source, search: Search, candidates: dict[str, Candidate]
+    ) -> tuple[str, str, dict[str, str]]:
+        """Linked module and its assembly; functions that only fail in the whole stay machine code."""
+        failed = {name: one.problem for name, one in candidates.items() if not one.ir}
+        for _ in range(4):
+            assembler = Assembler(source.program, source.layout, search.sound(), search.attributes, pic=search.pic)
+            optimised = {name: one.ir for name, one in candidates.items() if name not in failed}
+            try:
+                parts = assembler.parts(optimised, set(failed))
+            except LeftOverError as error:
+                # Who reads such data jumps in a way that was not understood.
+                readers = [name for name, text in optimised.items() if re.search(rf"@{re.escape(str(error))}\b", text)]
+                if not readers:
+                    raise LLVMError(f"data {str(error)!r} points into code in a way that is not understood") from error
+                failed.update(dict.fromkeys(readers, "a table of places in the code that is not understood"))
+                continue
+            linked = self._call("link", {"texts": parts})
+            ir = assembler.finish(linked.ir, set(failed))
+            lowered = self._call("lower", {"jobs": [(ir, "")]})[0]
+            if not lowered.problem:
+                return ir, lowered.asm, failed
+            raise LLVMError(f"the module does not lower: {lowered.problem}")
+        raise LLVMError("the module holds tables of places in its code that are not understood")
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        return self.pool.call(Call(operation=operation, arguments=arguments)).unwrap(operation)
+
+    # Judging
+
+    def _judge(
+        self, source: Source, candidates: dict[str, Candidate], asm: str, ir: str, failed: dict[str, str]
+    ) -> list[LiftedFunction]:
+        new = take_apart(asm) if source.is_text else self._listing_of(asm)
+        bodies = _bodies(ir)
+        lines = {
+            code.name: (normalise(source.text, code.name), normalise(new, code.name))
+            for code in source.program.functions
+            if code.name not in failed
+        }
+        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b])
+        functions: list[LiftedFunction] = []
+        for code in source.program.functions:
+            one = candidates[code.name]
+            before, after = lines.get(code.name) or (normalise(source.text, code.name), [])
+            reason = failed.get(code.name, "")
+            alike = similarity(before, after)
+            if code.name in failed:
+                verdict, alike = Verdict.NOT_LIFTED, 0.0
+            elif before == after:
+                verdict = Verdict.EXACT
+            else:
+                verdict, reason = verified.get(code.name, (Verdict.INCONCLUSIVE, "not verified"))
+            functions.append(
+                LiftedFunction(
+                    function=code.name,
+                    verdict=verdict,
+                    similarity=alike,
+                    num_variants=one.num_variants,
+                    seconds=one.seconds,
+                    reason=reason,
+                    num_instructions=len(code.instructions),
+                    original=tuple(before),
+                    recompiled=tuple(after),
+                    ir=bodies.get(code.name, ""),
+                )
+            )
+        return functions
+
+    def _listing_of(self, asm: str) -> Text:
+        prepared = prepare(asm, "recompiled")
+        program = read_object(self.assemble(prepared.text, "recompiled"), "recompiled")
+        return listing(program, Layout(program, prepared.locals))
+
+    def _verify(self, source: Source, asm: str, ir: str, functions: list[str]) -> dict[str, tuple[Verdict, str]]:
+        """Verdicts of functions that are not exact, by running both versions."""
+        if not self.settings.verify or not functions:
+            return {}
+        try:
+            candidate = self.assemble(prepare(asm, "recompiled").text, "recompiled")
+            found = compare(source.object_bytes, candidate, ir, functions)
+        except IrwrightError as error:
+            return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
+        return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}
+
+
+def _refuse_unnamed_places(program: Program, layout: Layout, name: str) -> None:
+    """An object may say `.data + 40` for 8 bytes past one array or 8 before the next: then nobody can tell which."""
+    for section in program.sections:
+        for relocation in section.relocations.values():
+            symbol = program.symbols[relocation.symbol]
+            if symbol.section < 0 or (symbol.kind != "section" and symbol.binding != "local"):
+                continue
+            target = program.sections[symbol.section]
+            is_several = len(layout.objects.get(target.index, [])) > 1 and not target.merge_bytes
+            if is_several or (target.is_code and section.is_code):
+                raise InputError(
+                    name, f"names places relative to section {target.name!r}; lift its assembly (-S) instead"
+                )
+
+
+def attributes(source: Source) -> str:
+    """Function attributes by what the code looks like: for size or for speed, with frame pointers or without."""
+    texts = [insn for code in source.program.functions for insn in code.instructions]
+    pushes = sum(
+        a.mnemonic == "push" and b.mnemonic == "pop" and a.end == b.address and a.text[5:6].isdigit()
+        for a, b in itertools.pairwise(texts)
+    )
+    size = "z" if pushes or len(texts) < 40 else ""
+    return attributes_text(size=size, frame_pointer="none")
+
+
+def _bodies(ir: str) -> dict[str, str]:
+    """Text of each function of a module."""
+    bodies: dict[str, str] = {}
+    lines: list[str] = []
+    name = ""
+    for line in ir.split("\n"):
+        if line.startswith("define "):
+            name = line[line.index("@") + 1 :].partition("(")[0].strip('"')
+            lines = []
+        if name:
+            lines.append(line)
+            if line == "}":
+                bodies[name] = "\n".join(lines)
+                name = ""
+    return bodies

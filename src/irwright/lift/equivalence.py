@@ -1,0 +1,33 @@
+"""Lifted code against the code it came from, run under emulation (verify/), in words of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from irwright.verify.differ import VerdictKind
+from irwright.verify.signatures import signatures_of
+from irwright.verify.verifier import Verifier
+
+WORDS = {
+    VerdictKind.EQUAL: "equivalent",
+    VerdictKind.DIFFERENT: "different",
+    VerdictKind.INCONCLUSIVE: "inconclusive",
+}
+
+
+def compare(
+    original: bytes, candidate: bytes, ir: str, functions: Sequence[str], *, jobs: int = 1
+) -> dict[str, tuple[str, str]]:
+    """Verdict and reason by function; the signatures are those of the lifted module."""
+    if not functions:
+        return {}
+    signatures = {name: one for name, one in signatures_of(ir).items() if name in functions}
+    with Verifier(jobs=jobs) as verifier:
+        verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions)
+    found: dict[str, tuple[str, str]] = {}
+    for one in verdict.functions:
+        covered = f"{one.num_conclusive} of {one.num_runs} runs, {one.blocks_covered} of {one.blocks} blocks"
+        seed = f", seed {one.seed}" if one.seed is not None else ""
+        reason = f": {one.reason}" if one.reason else ""
+        found[one.function] = (WORDS[one.kind], f"{covered}{seed}{reason}")
+    return found
