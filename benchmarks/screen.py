@@ -6,6 +6,7 @@ Judgements are kept in a store as they are made: a killed run goes on, and `--re
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from irwright.candidates import (
 )
 from irwright.coreset import load_coreset
 from irwright.corpus.packages import default_cache
+from irwright.errors import PassListError
 from irwright.files import Input
 from irwright.llvm.toolchain import find
 from irwright.measure import protocol
@@ -60,7 +62,11 @@ def evolved_lists(folder: Path, llvm: str | None, major: int, count: int) -> lis
                 lists += best[: count // len(examples) + 1]
         file.write_text("\n".join(lists) + "\n")
     texts = list(dict.fromkeys(file.read_text().splitlines()))[:count]
-    return [list_candidate(PassList.parse(text, llvm_major=major)) for text in texts]
+    found: list[Candidate] = []
+    for text in texts:
+        with contextlib.suppress(PassListError):  # a pass was left out since
+            found.append(list_candidate(PassList.parse(text, llvm_major=major)))
+    return found
 
 
 def candidates_of(what: str, major: int, args: argparse.Namespace) -> list[Candidate]:
