@@ -92,12 +92,29 @@ class FileLifter:
     # Phases
 
     def analyse(self) -> None:
-        """Everything up to emission; problems are kept per function."""
+        """Everything up to emission; problems are kept per function.
+
+        A function that turns out not to be liftable tells its callers nothing: all is done again without it.
+        """
+        known: dict[str, str] = {}
+        for _ in range(12):
+            self._analyse(known)
+            found = {name: lifted.problem for name, lifted in self.functions.items() if lifted.problem}
+            if found.keys() == known.keys():
+                return
+            known = found
+        for lifted in self.functions.values():
+            lifted.problem = lifted.problem or "signatures that do not settle"
+
+    def _analyse(self, known: dict[str, str]) -> None:
+        self.functions = {code.name: Lifted(code, problem=known.get(code.name, "")) for code in self.program.functions}
+        self.externals, self.bounds, self.widths, self.evidence = {}, {}, {}, {}
+        self.settled = False
         decoder = Decoder(self.program)
         for lifted in self.functions.values():
             if not lifted.code.instructions and not lifted.code.problem:
                 decoder.decode(lifted.code)
-            lifted.problem = lifted.code.problem
+            lifted.problem = lifted.problem or lifted.code.problem
         self.uses_floats = any(
             i.mnemonic.endswith(("ss", "sd", "si")) and "xmm" in i.text
             for lifted in self.functions.values()
@@ -172,6 +189,13 @@ class FileLifter:
         lifted.variadic = find_variadic(lifted.flow)
         lifted.frame = frame_use(lifted.flow, trim=self.likely, split=self.guess.split)
         if lifted.variadic is not None:
+            # Known before any call of it is looked at: its callers must not drop what has no name.
+            counts = ((INTEGER_ARGUMENTS, lifted.variadic.num_integers), (FLOAT_ARGUMENTS, lifted.variadic.num_floats))
+            lifted.signature.params = [
+                (unit, "i64" if names is INTEGER_ARGUMENTS else "double") for names, n in counts for unit in names[:n]
+            ]
+            lifted.signature.is_variadic = True
+            lifted.signature.num_fixed = len(lifted.signature.params)
             lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
         for call in lifted.flow.calls:
             if call.target is not None:
@@ -191,7 +215,7 @@ class FileLifter:
             found = self._at_site(lifted, call)
         elif call.name in self.functions:
             found = self.functions[call.name].signature
-            if self.functions[call.name].problem and not found.params:
+            if self.functions[call.name].problem:
                 found = self._external(call.name)
         else:
             found = self._external(call.name)
@@ -215,17 +239,16 @@ class FileLifter:
             found.params += _in_memory(lifted, call, slots)
         elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
             lifted.memory_calls.append(call.name)
-        is_unknown = not found.is_known and call.name not in self.functions and call.num_vectors >= 0
+        is_own = call.name in self.functions and not self.functions[call.name].problem
+        is_unknown = not found.is_known and not is_own and call.num_vectors >= 0
         if is_unknown and "rax" in lifted.unread.get(call.index, set()):
-            # Something was put into al: the callee is variadic, or has no prototype.
-            found = replace(found, params=list(found.params), returns=found.returns, is_variadic=True, num_fixed=0)
-            found.params = [(unit, ty if ty != "float" else "double") for unit, ty in found.params]
-            floats = sum(unit.startswith("xmm") for unit, _ in found.params)
-            if floats < call.num_vectors:
-                found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[floats : call.num_vectors]]
-            elif floats > call.num_vectors:
-                extra = FLOAT_ARGUMENTS[call.num_vectors :]
-                found.params = [(unit, ty) for unit, ty in found.params if unit not in extra]
+            # Something was put into al: the callee is variadic, or has no prototype. Other calls tell nothing of this.
+            here = [param for param in self._at_site(lifted, call).params if not param[0].startswith("xmm")]
+            here += [(unit, "double") for unit in FLOAT_ARGUMENTS[: call.num_vectors]]
+            if slots and sum(unit in INTEGER_ARGUMENTS for unit, _ in here) < 6:
+                raise LiftError("a variadic call with arguments in memory before those in registers are used up")
+            here += _in_memory(lifted, call, slots)
+            found = replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
         lifted.call_signatures[call.index] = found
         return found
 
