@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from irwright.errors import LiftError
 from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
-from irwright.lift.emit import Options
-from irwright.lift.lifter import LIKELY, SOUND, FileLifter, Guess
+from irwright.lift.lifted import LIKELY, SOUND, Guess
+from irwright.lift.lifter import FileLifter
 from irwright.lift.listing import listing
 from irwright.lift.program import Program
+from irwright.lift.values import Options
 from irwright.lift.whole import TRIPLE, Assembler
 from irwright.llvm.lowering import Lowered
 from irwright.llvm.worker import Call, WorkerPool

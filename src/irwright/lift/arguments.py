@@ -1,0 +1,230 @@
+"""Signatures at calls: what callees take, from prototypes and from what every call site has to offer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from irwright.errors import LiftError
+from irwright.lift.expressions import bits
+from irwright.lift.flow import Call
+from irwright.lift.inference import DEFINED, ENTRY, availability
+from irwright.lift.lifted import SOUND, Guess, Lifted
+from irwright.lift.program import Program
+from irwright.lift.prototypes import prototype
+from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
+from irwright.lift.webs import Analysis
+
+
+class CallSites:
+    """Signatures of what the functions of one program call."""
+
+    def __init__(self, program: Program, guess: Guess = SOUND) -> None:
+        self.program = program
+        self.guess = guess
+        self.likely = guess.likely
+        self.widths: dict[tuple[str, str], int] = {}
+        self.evidence: dict[str, int] = {}
+        self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
+        self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
+        self.externals: dict[str, Signature] = {}
+        self.bounds: dict[str, tuple[int, int]] = {}
+        self.uses_floats = False
+        self.settled = False
+        """the results of the file's own functions are known"""
+
+    def signature_of(self, lifted: Lifted, call: Call) -> Signature:
+        """The signature of a call's callee; one object for all calls of a named function."""
+        known = lifted.call_signatures.get(call.index)
+        if known is not None:
+            return known
+        if call.target is None:
+            found = self._at_site(lifted, call)
+        elif call.name in self.functions:
+            found = self.functions[call.name].signature
+            if self.functions[call.name].problem:
+                found = self._external(call.name)
+        else:
+            found = self._external(call.name)
+        slots = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
+        if lifted.frame is not None and call.index in lifted.frame.suspects and lifted.available is not None:
+            status = lifted.available.at_call.get(call.index, {})
+            takes_memory = found.is_variadic or not found.is_known
+            if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
+                raise LiftError("arguments in memory that are not understood")
+        if found.is_variadic:
+            found = self._variadic(lifted, call, found, slots)
+        elif slots and not found.is_known and call.name not in self.functions:
+            found = replace(found, params=list(found.params), returns=found.returns)
+            if sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) < 6:
+                missing = INTEGER_ARGUMENTS[sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) :]
+                status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
+                if any(status.get(unit) is None for unit in missing):
+                    raise LiftError("a call with arguments in memory before those in registers are used up")
+                at = 6 - len(missing)
+                found.params[at:at] = [(unit, "i64") for unit in missing]
+            found.params += _in_memory(lifted, call, slots)
+        elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
+            lifted.memory_calls.append(call.name)
+        is_own = call.name in self.functions and not self.functions[call.name].problem
+        is_unknown = not found.is_known and not is_own and call.num_vectors >= 0
+        if is_unknown and "rax" in lifted.unread.get(call.index, set()):
+            # Something was put into al: the callee is variadic, or has no prototype. Other calls tell nothing of this.
+            here = [param for param in self._at_site(lifted, call).params if not param[0].startswith("xmm")]
+            here += [(unit, "double") for unit in FLOAT_ARGUMENTS[: call.num_vectors]]
+            if slots and sum(unit in INTEGER_ARGUMENTS for unit, _ in here) < 6:
+                raise LiftError("a variadic call with arguments in memory before those in registers are used up")
+            here += _in_memory(lifted, call, slots)
+            found = replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
+        lifted.call_signatures[call.index] = found
+        return found
+
+    def _external(self, name: str) -> Signature:
+        found = self.externals.get(name)
+        if found is None:
+            found = prototype(name)
+            if found is None:
+                integers, floats = self.bounds.get(name, (0, 0))
+                if self.likely:
+                    integers = min(integers, self.evidence.get(name, 0))
+                found = Signature(name=name)
+                for unit in INTEGER_ARGUMENTS[:integers]:
+                    narrow = self.likely and self.guess.narrow and self.widths.get((name, unit), 64) <= 32
+                    found.params.append((unit, "i32" if narrow else "i64"))
+                for unit in FLOAT_ARGUMENTS[:floats]:
+                    width = self.widths.get((name, unit), 64)
+                    found.params.append((unit, "float" if width <= 32 else "double" if width <= 64 else "<2 x double>"))
+            self.externals[name] = found
+        return found
+
+    def _variadic(self, lifted: Lifted, call: Call, declared: Signature, slots: list[int]) -> Signature:
+        """A variadic callee's signature with the arguments that this call has for it."""
+        assert lifted.available is not None
+        status = lifted.available.at_call.get(call.index, {})
+        if call.num_vectors < 0:
+            raise LiftError(f"a variadic call of {call.name} without a constant in al")
+        own = self.bounds.get(lifted.code.name, (6, 8))[0]
+        found = replace(declared, params=list(declared.params), returns=declared.returns)
+        fixed = [unit for unit, _ in declared.params]
+        limit = _prefix(status, INTEGER_ARGUMENTS, own)
+        if self.likely:
+            limit = min(limit, _evidence(status, lifted.unread.get(call.index, set())))
+        integers = [unit for unit in INTEGER_ARGUMENTS[:limit] if unit not in fixed]
+        found.params += [(unit, self._narrow(status, unit)) for unit in integers]
+        floats = [unit for unit in FLOAT_ARGUMENTS[: call.num_vectors] if unit not in fixed]
+        found.params += [(unit, "double") for unit in floats]
+        if slots and (limit < 6 or call.is_tail):
+            raise LiftError("a variadic call with arguments in memory before those in registers are used up")
+        found.params += _in_memory(lifted, call, slots)
+        return found
+
+    def _narrow(self, status: dict[str, str], unit: str) -> str:
+        return "i32" if self.likely and self.guess.narrow and int(status.get(f"{unit}.width", "64")) <= 32 else "i64"
+
+    def _at_site(self, lifted: Lifted, call: Call) -> Signature:
+        assert lifted.available is not None
+        status = lifted.available.at_call.get(call.index, {})
+        bound = self.bounds.get(lifted.code.name, (6, 8))
+        integers = _prefix(status, INTEGER_ARGUMENTS, bound[0])
+        if self.likely:
+            integers = min(integers, _evidence(status, lifted.unread.get(call.index, set())))
+        floats = _prefix(status, FLOAT_ARGUMENTS, bound[1])
+        pointer = {node.aux for node in ([call.pointer] if call.pointer is not None else []) if node.op == "reg"}
+        params = [(unit, self._narrow(status, unit)) for unit in INTEGER_ARGUMENTS[:integers]]
+        while params and params[-1][0] in pointer:
+            params.pop()
+        return Signature(params=params + [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]])
+
+    def _bound_arities(self, good: list[Lifted]) -> None:
+        """Upper bounds of (integer, float) arguments by what each site offers; decreasing to a fixpoint."""
+        floats = 8 if self.uses_floats else 0
+        bounds: dict[str, tuple[int, int]] = dict.fromkeys(self.functions, (6, floats))
+        for lifted in good:
+            assert lifted.flow is not None
+            lifted.available = availability(lifted.flow, lambda _: None)
+        for name in self.functions:
+            if name == "main":
+                bounds[name] = (3, 0)
+        for _ in range(10):
+            before = dict(bounds)
+            for lifted in good:
+                assert lifted.flow is not None and lifted.available is not None
+                own = bounds[lifted.code.name]
+                for call in lifted.flow.calls:
+                    if not call.name:
+                        continue
+                    status = lifted.available.at_call.get(call.index)
+                    if status is None:
+                        continue
+                    for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS):
+                        if unit in status:
+                            wide = int(status.get(f"{unit}.width", "64"))
+                            self.widths[call.name, unit] = max(self.widths.get((call.name, unit), 0), wide)
+                    limit = bounds.get(call.name, (6, 8))
+                    bounds[call.name] = (
+                        min(limit[0], _prefix(status, INTEGER_ARGUMENTS, own[0])),
+                        min(limit[1], _prefix(status, FLOAT_ARGUMENTS, own[1])),
+                    )
+            if bounds == before:
+                break
+        self.bounds = bounds
+        for lifted in good:
+            self._collect_evidence(lifted)
+
+    def _collect_evidence(self, lifted: Lifted) -> None:
+        """Argument registers that are set before a call and read by nothing, if the call does not."""
+        assert lifted.flow is not None and lifted.available is not None
+        flow = lifted.flow
+        analysis = Analysis(flow, {call.index: Signature() for call in flow.calls}, (("rax", 64), ("xmm0", 128)), set())
+        analysis.demands()
+        for index in flow.order:
+            live = dict(analysis.live_out[index])
+            pending: list[int] = []
+            done: set[tuple[int, str]] = set()
+            for step in reversed(flow.blocks[index].steps):
+                for effect in step.effects:
+                    if effect.kind == "call":
+                        pending = [effect.aux.index]
+                    elif effect.kind == "set" and effect.unit in (*INTEGER_ARGUMENTS, "rax") and pending:
+                        if not live.get(effect.unit) and (pending[0], effect.unit) not in done:
+                            lifted.unread.setdefault(pending[0], set()).add(effect.unit)
+                        done.add((pending[0], effect.unit))
+                analysis.before(step.effects, live)
+        for call in flow.calls:
+            if call.name:
+                status = lifted.available.at_call.get(call.index, {})
+                found = _evidence(status, lifted.unread.get(call.index, set()))
+                self.evidence[call.name] = max(self.evidence.get(call.name, 0), found)
+
+    def _analysis(self, lifted: Lifted) -> Analysis:
+        assert lifted.flow is not None and lifted.frame is not None
+        signatures = {call.index: self.signature_of(lifted, call) for call in lifted.flow.calls}
+        returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
+        analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
+        analysis.whole_copies = self.guess.whole_copies
+        return analysis
+
+
+def _in_memory(lifted: Lifted, call: Call, slots: list[int]) -> list[tuple[str, str]]:
+    """Parameters for the slots that hold a call's arguments."""
+    assert lifted.frame is not None
+    widths = lifted.frame.outgoing_bits
+    return [(f"stack.{at - call.stack}", f"i{widths.get(at, 64)}") for at in slots]
+
+
+def _evidence(status: dict[str, str], unread: set[str]) -> int:
+    """How many argument registers look as if set for this call."""
+    count = 0
+    for number, unit in enumerate(INTEGER_ARGUMENTS):
+        if unit in unread or (status.get(unit) == DEFINED and unit not in ("rcx", "rdx")):
+            count = number + 1
+    return count
+
+
+def _prefix(status: dict[str, str], units: tuple[str, ...], own: int) -> int:
+    """How many of the argument registers hold something that could be an argument."""
+    for number, unit in enumerate(units):
+        kind = status.get(unit)
+        if kind == DEFINED or (kind == ENTRY and number < own) or kind == "part":
+            continue
+        return number
+    return len(units)

@@ -1,0 +1,172 @@
+"""Signatures of the file's own functions: results by what is there at returns, parameters by what is read at entry."""
+
+from __future__ import annotations
+
+from irwright.errors import LiftError
+from irwright.lift.arguments import CallSites
+from irwright.lift.flow import Call, Flow
+from irwright.lift.inference import DEFINED, RESULT
+from irwright.lift.lifted import Lifted
+from irwright.lift.prototypes import prototype
+from irwright.lift.signatures import (
+    FLOAT_ARGUMENTS,
+    INTEGER_ARGUMENTS,
+    RESULTS,
+    Signature,
+    parameter_type,
+    result_type,
+)
+
+IMPLICIT_RESULTS = frozenset(
+    ["div", "idiv", "mul", "imul", "cdq", "cqo", "cwd", "xchg", "cmpxchg", "xadd", "pop", "leave"]
+)
+
+
+class OwnSignatures(CallSites):
+    """Infers what the functions of one program take and give back."""
+
+    def _resolve(self, call: Call) -> Signature | None:
+        if call.target is None:
+            return None
+        if call.name in self.functions:
+            signature = self.functions[call.name].signature
+            return signature if signature.returns or (self.settled and not self.functions[call.name].problem) else None
+        return prototype(call.name)
+
+    def _infer_returns(self, lifted: Lifted) -> bool:
+        """Results by what is available and unread at the returns; True if that changed."""
+        available, flow = lifted.available, lifted.flow
+        assert available is not None and flow is not None
+        before = list(lifted.signature.returns)
+        sites = available.at_return
+        if not sites:
+            lifted.signature.is_noreturn = True
+            return False
+        lifted.signature.returns = []
+        unread = self._unread(lifted)
+
+        def everywhere(unit: str, *kinds: str) -> bool:
+            return all(site.get(unit) in kinds for site in sites)
+
+        def width(unit: str) -> int:
+            widths = [int(site.get(f"{unit}.width", "64")) for site in sites]
+            parts = [int(site.get(f"{unit}.width", "8")) for site in sites if site.get(unit) == "part"]
+            return min(parts) if parts else max(widths) or 64
+
+        integer = everywhere("rax", DEFINED, RESULT, "part")
+        float_ = everywhere("xmm0", DEFINED, RESULT) and ("xmm0" in unread or everywhere("xmm0", DEFINED))
+        if float_ and "xmm0" in unread and "rax" not in unread:
+            integer = False
+        elif integer and "rax" in unread and "xmm0" not in unread:
+            float_ = False
+        if self.likely and integer and "rax" not in unread and not self._deallocates_around_result(flow):
+            integer = not everywhere("rax", DEFINED, "part") or not _has_side_effects(flow)
+            float_ = float_ and "xmm0" in unread
+        results: list[str] = []
+        if integer:
+            results.append("rax")
+            if "rdx" in unread and everywhere("rdx", DEFINED, RESULT):
+                results.append("rdx")
+        if float_:
+            results.append("xmm0")
+            if "xmm1" in unread and everywhere("xmm1", DEFINED, RESULT):
+                results.append("xmm1")
+        lifted.signature.returns = [(unit, result_type(unit, width(unit))) for unit in results]
+        return lifted.signature.returns != before
+
+    def _deallocates_around_result(self, flow: Flow) -> bool:
+        """`pop rcx` where rax would do says that rax holds the result."""
+        return any(
+            step.insn.mnemonic == "pop" and any(e.kind == "kill" and e.unit in ("rcx", "rdx") for e in step.effects)
+            for index in flow.order
+            for step in flow.blocks[index].steps
+        )
+
+    def _unread(self, lifted: Lifted) -> set[str]:
+        """Result registers with a definition that nothing reads, so that only the caller can."""
+        assert lifted.flow is not None
+        analysis = self._analysis(lifted)
+        lifted.call_signatures.clear()
+        analysis.returns = ()
+        analysis.demands()
+        found: set[str] = set()
+        for index in lifted.flow.order:
+            block = lifted.flow.blocks[index]
+            live = dict(analysis.live_out[index])
+            later: set[str] = set()
+            """units set or clobbered again in this block"""
+            for step in reversed(block.steps):
+                for effect in step.effects:
+                    if effect.kind == "call" and not effect.aux.is_tail:
+                        later.update(RESULTS)
+                    if effect.kind == "set" and effect.unit in RESULTS:
+                        if step.insn.mnemonic == "pop" and effect.value is not None and effect.value.op == "const":
+                            mnemonic = "mov"
+                        else:
+                            mnemonic = step.insn.mnemonic
+                        is_dead = not live.get(effect.unit) and effect.unit not in later
+                        if is_dead and mnemonic not in IMPLICIT_RESULTS:
+                            found.add(effect.unit)
+                        later.add(effect.unit)
+                analysis.before(step.effects, live)
+        return found
+
+    def _infer_parameters(self, good: list[Lifted]) -> None:
+        """Parameters by what is read at entry, to a fixpoint over the call graph."""
+        callers: dict[str, list[Lifted]] = {}
+        for lifted in good:
+            for name in lifted.callees:
+                callers.setdefault(name, []).append(lifted)
+        todo = list(good)
+        rounds = 0
+        while todo and rounds < 20 * len(good) + 20:
+            rounds += 1
+            lifted = todo.pop(0)
+            try:
+                analysis = self._analysis(lifted)
+            except LiftError as error:
+                lifted.problem = str(error)
+                continue
+            entry = analysis.demands()
+            for name in analysis.note_results():
+                if name in self.functions and name != lifted.code.name:
+                    callee = self.functions[name]
+                    if not callee.problem and callee not in todo:
+                        todo.append(callee)
+                elif name == lifted.code.name:
+                    todo.append(lifted)
+            params = self._parameters(lifted, entry)
+            if params != lifted.signature.params and not lifted.signature.is_known:
+                lifted.signature.params = params
+                todo += [c for c in callers.get(lifted.code.name, []) if c not in todo]
+
+    def _parameters(self, lifted: Lifted, entry: dict[str, int]) -> list[tuple[str, str]]:
+        params: list[tuple[str, str]] = []
+        variadic = lifted.variadic
+        for names in (INTEGER_ARGUMENTS, FLOAT_ARGUMENTS):
+            used = [n for n, unit in enumerate(names) if unit in entry]
+            count = max(used) + 1 if used else 0
+            if variadic is not None:
+                count = variadic.num_integers if names is INTEGER_ARGUMENTS else variadic.num_floats
+            for unit in names[:count]:
+                params.append((unit, parameter_type(unit, entry.get(unit, 32))))
+        stacked = sorted(
+            int(unit[1:]) for unit in entry if unit[0] == "s" and unit[1:].isdigit() and int(unit[1:]) >= 8
+        )
+        if stacked:
+            integers = sum(unit in INTEGER_ARGUMENTS for unit, _ in params)
+            for unit in INTEGER_ARGUMENTS[integers:]:
+                params.insert(integers, (unit, "i32"))
+                integers += 1
+            for offset in range(8, max(stacked) + 1, 8):
+                params.append((f"stack.{offset - 8}", "i32" if entry.get(f"s{offset}", 32) <= 32 else "i64"))
+        return params
+
+
+def _has_side_effects(flow: Flow) -> bool:
+    return any(
+        effect.kind in ("store", "call", "atomic", "cmpxchg", "string")
+        for index in flow.order
+        for step in flow.blocks[index].steps
+        for effect in step.effects
+    )

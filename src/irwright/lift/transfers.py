@@ -1,0 +1,312 @@
+"""Control as textual LLVM-IR: branches, switches, calls, returns, and instructions that act on memory as a whole."""
+
+from __future__ import annotations
+
+from irwright.errors import LiftError
+from irwright.lift.expressions import E, Effect, bits
+from irwright.lift.flow import Call, Step
+from irwright.lift.signatures import Signature
+from irwright.lift.values import Values
+
+
+class Transfers(Values):
+    """Emits what ends a block or leaves the function."""
+
+    def _atomic(self, effect: Effect) -> None:
+        assert effect.addr is not None and effect.value is not None
+        ty = effect.value.ty
+        align = bits(ty) // 8
+        pointer = self.pointer(effect.addr)
+        if effect.kind == "cmpxchg":
+            pair = self.new(
+                f"cmpxchg {pointer}, {ty} {self.value(effect.aux, ty)}, {ty} {self.value(effect.value, ty)}"
+                f" seq_cst seq_cst, align {align}"
+            )
+            self.fixed["atomic"] = (self.new(f"extractvalue {{ {ty}, i1 }} {pair}, 0"), ty)
+        else:
+            old = self.new(
+                f"atomicrmw {effect.aux} {pointer}, {ty} {self.value(effect.value, ty)} seq_cst, align {align}"
+            )
+            self.fixed["atomic"] = (old, ty)
+
+    def _control(self, effect: Effect, step: Step) -> None:
+        kind = effect.kind
+        block = self.flow.blocks[self.at[0]]
+        if kind == "jump":
+            self.line(f"br label %b{self.labels[effect.aux]}")
+        elif kind == "branch":
+            assert effect.value is not None
+            target, falls = block.successors[0], block.successors[1]
+            test = effect.value
+            if self._merged_switch(target, falls):
+                return
+            if target == falls:
+                self.line(f"br label %b{target}")
+            elif test.op == "xor" and test.ty == "i1" and test.args[0] is not None:
+                test = self.value(test.args[0])
+                weights = self._weights(target, inverted=True)
+                self.line(f"br i1 {test}, label %b{falls}, label %b{target}{weights}")
+            else:
+                self.line(f"br i1 {self.value(test)}, label %b{target}, label %b{falls}{self._weights(target)}")
+        elif kind == "switch":
+            assert effect.value is not None
+            self._switch(effect)
+        elif kind == "call":
+            self._call(effect, step)
+        elif kind == "ret":
+            if effect.value is None or not any(e.kind == "call" for e in step.effects):
+                self._return()
+        elif kind in ("unreachable", "trap"):
+            if kind == "trap":
+                self.names.intrinsic("llvm.trap", "declare void @llvm.trap()")
+                self.line("call void @llvm.trap()")
+            self.line("unreachable")
+        elif kind == "fence":
+            self.line("fence seq_cst")
+        elif kind == "intrinsic":
+            self.names.intrinsic(effect.aux, f"declare void @{effect.aux}()")
+            self.line(f"call void @{effect.aux}()")
+        elif kind == "string":
+            self._string(effect)
+        elif kind == "va_start":
+            assert effect.addr is not None
+            self.names.intrinsic("llvm.va_start.p0", "declare void @llvm.va_start.p0(ptr)")
+            self.line(f"call void @llvm.va_start.p0({self.pointer(effect.addr)})")
+        elif kind == "prefetch":
+            assert effect.addr is not None
+            self.names.intrinsic("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            write, locality = effect.aux
+            self.line(f"call void @llvm.prefetch.p0({self.pointer(effect.addr)}, i32 {write}, i32 {locality}, i32 1)")
+
+    def _weights(self, target: int, *, inverted: bool = False) -> str:
+        if not self.options.weights:
+            return ""
+        likely = target <= self.at[0] and self.options.hot_loops  # a back edge is taken
+        return ", !prof !1" if likely != inverted else ", !prof !0"
+
+    def _switch(self, effect: Effect) -> None:
+        assert effect.value is not None
+        web = self.read_web(effect.value.aux)
+        ty = web.ty if web.ty[0] == "i" else "i64"
+        value = self.value(effect.value, ty) if ty == "i64" else self.narrow(effect.value, ty)
+        lines = [f"switch {ty} {value}, label %unreachable{self.at[0]} ["]
+        for number, target in enumerate(effect.aux):
+            lines.append(f"    {ty} {number}, label %b{self.labels[target]}")
+        for line in lines:
+            self.line(line)
+        self.line("]")
+        self.lines.append(f"unreachable{self.at[0]}:")
+        self.line("unreachable")
+
+    def _merged_switch(self, target: int, falls: int) -> bool:
+        """`cmp x, N; ja default` before the jump through a table of N + 1 entries is one switch."""
+        block, table = self.flow.blocks[self.at[0]], self.flow.blocks[falls]
+        if not table.steps or not table.steps[-1].effects or table.steps[-1].effects[-1].kind != "switch":
+            return False
+        if table.predecessors != [self.at[0]]:
+            return False
+        jump = table.steps[-1].effects[-1]
+        if any(e.kind not in ("set", "kill") for step in table.steps[:-1] for e in step.effects):
+            return False
+        written = {e.unit for step in table.steps[:-1] for e in step.effects if e.kind == "set"}
+        for case in {target, *(self.labels[place] for place in jump.aux)}:
+            if written & set(self.analysis.live_in[case]):
+                return False
+        found = self._compared_index(block.steps, table.steps, jump)
+        if found is None:
+            return False
+        number, value = found
+        here = self.at
+        self.at = (here[0], number)
+        web = self.read_web(value.aux)
+        self.at = here
+        text = self.new(f"load {web.ty}, ptr %{web.name}")
+        compared = self.coerce(text, web.ty, value.ty)
+        self.line(f"switch {value.ty} {compared}, label %b{target} [")
+        for case, place in enumerate(jump.aux):
+            if self.labels[place] != target:
+                self.line(f"  {value.ty} {case}, label %b{self.labels[place]}")
+        self.line("]")
+        self.skipped.add(falls)
+        return True
+
+    def _compared_index(self, steps: list[Step], table: list[Step], jump: Effect) -> tuple[int, E] | None:
+        """Step and register of the comparison, where that register is the table's index and is still unchanged."""
+        number = next(
+            (n for n in range(len(steps) - 1, -1, -1) if any(e.unit == "cc.a" for e in steps[n].effects)), None
+        )
+        if number is None or steps[-1].insn.mnemonic not in ("ja", "jnbe") or steps[number].insn.mnemonic != "cmp":
+            return None
+        test = next(e.value for e in steps[number].effects if e.unit == "cc.a")
+        if test is None or test.op != "icmp ugt":
+            return None
+        value, limit = test.args
+        assert value is not None and limit is not None
+        if value.op != "reg" or limit.op != "const" or limit.aux + 1 != len(jump.aux) or value.ty not in ("i32", "i64"):
+            return None
+        assert jump.value is not None
+        unit = jump.value.aux
+        read = next((e for step in table for e in step.effects if e.unit == unit), None)
+        if read is None or read.value is None or read.value.op != "reg":
+            return None
+        names = {value.aux}
+        for step in [*steps[number + 1 :], *table]:
+            for effect in step.effects:
+                if effect is read:
+                    return (number, value) if read.value.aux in names else None
+                if effect.kind == "set":
+                    copied = effect.value
+                    if (
+                        copied is not None
+                        and copied.op == "reg"
+                        and copied.aux in names
+                        and bits(copied.ty) >= bits(value.ty)
+                    ):
+                        names.add(effect.unit)
+                    elif effect.unit == value.aux:
+                        return None
+                    else:
+                        names.discard(effect.unit)
+        return None
+
+    def _string(self, effect: Effect) -> None:
+        kind, width, count = effect.aux
+        assert effect.addr is not None and effect.value is not None
+        to = self.address(effect.addr)
+        length = self.new(f"mul i64 {self.value(count, 'i64')}, {width // 8}")
+        if kind == "movs":
+            # Compilers make this of memcpy alone: the two don't overlap.
+            self.names.intrinsic("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+            source = self.address(effect.value)
+            self.line(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {length}, i1 false)")
+            return
+        byte = self._repeated_byte(effect.value, width)
+        self.names.intrinsic("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        self.line(f"call void @llvm.memset.p0.i64(ptr {to}, i8 {byte}, i64 {length}, i1 false)")
+
+    def _repeated_byte(self, value: E, width: int) -> str:
+        """The byte that a stored value repeats."""
+        if width == 8:
+            return self.value(value, "i8")
+        if value.op == "reg":
+            constant = self._block_constant(value.aux)
+            if constant is not None:
+                whole = (constant & ((1 << width) - 1)).to_bytes(width // 8, "little")
+                if len(set(whole)) == 1:
+                    return str(whole[0] - 256 if whole[0] > 127 else whole[0])
+        raise LiftError("rep stos of a value that is no repeated byte")
+
+    def _block_constant(self, unit: str) -> int | None:
+        """The constant a unit was last set to in this block."""
+        index, number = self.at
+        for step in reversed(self.flow.blocks[index].steps[:number]):
+            for effect in step.effects:
+                if effect.kind == "call" or (effect.unit == unit and effect.kind == "kill"):
+                    return None
+                if effect.unit == unit and effect.value is not None:
+                    value = effect.value.aux
+                    return value if effect.value.op == "const" and isinstance(value, int) else None
+        return None
+
+    def _call(self, effect: Effect, step: Step) -> None:
+        call: Call = effect.aux
+        signature = self.analysis.signatures[call.index]
+        ret = next((e for e in step.effects if e.kind == "ret"), None)
+        skip = ""
+        if ret is not None and ret.value is not None:
+            # A conditional tail call: the call in a block of its own.
+            block = self.flow.blocks[self.at[0]]
+            skip = f"b{block.successors[0]}"
+            self.line(f"br i1 {self.value(ret.value)}, label %tail{self.at[0]}, label %{skip}, !prof !0")
+            self.lines.append(f"tail{self.at[0]}:")
+            self.memo = {key: value for key, value in self.memo.items() if False}
+        arguments: list[str] = []
+        for number, (unit, ty) in enumerate(signature.params):
+            at = self.analysis.stack_unit(unit, call)
+            node = self.analysis.read_nodes.get((*self.at, at))
+            attribute = signature.attributes.get(number, "")
+            attribute = f" {attribute}" if attribute else ""
+            if node is None:
+                arguments.append(f"{ty}{attribute} undef")
+                continue
+            value, have = self.load_web(at)
+            arguments.append(f"{ty}{attribute} {self.coerce(value, have, ty, extend=True)}")
+        if call.target is not None:
+            callee = self.names.callee(call.name, signature)
+        else:
+            assert effect.value is not None
+            callee = self.value(effect.value, "ptr")
+        result = signature.result_text()
+        marker = "tail " if call.is_tail else ""
+        what = signature.type_text() if signature.is_variadic else result
+        text = f"{marker}call {what} {callee}({', '.join(arguments)})"
+        if signature.is_noreturn:
+            text += " noreturn"
+        if result == "void":
+            self.line(text)
+        else:
+            value = self.new(text)
+            self._results(signature, value, result, is_tail=call.is_tail)
+        if call.is_tail:
+            self._return_tail(signature)
+
+    def _results(self, signature: Signature, value: str, result: str, *, is_tail: bool) -> None:
+        self.tail_results: dict[str, tuple[str, str]] = {}
+        for number, (unit, ty) in enumerate(signature.returns):
+            web = self.write_web(unit)
+            if web is None and not is_tail:
+                continue
+            one = value
+            if len(signature.returns) > 1:
+                one = self.new(f"extractvalue {result} {value}, {number}")
+            if is_tail:
+                self.tail_results[unit] = (one, ty)
+            elif web is not None:
+                self.line(f"store {web.ty} {self.coerce(one, ty, web.ty, extend=True)}, ptr %{web.name}")
+
+    def _return_tail(self, callee: Signature) -> None:
+        if not self.signature.returns:
+            self.line("ret void")
+            return
+        results = self.tail_results if callee.returns else {}
+        self._return_values([results.get(unit) for unit, _ in self.signature.returns])
+
+    def _return(self) -> None:
+        values: list[tuple[str, str] | None] = []
+        for unit, _ in self.signature.returns:
+            node = self.analysis.read_nodes.get((*self.at, unit))
+            values.append(None if node is None else self.load_web(unit))
+        self._return_values(values)
+
+    def _return_values(self, values: list[tuple[str, str] | None]) -> None:
+        texts: list[tuple[str, str]] = []
+        for (_, ty), value in zip(self.signature.returns, values, strict=True):
+            texts.append((ty, "undef" if value is None else self.coerce(*value, ty, extend=True)))
+        if not texts:
+            self.line("ret void")
+        elif len(texts) == 1:
+            self.line(f"ret {texts[0][0]} {texts[0][1]}")
+        else:
+            whole = self.signature.result_text()
+            value = "poison"
+            for number, (ty, text) in enumerate(texts):
+                value = self.new(f"insertvalue {whole} {value}, {ty} {text}, {number}")
+            self.line(f"ret {whole} {value}")
+
+
+CONTROL = frozenset(
+    [
+        "jump",
+        "branch",
+        "switch",
+        "call",
+        "ret",
+        "unreachable",
+        "trap",
+        "fence",
+        "intrinsic",
+        "string",
+        "prefetch",
+        "va_start",
+    ]
+)

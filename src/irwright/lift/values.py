@@ -1,0 +1,494 @@
+"""Expressions as textual LLVM-IR: values, addresses and constants of one function, in the types that its webs have.
+
+Nothing is optimised here. `Values` holds what emission of a function needs to know; steps and control are others'.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Protocol
+
+from irwright.errors import LiftError
+from irwright.lift.expressions import Address, E, Ref, bits, element
+from irwright.lift.flow import Flow
+from irwright.lift.frames import Frame
+from irwright.lift.signatures import Signature
+from irwright.lift.webs import LANEWISE, Analysis, Web
+
+
+class Names(Protocol):
+    """What emission asks of the module: names of places, declarations on the way."""
+
+    def place(self, ref: Ref) -> tuple[str, int]:
+        """Symbol text (`@x`) and offset of a place."""
+        ...
+
+    def literal(self, ref: Ref, ty: str) -> str | None:
+        """The constant an instruction loads, where nobody can change it."""
+        ...
+
+    def callee(self, name: str, signature: Signature) -> str:
+        """Symbol text of a called function, declared."""
+        ...
+
+    def intrinsic(self, name: str, declaration: str) -> None:
+        """Declare an intrinsic."""
+        ...
+
+    def got(self, ref: Ref) -> str:
+        """Symbol text of what a global offset table entry points at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What variants vary."""
+
+    weights: bool = False
+    """branch weights from the layout: what falls through is likely"""
+    hot_loops: bool = True
+
+
+class Values:
+    """Values of one function's expressions, as lines of text."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        analysis: Analysis,
+        webs: dict[int, Web],
+        signature: Signature,
+        names: Names,
+        options: Options,
+        frame: Frame,
+    ) -> None:
+        self.flow = flow
+        self.analysis = analysis
+        self.webs = webs
+        self.signature = signature
+        self.names = names
+        self.options = options
+        self.lines: list[str] = []
+        self.counter = 0
+        self.memo: dict[tuple[int, str], str] = {}
+        self.fixed: dict[str, tuple[str, str]] = {}
+        self.at: tuple[int, int] = (0, 0)
+        self.skipped: set[int] = set()
+        self.frame_use = frame
+        self.used_objects: set[int] = set()
+        self.labels: dict[tuple[int, int], int] = {}
+        self.demand: dict[str, int] = {}
+
+    def new(self, text: str, name: str = "") -> str:
+        """A line that defines a fresh value."""
+        self.counter += 1
+        value = f"%v{self.counter}"
+        self.lines.append(f"  {value} = {text}")
+        return value
+
+    def line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def read_web(self, unit: str) -> Web:
+        node = self.analysis.read_nodes.get((*self.at, unit))
+        if node is None:
+            raise LiftError(f"{unit} is read where its value is not known")
+        return self.webs[self.analysis.find(node)]
+
+    def write_web(self, unit: str) -> Web | None:
+        node = self.analysis.write_nodes.get((*self.at, unit))
+        return None if node is None else self.webs[self.analysis.find(node)]
+
+    def load_web(self, unit: str) -> tuple[str, str]:
+        """Value and type of a unit read here."""
+        web = self.read_web(unit)
+        key = (-1, unit)
+        value = self.memo.get(key)
+        if value is None:
+            value = self.memo[key] = self.new(f"load {web.ty}, ptr %{web.name}")
+        return value, web.ty
+
+    def coerce(self, value: str, have: str, want: str, *, extend: bool = False) -> str:
+        """A value at another type: low bits kept, upper bits zero (`extend`) or of no meaning."""
+        if have == want:
+            return value
+        a, b = bits(have), bits(want)
+        if a == b:
+            if have == "ptr":
+                return self.coerce(self.new(f"ptrtoint ptr {value} to i64"), "i64", want)
+            if want == "ptr":
+                if value == "0":
+                    return "null"
+                return self.new(f"inttoptr i64 {self.coerce(value, have, 'i64')} to ptr")
+            return self.new(f"bitcast {have} {value} to {want}")
+        if have[0] == "<" and a > b and a % b == 0 and want[0] != "<":
+            lanes = f"<{a // b} x {want}>"
+            return self.new(f"extractelement {lanes} {self.coerce(value, have, lanes)}, i64 0")
+        if want[0] == "<" and b > a and b % a == 0 and have[0] != "<":
+            lanes = f"<{b // a} x {have}>"
+            start = "zeroinitializer" if extend else "poison"
+            return self.coerce(self.new(f"insertelement {lanes} {start}, {have} {value}, i64 0"), lanes, want)
+        integer = self.coerce(value, have, f"i{a}")
+        resized = self.new(f"{'trunc' if b < a else 'zext'} i{a} {integer} to i{b}")
+        return self.coerce(resized, f"i{b}", want)
+
+    def natural(self, e: E) -> str:
+        """The type in which a value comes without conversion."""
+        if e.op == "reg":
+            web = self.read_web(e.aux)
+            return web.ty if bits(web.ty) == bits(e.ty) else e.ty
+        if e.op in ("frame", "sym", "addr") and bits(e.ty) == 64:
+            return "ptr"
+        if e.op in ("add", "sub") and e.ty == "i64" and self._pointer_side(e) is not None:
+            return "ptr"
+        if e.op == "load" and e.args[0] is not None and (slot := self.analysis.slot(e.args[0])):
+            web = self.read_web(slot)
+            return web.ty if bits(web.ty) == bits(e.ty) else e.ty
+        if e.op == "fixed" and e.aux in self.fixed:
+            return self.fixed[e.aux][1] if bits(self.fixed[e.aux][1]) == bits(e.ty) else e.ty
+        return e.ty
+
+    def _pointer_side(self, e: E) -> int | None:
+        """Which operand of an addition is the pointer, where exactly one is."""
+        sides = [n for n, node in enumerate(e.args) if node is not None and self._is_pointer(node)]
+        if len(sides) == 1 and (e.op == "add" or sides[0] == 0):
+            return sides[0]
+        return None
+
+    def _is_pointer(self, e: E) -> bool:
+        if e.op == "reg" and e.ty == "i64":
+            return self.read_web(e.aux).ty == "ptr"
+        if e.op == "load" and e.args[0] is not None and (slot := self.analysis.slot(e.args[0])):
+            return self.read_web(slot).ty == "ptr"
+        return e.op in ("frame", "sym")
+
+    def narrow(self, e: E, ty: str) -> str:
+        """The low bits of a value, computed narrow where that is the same."""
+        width = bits(ty)
+        if e.op == "reg":
+            value, have = self.load_web(e.aux)
+            return self.coerce(value, have, ty)
+        if e.op in ("zext", "sext", "trunc") and e.args[0] is not None and bits(e.args[0].ty) >= width:
+            inner = e.args[0]
+            return self.value(inner, ty) if bits(inner.ty) == width else self.narrow(inner, ty)
+        if e.op == "const" and isinstance(e.aux, int) and ty[0] == "i":
+            return self._constant(e, ty)
+        if e.op == "load" and width % 8 == 0 and e.args[0] is not None:
+            return self._load(e, ty)
+        if e.op in ("and", "or", "xor") and e.ty[0] == "<" and width in (32, 64):
+            inner = f"i{width}"
+            a, b = (self.narrow(node, inner) for node in e.args if node is not None)
+            return self.coerce(self.new(f"{e.op} {inner} {a}, {b}"), inner, ty)
+        if e.op == "const" and e.ty[0] == "<":
+            return self.coerce(str(_packed(e) & ((1 << width) - 1)), f"i{width}", ty)
+        if e.op in LANEWISE and e.ty[0] == "<" and element(e.ty) == ty and not e.op.startswith(("icmp", "fcmp")):
+            # One lane of a lanewise operation is all that is read.
+            a, b = (self.narrow(node, ty) for node in e.args if node is not None)
+            return self.new(f"{e.op} {ty} {a}, {b}")
+        natural = self.natural(e)
+        return self.coerce(self.value(e, natural), natural, ty)
+
+    def value(self, e: E, want: str = "") -> str:
+        """The text of a value, at type `want` (of the same width)."""
+        want = want or e.ty
+        key = (id(e), want)
+        known = self.memo.get(key)
+        if known is not None:
+            return known
+        text = self._value(e, want)
+        self.memo[key] = text
+        return text
+
+    def _value(self, e: E, want: str) -> str:
+        op = e.op
+        if op == "reg":
+            value, have = self.load_web(e.aux)
+            if bits(have) == bits(want):
+                return self.coerce(value, have, want)
+            if bits(have) > bits(want):
+                return self.coerce(value, have, want)
+            return self.coerce(value, have, want)
+        if op == "const":
+            return self._constant(e, want)
+        if op == "load":
+            return self._load(e, want)
+        if op in ("frame", "sym", "addr"):
+            return self.coerce(self.address(e), "ptr", want)
+        if op == "fixed":
+            value, have = self.fixed[e.aux]
+            return self.coerce(value, have, want)
+        if op in ("add", "sub") and e.ty == "i64":
+            side = self._pointer_side(e)
+            if side is not None:
+                base, other = e.args[side], e.args[1 - side]
+                assert base is not None and other is not None
+                pointer = self.value(base, "ptr")
+                if other.op == "const":
+                    offset = str(other.aux if op == "add" else -other.aux)
+                else:
+                    offset = self.value(other, "i64")
+                    if op == "sub":
+                        offset = self.new(f"sub i64 0, {offset}")
+                return self.coerce(self.new(f"getelementptr i8, ptr {pointer}, i64 {offset}"), "ptr", want)
+        natural = e.ty
+        text = self._operation(e)
+        return self.coerce(text, natural, want)
+
+    def _constant(self, e: E, want: str) -> str:
+        if e.op == "poison":
+            return "poison"
+        value = e.aux
+        if isinstance(value, tuple):
+            lanes: tuple[int, ...] = e.aux
+            lane_ty = element(e.ty)
+            if all(lane == 0 for lane in lanes):
+                return "zeroinitializer" if want[0] == "<" else self._zero(want)
+            text = "<" + ", ".join(f"{lane_ty} {lane}" for lane in lanes) + ">"
+            return text if want == e.ty else self.new(f"bitcast {e.ty} {text} to {want}")
+        if want == "ptr":
+            return "null" if value == 0 else self.new(f"inttoptr i64 {value} to ptr")
+        if want == "i1":
+            return "true" if value else "false"
+        if want[0] == "i":
+            width = bits(want)
+            value &= (1 << width) - 1
+            return str(value - (1 << width) if value >> (width - 1) else value)
+        if value == 0:
+            return self._zero(want)
+        return self.new(f"bitcast {e.ty} {value} to {want}")
+
+    def _zero(self, ty: str) -> str:
+        if ty in ("float", "double"):
+            return "0.0"
+        return "zeroinitializer" if ty[0] == "<" else "null" if ty == "ptr" else "0"
+
+    def _load(self, e: E, want: str) -> str:
+        address = e.args[0]
+        assert address is not None
+        slot = self.analysis.slot(address)
+        if slot:
+            value, have = self.load_web(slot)
+            return self.coerce(value, have, want)
+        if address.op == "addr":
+            how: Address = address.aux
+            if how.ref is not None and address.args == (None, None):
+                if how.ref.kind == "got":
+                    return self.coerce(self.names.got(how.ref), "ptr", want)
+                literal = self.names.literal(how.ref, want)
+                if literal is not None:
+                    return literal
+        key = (id(e), "loaded")
+        known = self.memo.get(key)
+        if known is not None:
+            have, _, value = known.partition(" ")
+            return self.coerce(value, have.replace("_", " "), want)
+        align = self._align(e.aux, want)
+        value = self.new(f"load {want}, {self.pointer(address)}, align {align}")
+        self.memo[key] = f"{want.replace(' ', '_')} {value}"
+        return value
+
+    def pointer(self, address: E) -> str:
+        """An address with its pointer type, `ptr %x`."""
+        if address.op == "addr":
+            how: Address = address.aux
+            if how.segment:
+                space = 257 if how.segment == "fs" else 256
+                if how.ref is not None:
+                    raise LiftError("thread-local data")
+                if address.args == (None, None):
+                    return f"ptr addrspace({space}) inttoptr (i64 {how.disp} to ptr addrspace({space}))"
+                raise LiftError("a segment with registers")
+        return f"ptr {self.address(address)}"
+
+    def address(self, e: E) -> str:
+        """A ptr value."""
+        if e.op == "frame":
+            return self.frame(int(e.aux))
+        if e.op == "sym":
+            return self._place(e.aux)
+        if e.op != "addr":
+            return self.value(e, "ptr")
+        how: Address = e.aux
+        base, index = e.args
+        if how.segment:
+            raise LiftError("the address of a segment")
+        if how.ref is not None and how.ref.kind != "direct":
+            if how.ref.kind == "got" and base is None and index is None:
+                raise LiftError("the address of a table entry")
+            raise LiftError(f"a reference of kind {how.ref.kind}")
+        offset = how.disp
+        pointer = ""
+        rest: list[tuple[E, int]] = []
+        if how.ref is not None:
+            pointer = self._place(how.ref)
+            rest = [(node, scale) for node, scale in ((base, 1), (index, how.scale)) if node is not None]
+        elif base is None and index is None:
+            return self.new(f"inttoptr i64 {offset} to ptr")
+        elif base is None or (
+            index is not None and how.scale == 1 and self._is_pointer(index) and not self._is_pointer(base)
+        ):
+            assert index is not None
+            if how.scale == 1:
+                pointer = self.value(index, "ptr")
+                rest = [(base, 1)] if base is not None else []
+            else:
+                amount = self.new(f"mul i64 {self.value(index, 'i64')}, {how.scale}")
+                if offset:
+                    amount = self.new(f"add i64 {amount}, {offset}")
+                return self.new(f"inttoptr i64 {amount} to ptr")
+        elif index is not None and not self._is_pointer(base):
+            # Neither is known to be the pointer: the address is a number.
+            amount = self.value(index, "i64")
+            if how.scale != 1:
+                amount = self.new(f"mul i64 {amount}, {how.scale}")
+            total = self.new(f"add i64 {self.value(base, 'i64')}, {amount}")
+            if offset:
+                total = self.new(f"add i64 {total}, {offset}")
+            return self.new(f"inttoptr i64 {total} to ptr")
+        else:
+            pointer = self.value(base, "ptr")
+            rest = [(index, how.scale)] if index is not None else []
+        for node, scale in rest:
+            unit = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}[scale]
+            pointer = self.new(f"getelementptr {unit}, ptr {pointer}, i64 {self.value(node, 'i64')}")
+        if offset:
+            pointer = self.new(f"getelementptr i8, ptr {pointer}, i64 {offset}")
+        return pointer
+
+    def frame(self, offset: int) -> str:
+        """The address of a place in the frame."""
+        if offset >= 8:
+            raise LiftError("the address of a stack argument")
+        starts = self.frame_use.starts
+        start = starts[max(0, bisect_right(starts, offset) - 1)]
+        self.used_objects.add(start)
+        name = self._object_name(start)
+        return self.new(f"getelementptr i8, ptr {name}, i64 {offset - start}") if offset != start else name
+
+    def _object_name(self, start: int) -> str:
+        return "%frame" if len(self.frame_use.starts) == 1 else f"%frame.{start - self.frame_use.base}"
+
+    def _place(self, ref: Ref) -> str:
+        if ref.kind == "got":
+            raise LiftError("the address of a table entry")
+        symbol, offset = self.names.place(ref)
+        return self.new(f"getelementptr i8, ptr {symbol}, i64 {offset}") if offset else symbol
+
+    def _operation(self, e: E) -> str:
+        op, ty = e.op, e.ty
+        args = [node for node in e.args if node is not None]
+        if op == "poison":
+            return "poison"
+        if op.startswith("icmp"):
+            return self._icmp(op, args)
+        if op.startswith("fcmp"):
+            return self.new(f"{op} {args[0].ty} {self.value(args[0])}, {self.value(args[1])}")
+        if op == "select":
+            natural = self.natural(args[1])
+            if natural != ty:
+                natural = ty
+            test, a, b = self.value(args[0]), self.value(args[1], ty), self.value(args[2], ty)
+            return self.new(f"select {args[0].ty} {test}, {ty} {a}, {ty} {b}")
+        if op == "call":
+            texts = ", ".join(f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args)
+            self.names.intrinsic(e.aux, f"declare {ty} @{e.aux}({', '.join(a.ty for a in args)})")
+            return self.new(f"call {ty} @{e.aux}({texts})")
+        if op in ("zext", "sext", "trunc", "bitcast", "sitofp", "uitofp", "fpext", "fptrunc", "fptosi"):
+            if op == "trunc" and args[0].op in ("reg", "load"):
+                return self.narrow(args[0], ty)
+            return self.new(f"{op} {args[0].ty} {self.value(args[0])} to {ty}")
+        if op == "shufflevector":
+            lanes = ", ".join(f"i32 {k}" for k in e.aux)
+            a = self.value(args[0])
+            b = a if args[1] is args[0] else self.value(args[1])
+            return self.new(f"shufflevector {args[0].ty} {a}, {args[1].ty} {b}, <{len(e.aux)} x i32> <{lanes}>")
+        if op == "extractelement":
+            return self.new(f"extractelement {args[0].ty} {self.value(args[0])}, i64 {e.aux}")
+        if op == "insertelement":
+            return self.new(
+                f"insertelement {ty} {self.value(args[0])}, {args[1].ty} {self.value(args[1])}, i64 {e.aux}"
+            )
+        if op == "overflow":
+            return self.new(f"extractvalue {{ {args[0].ty}, i1 }} {self._with_overflow(e)}, 1")
+        if op == "wrapped":
+            assert e.args[0] is not None
+            return self.new(f"extractvalue {{ {ty}, i1 }} {self._with_overflow(e.args[0])}, 0")
+        if op.startswith("wide "):
+            return self._divide(op[5:], ty, args)
+        return self.new(f"{op} {ty} {self.value(args[0])}, {self.value(args[1])}")
+
+    def _with_overflow(self, e: E) -> str:
+        """The pair an overflow intrinsic gives; one call for value and overflow."""
+        key = (id(e), "pair")
+        if key not in self.memo:
+            a, b = (node for node in e.args if node is not None)
+            name = f"llvm.{e.aux}.with.overflow.{a.ty}"
+            pair = f"{{ {a.ty}, i1 }}"
+            self.names.intrinsic(name, f"declare {pair} @{name}({a.ty}, {a.ty})")
+            self.memo[key] = self.new(f"call {pair} @{name}({a.ty} {self.value(a)}, {a.ty} {self.value(b)})")
+        return self.memo[key]
+
+    def _icmp(self, op: str, args: list[E]) -> str:
+        a, b = args
+        ty = a.ty
+        if ty == "i64":
+            pointers = [self._is_pointer(node) for node in args]
+            null = [node.op == "const" and node.aux == 0 for node in args]
+            if all(p or n for p, n in zip(pointers, null, strict=True)) and any(pointers):
+                unsigned = op.split()[1] in ("eq", "ne", "ult", "ule", "ugt", "uge")
+                if unsigned:
+                    ty = "ptr"
+        return self.new(f"{op} {ty} {self.value(a, ty)}, {self.value(b, ty)}")
+
+    def _divide(self, op: str, ty: str, args: list[E]) -> str:
+        high, low, divisor = args
+        kind = self._extension(high, low, op)
+        if kind:
+            return self.new(f"{op} {ty} {self.value(low)}, {self.value(divisor)}")
+        width = bits(ty)
+        wide = f"i{width * 2}"
+        h = self.new(f"zext {ty} {self.value(high)} to {wide}")
+        shifted = self.new(f"shl {wide} {h}, {width}")
+        low_wide = self.new(f"zext {ty} {self.value(low)} to {wide}")
+        whole = self.new(f"or {wide} {shifted}, {low_wide}")
+        extend = "sext" if op[0] == "s" else "zext"
+        d = self.new(f"{extend} {ty} {self.value(divisor)} to {wide}")
+        return self.new(f"trunc {wide} {self.new(f'{op} {wide} {whole}, {d}')} to {ty}")
+
+    def _extension(self, high: E, low: E, op: str) -> bool:
+        """True where the high half is the extension of the low one, made shortly before in the same block."""
+        index, number = self.at
+        width = bits(low.ty)
+        steps = self.flow.blocks[index].steps
+        for at in range(number - 1, -1, -1):
+            sets = [e for e in steps[at].effects if e.kind in ("set", "kill", "call")]
+            if any(e.kind == "call" for e in sets):
+                return False
+            units = {e.unit for e in sets}
+            if "rdx" in units:
+                value = (
+                    next(e.value for e in sets if e.unit == "rdx" and e.kind == "set")
+                    if any(e.unit == "rdx" and e.kind == "set" for e in sets)
+                    else None
+                )
+                if value is None:
+                    return False
+                if op[0] == "u":
+                    return value.op == "const" and value.aux == 0
+                if value.op == "ashr" and value.args[0] is not None and value.args[0].op == "reg":
+                    return value.args[0].aux == "rax" and bits(value.ty) == width
+                return False
+            if "rax" in units and op[0] == "s":
+                return False
+        return False
+
+    def _align(self, align: int, ty: str) -> int:
+        return align
+
+
+def _packed(e: E) -> int:
+    """A constant vector as one number."""
+    size = bits(element(e.ty))
+    lanes: tuple[int, ...] = e.aux
+    return sum((lane & ((1 << size) - 1)) << (size * number) for number, lane in enumerate(lanes))
