@@ -31,7 +31,9 @@ def lower(ir: str, output: Path) -> None:
     clang("-x", "ir", "-Oz", "-Xclang", "-disable-llvm-passes", str(module), "-x", "none", "-o", str(output))
 
 
-@pytest.mark.parametrize(("name", "level"), [("hashmap", "-Oz"), ("lzss", "-O2"), ("sha256", "-O2"), ("vm", "-O0")])
+@pytest.mark.parametrize(
+    ("name", "level"), [("hashmap", "-Oz"), ("lzss", "-O2"), ("sha256", "-O2"), ("vm", "-O0"), ("textfmt", "-O0")]
+)
 def test_a_lifted_program_does_what_it_did(name: str, level: str, tmp_path: Path) -> None:
     assembly = tmp_path / f"{name}.s"
     clang(level, "-S", str(EXAMPLES / f"{name}.c"), "-o", str(assembly))

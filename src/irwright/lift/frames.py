@@ -25,6 +25,8 @@ class Frame:
     outgoing: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     """by call: slots that hold its stack arguments"""
     outgoing_bits: dict[int, int] = field(default_factory=dict[int, int])
+    used_top: int = 0
+    """no place of the blob at or above this is named"""
     suspects: set[int] = field(default_factory=set[int])
     """calls that may have arguments in memory which were stored in an earlier block"""
 
@@ -83,7 +85,7 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
     suspects: set[int] = set()
     outgoing = _outgoing(flow, direct, suspects)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
-    base, top = _blob(flow, slots, direct, outgoing, trim)
+    base, top, used_top = _blob(flow, slots, direct, outgoing, trim)
     starts = [base]
     if split:
         starts += [offset for offset in sorted(taken) if base < offset < top]
@@ -96,6 +98,7 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
         starts=starts,
         outgoing=outgoing,
         outgoing_bits=widths,
+        used_top=used_top,
         suspects=suspects,
     )
 
@@ -155,8 +158,9 @@ def _outgoing(flow: Flow, direct: dict[int, set[int]], suspects: set[int]) -> di
 
 def _blob(
     flow: Flow, slots: set[int], direct: dict[int, set[int]], outgoing: dict[int, list[int]], trim: bool
-) -> tuple[int, int]:
-    """Where the memory for objects begins and ends: from the usual stack pointer to the saved registers."""
+) -> tuple[int, int, int]:
+    """Where the memory for objects begins and ends (from the usual stack pointer to the saved registers), and where
+    what is named of it ends."""
     pointers: list[int] = []
     saves: list[int] = []
     used: list[int] = [offset for offset in direct if offset not in slots and offset < 8]
@@ -177,7 +181,8 @@ def _blob(
     while base in sizes:
         base += -(-sizes[base] // 4) * 4
     top = min([offset for offset in saves if offset > base and all(offset > u for u in used)], default=0)
-    return base, max(top, *[u + 1 for u in used], base + 1) if used else top
+    used_top = max([u + 1 for u in used], default=base)
+    return base, max(top, used_top, base + 1) if used else top, used_top
 
 
 def _incoming_escapes(flow: Flow) -> bool:

@@ -136,7 +136,8 @@ class FileLifter(OwnSignatures):
             ]
             lifted.signature.is_variadic = True
             lifted.signature.num_fixed = len(lifted.signature.params)
-            lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
+            if lifted.frame.used_top <= lifted.variadic.save_area:  # without optimisation, variables lie above it
+                lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
         for call in lifted.flow.calls:
             if call.target is not None:
                 if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
