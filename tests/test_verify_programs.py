@@ -58,7 +58,7 @@ def test_programs_are_found_with_the_flags_they_ask_for(tmp_path: Path) -> None:
 
 
 def test_csmith_makes_the_same_programs_again(tmp_path: Path) -> None:
-    if shutil.which("csmith") is None:
+    if shutil.which("csmith") is None or not list(Path("/usr/include").glob("csmith*")):
         pytest.skip("csmith is not installed")
     one, two = csmith_programs(2, 7, tmp_path / "one"), csmith_programs(2, 7, tmp_path / "two")
     assert [program.name for program in one] == ["csmith-7.c", "csmith-8.c"]

@@ -256,6 +256,7 @@ class Evaluator:
         self._store = store
         self._trials: dict[Plan, Trial] = {}
         self._function_trials: dict[Plan, FunctionTrial] = {}
+        self._surveys: dict[str, Promoted | None] = {}
         self._stored: StoredTrials = store.load(llvm_major) if store is not None else ({}, {})
 
     @property
@@ -292,23 +293,26 @@ class Evaluator:
 
     def survey(self, preparation: str) -> Promoted | None:
         """What a build in pieces works with, None where the module can't be made of pieces."""
-        arguments = {"preparation": preparation}
-        reply = self.pool.call(Call(operation="survey", module=self.module, arguments=arguments))
-        return reply.value if reply.outcome.ok else None
+        if preparation not in self._surveys:
+            arguments = {"preparation": preparation}
+            reply = self.pool.call(Call(operation="survey", module=self.module, arguments=arguments))
+            self._surveys[preparation] = reply.value if reply.outcome.ok else None
+        return self._surveys[preparation]
 
     def compile(self, plan: Plan, kind: str) -> bytes:
         """The result of a plan as `obj`, `asm`, `ll` or `bc`; verified, not counted."""
-        arguments = {"build": self._build(plan), "kind": kind}
+        arguments = {"build": self.build(plan), "kind": kind}
         return self.pool.call(Call(operation="compile", module=self.module, arguments=arguments)).unwrap(self.module)
 
-    def _build(self, plan: Plan) -> Build:
+    def build(self, plan: Plan) -> Build:
+        """The plan as work for a compile worker, `always_inline` honoured."""
         build = plan.build(self.llvm_major, self.protocol.level)
         if not self._always_inline or plan.parts or plan.preparation or plan.is_a_default_pipeline:
             return build  # each of these inlines what is marked by itself
         return replace(build, steps=(Passes("always-inline"), *build.steps))
 
     def _call(self, plan: Plan, operation: str = "evaluate") -> Call:
-        arguments: dict[str, Any] = {"build": self._build(plan)}
+        arguments: dict[str, Any] = {"build": self.build(plan)}
         if operation == "evaluate":
             arguments["count_instructions"] = self.protocol.counts_instructions
         return Call(operation=operation, module=self.module, arguments=arguments)

@@ -30,6 +30,7 @@ from irwright.llvm.worker import Call
 from irwright.measure import protocol
 from irwright.minimise import shorten_plan
 from irwright.screen_results import PASSED, Judgement, JudgementStore, ProgramReport, Verdict
+from irwright.verify.bundle import MAX_BUILDS, Bundler, exported
 from irwright.verify.programs import (
     LeftOut,
     Limits,
@@ -52,6 +53,7 @@ class Screener:
         self._workshop = Workshop(protocol("oz"), llvm=llvm, timeout_seconds=compile_seconds)
         self._folder = tempfile.TemporaryDirectory(prefix="irwright-screen-")
         self._linker = Linker(self._clang, Path(self._folder.name))
+        self._bundler = Bundler(self._clang, self._linker, Path(self._folder.name))
 
     def __enter__(self) -> Self:
         return self
@@ -75,9 +77,8 @@ class Screener:
             try:
                 expected = reference(program, self._clang, self._linker, folder, self._limits)
                 with self._workshop.open(item) as piece:
-                    bench = _Bench(program, piece, expected, self._linker, folder, self._limits)
-                    for candidate in candidates:
-                        judgements[candidate.name] = bench.judge(candidate, minimise=minimise)
+                    bench = _Bench(program, piece, expected, self._linker, self._bundler, folder, self._limits)
+                    judgements = bench.judge(candidates, minimise=minimise)
                     num_objects = len(bench.seen)
             except LeftOut as left_out:
                 reason = str(left_out)
@@ -101,28 +102,45 @@ class _Bench:
         piece: Workpiece,
         expected: Reference,
         linker: Linker,
+        bundler: Bundler,
         folder: Path,
         limits: Limits,
     ) -> None:
         self.seen: dict[bytes, Judgement] = {}
         """by hash of the object"""
-        self._states: dict[bytes, Judgement] = {}
-        """by state of the IR after the passes, for which the worker need not generate code again"""
+        self._plans: dict[Plan, bytes | Judgement] = {}
+        """hash of the object a plan makes, or why there is none"""
+        self._states: dict[bytes, bytes] = {}
+        """the same by state of the IR after the passes, for which the worker need not generate code again"""
+        self._waiting: dict[bytes, bytes] = {}
+        """objects by hash that were not run yet"""
         self._program = program
         self._piece = piece
         self._expected = expected
         self._linker = linker
+        self._bundler = bundler
         self._folder = folder
         # Slow builds are no wrong builds: a program may take much longer than at -Oz before it counts as hanging.
         self._limits = replace(limits, seconds=max(limits.seconds, 20 * expected.seconds))
+        self._exported = exported(expected.executable.read_bytes())
         self._undefined: list[str | None] = []
 
-    def judge(self, candidate: Candidate, *, minimise: bool) -> Judgement:
-        """The worst verdict over the candidate's plans."""
-        try:
-            plans = candidate.plans(self._piece)
-        except LLVMError as error:
-            return Judgement(verdict=Verdict.INVALID, detail=str(error))
+    def judge(self, candidates: Sequence[Candidate], *, minimise: bool) -> dict[str, Judgement]:
+        """The worst verdict over each candidate's plans, by its name."""
+        planned: dict[str, Sequence[Plan] | Judgement] = {}
+        for candidate in candidates:
+            try:
+                planned[candidate.name] = plans = candidate.plans(self._piece)
+            except LLVMError as error:
+                planned[candidate.name] = Judgement(verdict=Verdict.INVALID, detail=str(error))
+                continue
+            for plan in plans:
+                self._build(plan)
+        return {name: self._worst(plans, minimise=minimise) for name, plans in planned.items()}
+
+    def _worst(self, plans: Sequence[Plan] | Judgement, *, minimise: bool) -> Judgement:
+        if isinstance(plans, Judgement):
+            return plans
         if not plans:
             return Judgement(verdict=Verdict.UNFIT, detail="the module can't be made of pieces")
         judged = [self._judge_plan(plan) for plan in plans]
@@ -137,20 +155,48 @@ class _Bench:
             return Judgement(verdict=Verdict.UNDEFINED, detail=detail, plan=plan, minimised=shorter)
         return replace(worst, plan=plan, minimised=shorter)
 
-    def _judge_plan(self, plan: Plan) -> Judgement:
-        evaluator = self._piece.evaluator
-        build = plan.build(evaluator.llvm_major, evaluator.protocol.level)
-        call = Call(operation="compile_new", module=evaluator.module, arguments={"build": build})
-        reply = evaluator.pool.call(call)
-        if not reply.outcome.ok:
-            return Judgement(verdict=Verdict(reply.outcome.kind.value), detail=reply.outcome.detail)
-        state, data = reply.value
+    def _build(self, plan: Plan) -> bytes | Judgement:
+        """Compile a plan that was not compiled before; its object waits to be run."""
+        if plan not in self._plans:
+            evaluator = self._piece.evaluator
+            arguments = {"build": evaluator.build(plan)}
+            reply = evaluator.pool.call(Call(operation="compile_new", module=evaluator.module, arguments=arguments))
+            if reply.outcome.ok:
+                self._plans[plan] = self._object_of(*reply.value)
+            else:
+                verdict = Verdict(reply.outcome.kind.value)
+                self._plans[plan] = Judgement(verdict=verdict, detail=reply.outcome.detail)
+        return self._plans[plan]
+
+    def _object_of(self, state: bytes, data: bytes | None) -> bytes:
         if data is not None:
-            key = blake2b(data, digest_size=16).digest()
+            self._states[state] = key = blake2b(data, digest_size=16).digest()
             if key not in self.seen:
-                self.seen[key] = self._judge_object(data)
-            self._states[state] = self.seen[key]
+                self._waiting[key] = data
         return self._states[state]
+
+    def _judge_plan(self, plan: Plan) -> Judgement:
+        built = self._build(plan)
+        if isinstance(built, Judgement):
+            return built
+        if built not in self.seen:
+            self._run_waiting()
+        return self.seen[built]
+
+    def _run_waiting(self) -> None:
+        """Run all objects that wait, many in one executable. What fails there is linked and run by itself."""
+        while self._waiting:
+            keys = list(self._waiting)[:MAX_BUILDS]
+            objects = [self._waiting.pop(key) for key in keys]
+            executable = self._folder / "bundle"
+            bundled = self._bundler.link(objects, executable, is_cxx=self._program.is_cxx, kept=self._exported)
+            for index, (key, data) in enumerate(zip(keys, objects, strict=True)):
+                passes = index in bundled and self._passes(executable, [bundled[index]])
+                self.seen[key] = PASSED if passes else self._judge_object(data)
+
+    def _passes(self, executable: Path, arguments: Sequence[str]) -> bool:
+        run = execute(executable, self._folder, self._limits, arguments)
+        return run.differs_from(self._expected.run) is None
 
     def _judge_object(self, data: bytes) -> Judgement:
         object_path, executable = self._folder / "tuned.o", self._folder / "tuned"

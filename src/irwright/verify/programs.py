@@ -114,6 +114,8 @@ class Reference:
     run: Run
     seconds: float
     """of the longest of its runs"""
+    executable: Path
+    """as built at -Oz"""
 
 
 class LeftOut(Exception):  # noqa: N818 - no error: data for the report
@@ -190,16 +192,16 @@ class Linker:
         self._runtime = runtime_flags(clang)
         self._commands: dict[bool, list[str] | None] = {}
 
-    def link(self, object_path: Path, executable: Path, *, is_cxx: bool) -> str | None:
-        """Link one object; the linker's first error, None if all is well."""
+    def link(self, object_path: Path, executable: Path, *, is_cxx: bool, more: Sequence[Path] = ()) -> str | None:
+        """Link an object, or several; the linker's first error, None if all is well."""
         driver = [str(self._clang), *(["--driver-mode=g++"] if is_cxx else []), "IN.o", "-o", "OUT", "-lm"]
         driver += self._runtime
         if is_cxx not in self._commands:
             self._commands[is_cxx] = self._ask(driver)
         command = self._commands[is_cxx] or driver
-        places = {"IN.o": str(object_path), "OUT": str(executable)}
+        places = {"IN.o": [str(object_path), *map(str, more)], "OUT": [str(executable)]}
         ended = subprocess.run(
-            [places.get(word, word) for word in command],
+            [place for word in command for place in places.get(word, [word])],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=COMPILE_TIMEOUT_SECONDS,
@@ -240,17 +242,17 @@ def compile_plain(clang: Path, program: Program, output: Path, options: Sequence
         raise LeftOut(f"does not compile: {next(iter(_errors(ended.stderr)), 'clang fails')}")
 
 
-def execute(executable: Path, folder: Path, limits: Limits) -> Run:
+def execute(executable: Path, folder: Path, limits: Limits, arguments: Sequence[str] = ()) -> Run:
     """Run a program in a folder of its own under limits; whatever it started is dead afterwards."""
     # Limits are set by a shell that becomes the program: setting them between fork and exec is not safe in threads.
     kibibytes, blocks = limits.memory_bytes // 1024, limits.file_bytes // 512
     processor_seconds = int(limits.seconds) + 1
     memory = f"ulimit -v {kibibytes}; " if limits.memory_bytes else ""
-    script = f'ulimit -c 0; ulimit -t {processor_seconds}; ulimit -f {blocks}; {memory}exec "$0"'
+    script = f'ulimit -c 0; ulimit -t {processor_seconds}; ulimit -f {blocks}; {memory}exec "$0" "$@"'
     printed = folder / "stdout"
     with printed.open("wb") as out:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", script, str(executable.absolute())],
+            ["/bin/sh", "-c", script, str(executable.absolute()), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,
@@ -272,8 +274,8 @@ def reference(program: Program, clang: Path, linker: Linker, folder: Path, limit
     """Build and run a program with plain clang in the ways of `REFERENCES`; LeftOut where nothing follows from it."""
     runs: list[Run] = []
     seconds = 0.0
+    object_path, executable = folder / "plain.o", folder / "plain"
     for way, options in REFERENCES.items():
-        object_path, executable = folder / "plain.o", folder / "plain"
         compile_plain(clang, program, object_path, options)
         problem = linker.link(object_path, executable, is_cxx=program.is_cxx)
         if problem is not None:
@@ -286,7 +288,7 @@ def reference(program: Program, clang: Path, linker: Linker, folder: Path, limit
         if runs and run.output != runs[0].output:
             raise LeftOut(f"prints something else {way}: {_first_difference(run.output, runs[0].output)}")
         runs.append(run)
-    return Reference(run=runs[0], seconds=seconds)
+    return Reference(run=runs[0], seconds=seconds, executable=executable)
 
 
 REFERENCES = {
