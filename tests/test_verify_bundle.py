@@ -73,7 +73,7 @@ def test_exceptions_are_caught_by_their_own_build(tools: Toolchain, tmp_path: Pa
 @pytest.mark.parametrize(
     "text",
     [
-        "volatile int ran; __attribute__((constructor)) static void first(void) { ran++; } int main(void) { return 0; }",
+        "volatile int ran; __attribute__((constructor)) static void go(void) { ran++; } int main(void) { return 0; }",
         f"char large[{MAX_LOADED_BYTES}]; int main(void) {{ return large[0]; }}",
         'extern char __start_here[]; __attribute__((section("here"))) int a; int main(void) { return *__start_here; }',
         "int other(void) { return 0; }",
