@@ -28,6 +28,12 @@ class CallSites:
         self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
         self.externals: dict[str, Signature] = {}
         self.bounds: dict[str, tuple[int, int]] = {}
+        self.wanted_areas: dict[str, set[int]] = {}
+        """by function: calls that turned out to need what lies at the stack pointer"""
+        self.handed: dict[str, int] = {}
+        """by callee: the most bytes that a call of it in this file hands over as they are"""
+        self.areas: dict[str, set[int]] = {}
+        """the same of earlier analyses: they get it"""
         self.uses_floats = False
         self.settled = False
         """the results of the file's own functions are known"""
@@ -50,7 +56,10 @@ class CallSites:
             status = lifted.available.at_call.get(call.index, {})
             takes_memory = found.is_variadic or not found.is_known
             if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
+                self.wanted_areas.setdefault(lifted.code.name, set()).add(call.index)
                 raise LiftError("arguments in memory that are not understood")
+        if lifted.frame is not None and call.index in lifted.frame.areas:
+            slots = []
         if found.is_variadic:
             found = self._variadic(lifted, call, found, slots)
         elif slots and not found.is_known and call.name not in self.functions:
@@ -75,7 +84,28 @@ class CallSites:
                 raise LiftError("a variadic call with arguments in memory before those in registers are used up")
             here += _in_memory(lifted, call, slots)
             found = replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
+        found = self._with_area(lifted, call, found)
         lifted.call_signatures[call.index] = found
+        return found
+
+    def _with_area(self, lifted: Lifted, call: Call, found: Signature) -> Signature:
+        """The signature with what a call hands over in memory, where nobody knows what of it is an argument."""
+        size = lifted.frame.areas.get(call.index, 0) if lifted.frame is not None else 0
+        is_own = call.name in self.functions and not self.functions[call.name].problem
+        if not size:
+            known = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
+            missing = [u for u, _ in found.params if u[:6] == "stack." and call.stack + int(u[6:]) not in known]
+            if is_own and not call.is_tail and (missing or any(unit[:5] == "area." for unit, _ in found.params)):
+                self.wanted_areas.setdefault(lifted.code.name, set()).add(call.index)
+                raise LiftError("arguments in memory that are not understood")
+            return found
+        if call.is_tail:
+            raise LiftError("a tail call with a struct in memory")
+        if is_own or (found.is_known and not found.is_variadic):
+            return found
+        found = replace(found, params=list(found.params), attributes=dict(found.attributes))
+        found.attributes[len(found.params)] = area_attribute(size)
+        found.params.append((f"area.{size}", "ptr"))
         return found
 
     def _external(self, name: str) -> Signature:
@@ -200,8 +230,14 @@ class CallSites:
         signatures = {call.index: self.signature_of(lifted, call) for call in lifted.flow.calls}
         returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
         analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
+        analysis.areas = lifted.frame.areas
         analysis.whole_copies = self.guess.whole_copies
         return analysis
+
+
+def area_attribute(size: int) -> str:
+    """What LLVM calls a parameter of so many bytes in memory."""
+    return f"byval([{size} x i8]) align 8"
 
 
 def _in_memory(lifted: Lifted, call: Call, slots: list[int]) -> list[tuple[str, str]]:

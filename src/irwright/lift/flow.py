@@ -75,6 +75,8 @@ class Call:
     name: str = ""
     """of the callee, once known"""
     index: int = 0
+    clobbered: frozenset[str] = frozenset(CALLER_SAVED)
+    """registers that it may change"""
 
 
 @dataclass(slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from irwright.errors import LiftError
 from irwright.lift.expressions import E, bits, walk
 from irwright.lift.flow import NOT_ARGUMENTS, Flow
+from irwright.lift.memory_arguments import find_outgoing, incoming_bytes
 
 
 @dataclass(slots=True)
@@ -29,10 +30,19 @@ class Frame:
     """no place of the blob at or above this is named"""
     suspects: set[int] = field(default_factory=set[int])
     """calls that may have arguments in memory which were stored in an earlier block"""
+    areas: dict[int, int] = field(default_factory=dict[int, int])
+    """by call: bytes at the stack pointer that are handed over as they are"""
+    incoming: int = 0
+    """bytes above the return address that are a parameter as they are; 0 where single places are enough"""
+    incoming_escapes: bool = False
+    """its address is computed: there may be more of it"""
 
 
-def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
-    """Which stack places are only read and written directly; they are promoted where no address escapes."""
+def frame_use(flow: Flow, *, trim: bool = False, split: bool = False, with_area: Collection[int] = ()) -> Frame:
+    """Which stack places are only read and written directly; they are promoted where no address escapes.
+
+    Calls of `with_area` get what lies at the stack pointer, whatever it is.
+    """
     direct: dict[int, set[int]] = {}
     spills: set[int] = set()
     others: set[int] = set()
@@ -69,6 +79,7 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
                             escapes = True
                             taken.add(node.aux)
     slots: set[int] = set()
+    incoming, incoming_escapes = incoming_bytes(flow, direct)
     ordered = sorted(direct)
     for number, offset in enumerate(ordered):
         size = max(direct[offset]) // 8
@@ -79,15 +90,23 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
         if split and offset < 8:
             alone = alone or (offset not in taken and offset < min(taken))
         if (clear and max(direct[offset]) <= 128 and alone) or (
-            clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not _incoming_escapes(flow)
+            clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not incoming
         ):
             slots.add(offset)
+    if incoming:
+        slots = {offset for offset in slots if offset < 8}
     suspects: set[int] = set()
-    outgoing = _outgoing(flow, direct, suspects)
+    outgoing, areas = find_outgoing(flow, direct, suspects, with_area)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
+    stacks = {call.index: call.stack for call in flow.calls}
+    spans = [(stacks[index], stacks[index] + size) for index, size in areas.items()]
+    slots = {at for at in slots if not any(low <= at < high for low, high in spans)}
     base, top, used_top = _blob(flow, slots, direct, outgoing, trim)
+    if spans:
+        base = min(base, *[low for low, _ in spans])
+        top, used_top = (max(place, *[high for _, high in spans]) for place in (top, used_top))
     starts = [base]
-    if split:
+    if split and not spans:
         starts += [offset for offset in sorted(taken) if base < offset < top]
     widths = {at: max(direct[at]) for offsets in outgoing.values() for at in offsets}
     return Frame(
@@ -100,60 +119,10 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False) -> Frame:
         outgoing_bits=widths,
         used_top=used_top,
         suspects=suspects,
+        areas=areas,
+        incoming=incoming,
+        incoming_escapes=incoming_escapes,
     )
-
-
-def _outgoing(flow: Flow, direct: dict[int, set[int]], suspects: set[int]) -> dict[int, list[int]]:
-    """Per call, the slots at the stack pointer that were stored to for it alone: its arguments in memory.
-
-    `suspects` gets the calls whose arguments may have been stored before their block.
-    """
-    loaded: set[int] = set()
-    taken: set[int] = set()
-    for index in flow.order:
-        for step in flow.blocks[index].steps:
-            for effect in step.effects if step.has_frame else ():
-                if effect.unit in ("rsp", "rbp"):
-                    continue
-                for root in (effect.value, effect.addr if effect.kind != "store" else None):
-                    direct_nodes = [n.args[0] for n in walk(root) if n.op == "load"]
-                    for node in walk(root):
-                        if node.op == "frame":
-                            (loaded if any(node is d for d in direct_nodes) else taken).add(node.aux)
-                if effect.kind == "store" and effect.addr is not None and effect.addr.op != "frame":
-                    taken.update(n.aux for n in walk(effect.addr) if n.op == "frame")
-    found: dict[int, list[int]] = {}
-    ever_stored = {
-        effect.addr.aux
-        for index in flow.order
-        for step in flow.blocks[index].steps
-        for effect in step.effects
-        if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame"
-    }
-    for index in flow.order:
-        pushed = 0
-        stored: set[int] = set()
-        for step in flow.blocks[index].steps:
-            if step.insn.mnemonic == "push" and any(e.kind == "store" for e in step.effects):
-                pushed += 1
-            for effect in step.effects:
-                if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
-                    stored.add(effect.addr.aux)
-                elif effect.kind == "call" and not effect.aux.is_tail:
-                    first = at = effect.aux.stack
-                    offsets: list[int] = []
-                    while first in stored and at in ever_stored - loaded - taken and direct[at] in ({32}, {64}):
-                        offsets.append(at)
-                        at += 8
-                    if offsets:
-                        found[effect.aux.index] = offsets
-                    if len(offsets) < pushed or at in stored - loaded - taken:
-                        raise LiftError("arguments in memory that are not understood")
-                    if not offsets and first in ever_stored - loaded - taken:
-                        suspects.add(effect.aux.index)
-                    stored = set()
-                    pushed = 0
-    return found
 
 
 def _blob(
@@ -183,20 +152,3 @@ def _blob(
     top = min([offset for offset in saves if offset > base and all(offset > u for u in used)], default=0)
     used_top = max([u + 1 for u in used], default=base)
     return base, max(top, used_top, base + 1) if used else top, used_top
-
-
-def _incoming_escapes(flow: Flow) -> bool:
-    """True where the address of an incoming stack argument is computed."""
-    for index in flow.order:
-        for step in flow.blocks[index].steps:
-            for effect in step.effects if step.has_frame else ():
-                for root in (effect.value, effect.addr):
-                    for node in walk(root):
-                        is_incoming = node.op == "frame" and node.aux >= 8
-                        if is_incoming and not (node is effect.addr or _is_direct(node, root)):
-                            return True
-    return False
-
-
-def _is_direct(node: E, root: E | None) -> bool:
-    return any(n.op == "load" and n.args[0] is node for n in walk(root))

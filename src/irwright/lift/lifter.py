@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from irwright.errors import LiftError
+from irwright.lift.clobbers import apply_clobbers, find_clobbers
 from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import FlowBuilder
@@ -19,6 +20,7 @@ from irwright.lift.inference import availability
 from irwright.lift.lifted import Lifted
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
+from irwright.lift.program import Code, Imm, Instruction
 from irwright.lift.prototypes import prototype
 from irwright.lift.results import OwnSignatures
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS
@@ -40,7 +42,11 @@ class FileLifter(OwnSignatures):
         for _ in range(12):
             self._analyse(known)
             found = {name: lifted.problem for name, lifted in self.functions.items() if lifted.problem}
-            if found.keys() == known.keys():
+            for name, calls in self.wanted_areas.items():
+                if not calls <= self.areas.get(name, set()):
+                    self.areas[name] = self.areas.get(name, set()) | calls
+                    found.pop(name, None)
+            if found.keys() == known.keys() and not self.wanted_areas:
                 return
             known = found
         for lifted in self.functions.values():
@@ -49,6 +55,7 @@ class FileLifter(OwnSignatures):
     def _analyse(self, known: dict[str, str]) -> None:
         self.functions = {code.name: Lifted(code, problem=known.get(code.name, "")) for code in self.program.functions}
         self.externals, self.bounds, self.widths, self.evidence = {}, {}, {}, {}
+        self.wanted_areas = {}
         self.settled = False
         decoder = Decoder(self.program)
         for lifted in self.functions.values():
@@ -66,6 +73,15 @@ class FileLifter(OwnSignatures):
             if not lifted.problem:
                 self._guard(lifted, self._build)
         good = self.good()
+        codes = {name: lifted.code for name, lifted in self.functions.items()}
+        clobbers = find_clobbers(codes, self._own_callee)
+        self.handed = {}
+        for lifted in good:
+            assert lifted.flow is not None and lifted.frame is not None
+            apply_clobbers(lifted.flow.calls, clobbers)
+            for call in lifted.flow.calls:
+                size = lifted.frame.areas.get(call.index, 0)
+                self.handed[call.name] = max(size, self.handed.get(call.name, 0))
         self._bound_arities(good)
         for _ in range(3):
             for lifted in good:
@@ -115,6 +131,17 @@ class FileLifter(OwnSignatures):
         known = prototype(name)
         return known is not None and known.is_noreturn
 
+    def _own_callee(self, code: Code, insn: Instruction) -> str | None:
+        """The function of this file that a direct call or jump leads to; None for others."""
+        op = insn.operands[0]
+        assert isinstance(op, Imm)
+        ref = op.ref if op.ref is not None else Ref(None, insn.section, op.value)
+        if ref.symbol is not None:
+            return ref.symbol if ref.symbol in self.functions and not ref.offset else None
+        if any(index == ref.section and low <= ref.offset < high for index, low, high in code.pieces):
+            return code.name
+        return self.by_place.get((ref.section, ref.offset))
+
     def name_of(self, ref: Ref) -> str:
         """The function a reference in a call means."""
         if ref.symbol is not None:
@@ -127,7 +154,12 @@ class FileLifter(OwnSignatures):
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn).build()
         lifted.variadic = find_variadic(lifted.flow)
-        lifted.frame = frame_use(lifted.flow, trim=self.likely, split=self.guess.split)
+        lifted.frame = frame_use(
+            lifted.flow,
+            trim=self.likely,
+            split=self.guess.split,
+            with_area=self.areas.get(lifted.code.name, ()),
+        )
         if lifted.variadic is not None:
             # Known before any call of it is looked at: its callers must not drop what has no name.
             counts = ((INTEGER_ARGUMENTS, lifted.variadic.num_integers), (FLOAT_ARGUMENTS, lifted.variadic.num_floats))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irwright.errors import LiftError
-from irwright.lift.arguments import CallSites
+from irwright.lift.arguments import CallSites, area_attribute
 from irwright.lift.flow import Call, Flow
 from irwright.lift.inference import DEFINED, RESULT
 from irwright.lift.lifted import Lifted
@@ -17,6 +17,8 @@ from irwright.lift.signatures import (
     result_type,
 )
 
+OPEN_BYTES = 1 << 16
+"""of a parameter in memory whose size nobody in the file knows"""
 IMPLICIT_RESULTS = frozenset(
     ["div", "idiv", "mul", "imul", "cdq", "cqo", "cwd", "xchg", "cmpxchg", "xadd", "pop", "leave"]
 )
@@ -135,7 +137,11 @@ class OwnSignatures(CallSites):
                         todo.append(callee)
                 elif name == lifted.code.name:
                     todo.append(lifted)
-            params = self._parameters(lifted, entry)
+            try:
+                params = self._parameters(lifted, entry)
+            except LiftError as error:
+                lifted.problem = str(error)
+                continue
             if params != lifted.signature.params and not lifted.signature.is_known:
                 lifted.signature.params = params
                 todo += [c for c in callers.get(lifted.code.name, []) if c not in todo]
@@ -150,6 +156,17 @@ class OwnSignatures(CallSites):
                 count = variadic.num_integers if names is INTEGER_ARGUMENTS else variadic.num_floats
             for unit in names[:count]:
                 params.append((unit, parameter_type(unit, entry.get(unit, 32))))
+        assert lifted.frame is not None
+        if lifted.frame.incoming and variadic is None:
+            size = lifted.frame.incoming
+            if lifted.frame.incoming_escapes:
+                # What callers hand over is as much as there can be; without one in this file nobody copies it.
+                size = max(size, self.handed.get(lifted.code.name, 0) or size + OPEN_BYTES)
+            lifted.signature.attributes.clear()
+            lifted.signature.attributes[len(params)] = area_attribute(size)
+            return [*params, (f"area.{size}", "ptr")]
+        if lifted.frame.incoming:
+            raise LiftError("a variadic function with named parameters in memory")
         stacked = sorted(
             int(unit[1:]) for unit in entry if unit[0] == "s" and unit[1:].isdigit() and int(unit[1:]) >= 8
         )

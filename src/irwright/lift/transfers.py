@@ -226,6 +226,9 @@ class Transfers(Values):
             node = self.analysis.read_nodes.get((*self.at, at))
             attribute = signature.attributes.get(number, "")
             attribute = f" {attribute}" if attribute else ""
+            if not at:
+                arguments.append(f"{ty}{attribute} {self._from_memory(call, unit, ty)}")
+                continue
             if node is None:
                 arguments.append(f"{ty}{attribute} undef")
                 continue
@@ -249,6 +252,14 @@ class Transfers(Values):
             self._results(signature, value, result, is_tail=call.is_tail)
         if call.is_tail:
             self._return_tail(signature)
+
+    def _from_memory(self, call: Call, unit: str, ty: str) -> str:
+        """An argument out of the frame's memory, or the address of several."""
+        kind, _, number = unit.partition(".")
+        if kind == "area":
+            self.frame_use.top = max(self.frame_use.top, call.stack + int(number))
+            return self.frame(call.stack)
+        return self.new(f"load {ty}, ptr {self.frame(call.stack + int(number))}, align 8")
 
     def _results(self, signature: Signature, value: str, result: str, *, is_tail: bool) -> None:
         self.tail_results: dict[str, tuple[str, str]] = {}

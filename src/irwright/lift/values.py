@@ -358,13 +358,20 @@ class Values:
 
     def frame(self, offset: int) -> str:
         """The address of a place in the frame."""
-        if offset >= 8:
-            raise LiftError("the address of a stack argument")
+        if offset > 0:
+            return self._incoming(offset - 8)
         starts = self.frame_use.starts
         start = starts[max(0, bisect_right(starts, offset) - 1)]
         self.used_objects.add(start)
         name = self._object_name(start)
         return self.new(f"getelementptr i8, ptr {name}, i64 {offset - start}") if offset != start else name
+
+    def _incoming(self, offset: int) -> str:
+        """The address of a place in the parameters that lie in memory."""
+        for number, (unit, _) in enumerate(self.signature.params):
+            if unit.startswith("area."):
+                return self.new(f"getelementptr i8, ptr %a{number}, i64 {offset}") if offset else f"%a{number}"
+        raise LiftError("the address of a stack argument")
 
     def _object_name(self, start: int) -> str:
         return "%frame" if len(self.frame_use.starts) == 1 else f"%frame.{start - self.frame_use.base}"

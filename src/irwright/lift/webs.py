@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from irwright.errors import LiftError
 from irwright.lift.expressions import E, Effect, bits, element
 from irwright.lift.flow import (
-    CALLER_SAVED,
     CC_UNITS_,
     Call,
     Flow,
@@ -53,6 +52,8 @@ class Analysis:
         self.returns = returns
         """units and widths that a return reads"""
         self.slots = slots
+        self.areas: dict[int, int] = {}
+        """by call: bytes at the stack pointer that it may take"""
         self.whole_copies = False
         """a copy of 64 bits reads them all, even where its own uses need fewer"""
         self.live_in: list[Demand] = [{} for _ in flow.blocks]
@@ -130,7 +131,7 @@ class Analysis:
             elif effect.kind == "store" and effect.addr is not None and (slot := self.slot(effect.addr)):
                 live.pop(slot, None)
             elif effect.kind == "call":
-                for unit in (*CALLER_SAVED, *CC_UNITS_):
+                for unit in (*effect.aux.clobbered, *CC_UNITS_):
                     live.pop(unit, None)
             elif effect.kind in ("unreachable", "trap"):
                 live.clear()
@@ -151,15 +152,19 @@ class Analysis:
     def _call_reads(self, call: Call, reads: Demand, *, tail: bool) -> None:
         signature = self.signatures[call.index]
         for unit, ty in signature.params:
-            at = self.stack_unit(unit, call)
-            reads[at] = max(reads.get(at, 0), bits(ty))
+            if at := self.stack_unit(unit, call):
+                reads[at] = max(reads.get(at, 0), bits(ty))
         if tail and call.pointer is not None:
             self.reads(call.pointer, 64, reads)
 
     def stack_unit(self, unit: str, call: Call) -> str:
-        """`stack.N` of a signature as the slot it is at this call."""
+        """`stack.N` of a signature as the slot it is at this call; empty for memory that is no variable."""
+        if unit.startswith("area."):
+            return ""
         if not unit.startswith("stack."):
             return unit
+        if call.index in self.areas:
+            return ""
         return f"s{call.stack + int(unit[6:])}" if not call.is_tail else f"s{8 + int(unit[6:])}"
 
     def slot(self, addr: E) -> str:
@@ -236,7 +241,7 @@ class Analysis:
                             want(effect.aux, unit, width)
                     elif effect.kind == "call":
                         for unit in RESULTS:
-                            if live.get(unit):
+                            if live.get(unit) and unit in effect.aux.clobbered:
                                 want(effect.aux, unit, live[unit])
                 self.before(step.effects, live)
         return changed
@@ -342,7 +347,7 @@ class Analysis:
             return
         signature = self.signatures[call.index]
         returned = {unit for unit, _ in signature.returns}
-        for unit in (*CALLER_SAVED, *CC_UNITS_):
+        for unit in (*call.clobbered, *CC_UNITS_):
             current.pop(unit, None)
             if after.get(unit, 0) and not call.is_tail:
                 node = current[unit] = self._node(unit)
@@ -383,7 +388,8 @@ class Analysis:
             step = self.flow.blocks[index].steps[number]
             if one.width == 0:
                 one.width = 1 if unit.startswith("cc.") else 64
-            if not one.has_definition and not self._is_harmless(step.effects, unit):
+            is_room = step.insn.mnemonic == "push"  # of a register with nothing in it: only its room is wanted
+            if not one.has_definition and not is_room and not self._is_harmless(step.effects, unit):
                 raise LiftError(f"{unit} is read where nothing has set it ({step.insn.text})")
         return found
 

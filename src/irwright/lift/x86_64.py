@@ -87,7 +87,8 @@ class Machine:
             return E("frame", "i64", (), base.aux + mem.disp)
         if index is not None and index.op == "frame" and mem.scale == 1 and (base is None or base.op != "frame"):
             base, index = index, base
-        if base is not None and base.op == "frame" and mem.disp:
+        crosses = base is not None and base.op == "frame" and base.aux >= 8 > base.aux + mem.disp
+        if base is not None and base.op == "frame" and mem.disp and not crosses:
             base = E("frame", "i64", (), base.aux + mem.disp)
             return E("addr", "ptr", (base, index), Address(mem.scale, 0, mem.ref, mem.segment))
         return E("addr", "ptr", (base, index), Address(mem.scale, mem.disp, mem.ref, mem.segment))

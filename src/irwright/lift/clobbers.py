@@ -1,0 +1,88 @@
+"""Which registers the functions of a file change: gcc keeps values across calls in those that a callee leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from irwright.lift.flow import CALLER_SAVED, Call
+from irwright.lift.program import Code, Imm, Instruction, Reg
+
+ALL = frozenset(CALLER_SAVED)
+_READ_ONLY = frozenset(
+    ["cmp", "test", "push", "bt", "ucomiss", "ucomisd", "comiss", "comisd", "nop", "jmp", "prefetcht0"]
+)
+_WHOLE = {
+    "mul": ("rax", "rdx"),
+    "imul": ("rax", "rdx"),
+    "div": ("rax", "rdx"),
+    "idiv": ("rax", "rdx"),
+    "cdq": ("rdx",),
+    "cqo": ("rdx",),
+    "cwd": ("rdx",),
+    "cdqe": ("rax",),
+    "cwde": ("rax",),
+    "cbw": ("rax",),
+    "cmpxchg": ("rax",),
+    "cmpxchg8b": ("rax", "rdx"),
+    "cmpxchg16b": ("rax", "rdx"),
+    "fnstsw": ("rax",),
+}
+_SAFE = frozenset(["ret", "leave", "nop", "endbr64", "mfence", "pause", "ud2", "fnop"])
+
+
+def find_clobbers(
+    codes: dict[str, Code], callee: Callable[[Code, Instruction], str | None]
+) -> dict[str, frozenset[str]]:
+    """Caller-saved registers by function; `callee` names the function of the file that a call or jump goes to.
+
+    A jump inside a function has itself as the callee.
+    """
+    own: dict[str, frozenset[str]] = {}
+    calls: dict[str, set[str]] = {}
+    for name, code in codes.items():
+        written: set[str] = set()
+        calls[name] = set()
+        for insn in code.instructions:
+            if insn.mnemonic == "call" or insn.mnemonic[0] == "j":
+                target = callee(code, insn) if isinstance(insn.operands[0], Imm) else None
+                if target is None:
+                    written = set(ALL)
+                    break
+                calls[name].add(target)
+            else:
+                written |= _written(insn)
+        own[name] = frozenset(written & ALL) if code.instructions and not code.problem else ALL
+    while True:
+        changed = False
+        for name, callees in calls.items():
+            whole = own[name].union(*[own[one] for one in callees])
+            changed |= whole != own[name]
+            own[name] = whole
+        if not changed:
+            return own
+
+
+def _written(insn: Instruction) -> set[str]:
+    """Registers an instruction may write; all of them where that is not plain to see."""
+    word = insn.mnemonic
+    if word in _SAFE:
+        return set()
+    if not insn.operands and word not in _WHOLE:
+        return set(ALL)
+    is_string = word[:4] in ("movs", "stos", "lods", "scas", "cmps") and word[4:] in ("b", "w", "d", "q")
+    if is_string and not any(isinstance(op, Reg) and op.name.startswith("xmm") for op in insn.operands):
+        return {"rax", "rcx", "rsi", "rdi"}
+    found = set(_WHOLE.get(word, ()))
+    if word in _READ_ONLY:
+        return found
+    named = [op.name for op in insn.operands[:1] if isinstance(op, Reg)]
+    if word in ("xchg", "xadd"):
+        named = [op.name for op in insn.operands if isinstance(op, Reg)]
+    return found.union(named)
+
+
+def apply_clobbers(calls: list[Call], clobbers: dict[str, frozenset[str]]) -> None:
+    """Note at calls of the file's own functions what these leave alone."""
+    for call in calls:
+        if call.name in clobbers and not call.is_tail:
+            call.clobbered = clobbers[call.name]

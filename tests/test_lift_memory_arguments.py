@@ -1,0 +1,25 @@
+"""Structs by value and other arguments in memory, at calls and in functions, as both compilers pass them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from irwright.lift.disassembler import Verdict
+from lifted_programs import kept, same_after_lifting
+
+
+@pytest.mark.parametrize(
+    ("compiler", "level"), [("clang", "-Oz"), ("clang", "-O2"), ("clang", "-O0"), ("gcc", "-O2"), ("gcc", "-Os")]
+)
+def test_arguments_in_memory(compiler: str, level: str, tmp_path: Path) -> None:
+    result = same_after_lifting("by_value.c", compiler, [level], tmp_path)
+    assert kept(result) == {}
+
+
+def test_plain_words_stay_arguments_of_their_own(tmp_path: Path) -> None:
+    result = same_after_lifting("by_value.c", "clang", ["-Oz"], tmp_path)
+    many = next(one for one in result.functions if one.function == "many")
+    assert many.verdict is Verdict.EXACT
+    assert "byval" not in many.ir
