@@ -22,7 +22,7 @@ from report import ROOT
 from irwright.errors import IrwrightError
 from irwright.llvm import clang
 from irwright.llvm.toolchain import find
-from irwright.verify.emulate import Limits
+from irwright.verify.verdicts import Limits
 from irwright.verify.verifier import Verifier
 
 EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 62, (1 << 64) - 1)

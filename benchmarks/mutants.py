@@ -33,9 +33,10 @@ from irwright.corpus.packages import default_cache
 from irwright.errors import IrwrightError
 from irwright.llvm import clang
 from irwright.llvm.toolchain import cache_folder, find, xtc_tool
-from irwright.verify.differ import Comparer, VerdictKind
+from irwright.verify.differ import Comparer
 from irwright.verify.signatures import Signature, signatures_of
 from irwright.verify.trace import CallEvent
+from irwright.verify.verdicts import VerdictKind
 from irwright.verify.verifier import Verifier
 
 SEED = 11

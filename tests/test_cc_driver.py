@@ -134,7 +134,7 @@ def test_a_candidate_that_differs_is_left_out(
     wrapped: Wrapped, in_process: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from irwright.cc import tuning
-    from irwright.verify.differ import FunctionVerdict, ObjectVerdict, VerdictKind
+    from irwright.verify.verdicts import FunctionVerdict, ObjectVerdict, VerdictKind
 
     compared: list[int] = []
 

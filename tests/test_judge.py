@@ -13,7 +13,7 @@ from irwright.files import as_input
 from irwright.judge import Judge, ranked
 from irwright.measure import protocol
 from irwright.passes import PassList
-from irwright.verify.differ import FunctionVerdict, ObjectVerdict, VerdictKind
+from irwright.verify.verdicts import FunctionVerdict, ObjectVerdict, VerdictKind
 from irwright.workpiece import Workpiece, Workshop
 
 LISTS = ("gvn-hoist,gvn-sink,default<Oz>", "sroa,instcombine,default<Oz>", "default<Oz>")

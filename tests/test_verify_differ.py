@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from irwright.verify.differ import VerdictKind, compare_objects
+from irwright.verify.differ import compare_objects
+from irwright.verify.verdicts import VerdictKind
 from verify_tools import Compile
 
 SUM = """

@@ -18,10 +18,10 @@ from irwright.errors import InputError
 from irwright.llvm.codegen import CodegenLevel, TargetMachines, emit
 from irwright.llvm.module import open_library
 from irwright.llvm.toolchain import Toolchain
-from irwright.verify.differ import VerdictKind, compare_objects
+from irwright.verify.differ import compare_objects
 from irwright.verify.elf import read_elf
-from irwright.verify.emulate import Limits
 from irwright.verify.image import EXTERNALS_BASE, IMAGE_BASE, Externals, Image
+from irwright.verify.verdicts import Limits, VerdictKind
 from verify_tools import Compile
 
 SMALL = Limits(steps=2000, calls=20, run_seconds=0.2, function_seconds=1.0, patience=1)

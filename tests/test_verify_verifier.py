@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from irwright.errors import InputError, WorkerError
-from irwright.verify.differ import VerdictKind, compare_objects
-from irwright.verify.emulate import Limits
+from irwright.verify.differ import compare_objects
+from irwright.verify.verdicts import Limits, VerdictKind
 from irwright.verify.verifier import Verifier
 from verify_tools import Compile
 
@@ -38,6 +41,42 @@ def test_bad_input_leaves_the_worker(compile_c: Compile) -> None:
             verifier.compare(good, b"nothing")
         assert verifier.compare(good, good).different == 0
         assert verifier.num_replaced == 0
+
+
+def test_a_reference_is_made_where_functions_differ(compile_c: Compile) -> None:
+    original, candidate = compile_c(MANY, "-Oz"), compile_c(MANY.replace("[5]", "[6]"), "-Oz")
+    signatures = compile_c.signatures(MANY)
+    asked: list[bytes] = []
+
+    def reference() -> bytes:
+        asked.append(candidate)
+        return candidate  # -O0 code that does not do what the original does either: undefined behaviour
+
+    with Verifier() as verifier:
+        same = verifier.compare(original, compile_c(MANY, "-O1"), reference=reference, signatures=signatures)
+        assert same.equal == 14
+        assert not asked
+        verdict = verifier.compare(original, candidate, reference=reference, signatures=signatures)
+    assert len(asked) == 1
+    assert (verdict.equal, verdict.different) == (14, 0)  # equal in runs that don't come there
+    assert verdict.functions[5].reason == "undefined behaviour: -O0 and the original differ"
+    assert verdict.block_coverage == 1
+
+
+def test_a_forked_worker_gives_the_same(compile_c: Compile) -> None:
+    original, candidate = compile_c(MANY, "-O0"), compile_c(MANY.replace("[5]", "[6]"), "-Oz")
+    code = (
+        "import pickle, sys\nfrom irwright.verify.verifier import Verifier\n"
+        "with Verifier(fork=True) as verifier:\n"
+        "    verdict = verifier.compare(*pickle.load(sys.stdin.buffer))\n"
+        "assert 'unicorn' not in sys.modules\n"
+        "sys.stdout.buffer.write(pickle.dumps(verdict))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps((original, candidate)), stdout=subprocess.PIPE, check=True
+    )
+    with Verifier() as verifier:
+        assert pickle.loads(run.stdout) == verifier.compare(original, candidate)
 
 
 def test_a_killed_worker_costs_one_verdict(compile_c: Compile) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from irwright.verify.differ import ObjectVerdict, compare_objects
+from irwright.verify.differ import compare_objects
 from irwright.verify.signatures import Signature, signatures_of
+from irwright.verify.verdicts import ObjectVerdict
 
 
 class Compile:

@@ -15,7 +15,7 @@ import click
 from irwright.cli_options import debug_option
 
 if TYPE_CHECKING:
-    from irwright.verify.differ import ObjectVerdict
+    from irwright.verify.verdicts import ObjectVerdict
 
 COLOURS = {"different": "red", "inconclusive": "yellow", "equal": "green"}
 

@@ -18,7 +18,7 @@ from irwright.measure import Sizes, measure_object
 from irwright.workpiece import Workpiece
 
 if TYPE_CHECKING:
-    from irwright.verify.differ import ObjectVerdict
+    from irwright.verify.verdicts import ObjectVerdict
     from irwright.verify.verifier import Verifier
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Judge:
             return self._verifier.compare(
                 baseline,
                 candidate,
-                reference=piece.evaluator.compile(unoptimised, "obj"),
+                reference=lambda: piece.evaluator.compile(unoptimised, "obj"),
                 signatures=signatures_of(piece.evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")),
                 seeds=self.seeds,
             )

@@ -34,7 +34,7 @@ from irwright.task import Budget, Coreset, Switches, Task
 from irwright.workpiece import Workpiece, Workshop
 
 if TYPE_CHECKING:
-    from irwright.verify.differ import ObjectVerdict
+    from irwright.verify.verdicts import ObjectVerdict
 
 logger = logging.getLogger(__name__)
 

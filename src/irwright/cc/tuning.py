@@ -28,7 +28,7 @@ from irwright.search import search
 from irwright.task import Budget, Task
 
 if TYPE_CHECKING:
-    from irwright.verify.differ import ObjectVerdict
+    from irwright.verify.verdicts import ObjectVerdict
 
 MAX_BUILT = 4
 """Plans that are lowered before the plain object is kept"""
@@ -158,11 +158,11 @@ def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -
     unoptimised = Plan()
     try:
         text = evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")
-        with Verifier(jobs=1) as verifier:
+        with Verifier(jobs=1, fork=True) as verifier:
             return verifier.compare(
                 plain,
                 candidate,
-                reference=evaluator.compile(unoptimised, "obj"),
+                reference=lambda: evaluator.compile(unoptimised, "obj"),
                 signatures=signatures_of(text),
                 seeds=seeds,
             )

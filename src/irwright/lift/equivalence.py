@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from irwright.verify.differ import VerdictKind
 from irwright.verify.signatures import signatures_of
+from irwright.verify.verdicts import VerdictKind
 from irwright.verify.verifier import Verifier
 
 WORDS = {

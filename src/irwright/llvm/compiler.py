@@ -4,19 +4,15 @@
 module after every step but the last is kept for later calls that begin with the same steps. A step always runs
 on a clone of the state before it, so a kept state and a recomputed one give the same code.
 
-`main` is the worker process; worker.py starts it and talks to it.
+`serve` is what a worker process does; worker.py starts it and talks to it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import resource
-import signal
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from ctypes import CDLL
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection
@@ -464,8 +460,9 @@ def _codegen_key(build: Build) -> bytes:
     return f"{int(build.level)}{build.options}".encode()
 
 
-def _serve(connection: Connection, library: Path, state_bytes: int) -> None:
-    compiler = Compiler(library, state_bytes)
+def serve(connection: Connection, words: Sequence[str]) -> None:
+    """Answer calls until the other end is closed; words: path of the library, bytes of states to keep."""
+    compiler = Compiler(Path(words[0]), int(words[1]))
     connection.send((OK, compiler.ping()))
     while True:
         try:
@@ -480,19 +477,3 @@ def _serve(connection: Connection, library: Path, state_bytes: int) -> None:
             connection.send((Outcome(kind=OutcomeKind.INVALID, detail=str(error), error=error), None))
         except MemoryError:
             connection.send((Outcome(kind=OutcomeKind.MEMORY, detail="out of memory"), None))
-
-
-def main() -> None:
-    """Serve calls on the socket whose descriptor is argv[1]; then library, memory limit, bytes of states to keep."""
-    serve(int(sys.argv[1]), Path(sys.argv[2]), memory_bytes=int(sys.argv[3]), state_bytes=int(sys.argv[4]))
-
-
-def serve(descriptor: int, library: Path, *, memory_bytes: int, state_bytes: int) -> None:
-    """Be a worker in this process until the other end of the socket is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    if sys.platform == "linux":
-        CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    _serve(Connection(descriptor), library, state_bytes)

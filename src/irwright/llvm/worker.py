@@ -10,26 +10,22 @@ Messages are pickled between processes of ours over a socket pair; nothing from 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from socket import socket, socketpair
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from irwright.errors import LLVMError, WorkerError
 from irwright.llvm.codegen import FunctionSize, ObjectInfo
-from irwright.llvm.compiler import FunctionsMeasured, Measured, ModuleFacts, Outcome, OutcomeKind, serve
+from irwright.llvm.compiler import FunctionsMeasured, Measured, ModuleFacts, Outcome, OutcomeKind
+from irwright.processes import MEBIBYTE, WorkerProcess
 
-MEBIBYTE = 1 << 20
+TELLING = ("LLVM ERROR", "Assertion", "bad_alloc", "Error")
+"""what the line holds in which a dying worker says why"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,107 +55,23 @@ class Reply:
         raise LLVMError(f"{what}: LLVM ended in {self.outcome.kind} ({self.outcome.detail})")
 
 
-class _Forked:
-    """A forked process, with what `_Worker` needs of `subprocess.Popen`."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        return self._wait(os.WNOHANG)
-
-    def wait(self) -> int:
-        code = self._wait(0)
-        assert code is not None
-        return code
-
-    def kill(self) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def _wait(self, options: int) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, options)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-
-def _fork(library: Path, memory_bytes: int, state_bytes: int, ours: socket, theirs: socket, log: BinaryIO) -> _Forked:
-    """A worker that begins as a copy of this process: Python and its modules need not be loaded again."""
-    pid = os.fork()
-    if pid:
-        return _Forked(pid)
-    code = 1
-    try:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        ours.close()
-        for descriptor in (1, 2):
-            os.dup2(log.fileno(), descriptor)
-        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted, not a path
-            os.dup2(nothing.fileno(), 0)
-        serve(theirs.detach(), library, memory_bytes=memory_bytes, state_bytes=state_bytes)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)  # nothing of the parent's is to be cleaned up here
-
-
-class _Worker:
-    """One worker process as its parent sees it."""
+class _Worker(WorkerProcess):
+    """One worker process, and what it was told."""
 
     def __init__(self, library: Path, memory_bytes: int, state_bytes: int, *, fork: bool) -> None:
-        ours, theirs = socketpair()
-        self.log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        words = [str(library), str(state_bytes)]
+        super().__init__("irwright.llvm.compiler", words, memory_bytes=memory_bytes, fork=fork)
         self.loaded: set[str] = set()
         self.known_sent = 0
-        self.process: subprocess.Popen[bytes] | _Forked
-        if fork:
-            self.process = _fork(library, memory_bytes, state_bytes, ours, theirs, self.log)
-        else:
-            self.process = self._start(library, memory_bytes, state_bytes, theirs)
-        theirs.close()
-        self.connection = Connection(ours.detach())
-
-    def _start(self, library: Path, memory_bytes: int, state_bytes: int, theirs: socket) -> subprocess.Popen[bytes]:
-        start = "from irwright.llvm.compiler import main; main()"
-        command = [sys.executable, "-c", start, str(theirs.fileno()), str(library)]
-        return subprocess.Popen(
-            [*command, str(memory_bytes), str(state_bytes)],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-        )
 
     def wait_ready(self) -> tuple[str, tuple[str, ...]]:
         try:
             _, value = self.connection.recv()
         except (EOFError, ConnectionResetError) as error:
-            detail = self.last_words()
+            detail = self.last_words(TELLING)
             self.close()
             raise WorkerError(f"the compile worker did not start: {detail}") from error
         return value
-
-    def last_words(self) -> str:
-        """The most telling line of what the process wrote to stderr, and how it died."""
-        code = self.process.wait()
-        died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self.log.seek(0)
-        lines = [line.strip() for line in self.log.read(1 * MEBIBYTE).decode(errors="replace").splitlines()]
-        for line in lines:
-            if "LLVM ERROR" in line or "Assertion" in line or "bad_alloc" in line or "Error" in line:
-                return f"{died}: {line[:300]}"
-        return died
-
-    def close(self) -> None:
-        self.connection.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.log.close()
 
 
 @dataclass(slots=True)
@@ -301,7 +213,7 @@ class WorkerPool:
     def _take_worker(self) -> _Worker:
         while self._idle:
             worker = self._idle.pop()
-            if worker.process.poll() is None:
+            if worker.is_alive:
                 return worker
             self._lose(worker)  # died between two calls, killed from outside
         worker = _Worker(self.library, self._memory_bytes, self._state_bytes, fork=self._fork)
@@ -364,7 +276,7 @@ class WorkerPool:
             self._known.append(state)
 
     def _crashed(self, worker: _Worker, started: float) -> Reply:
-        words = worker.last_words()
+        words = worker.last_words(TELLING)
         memory = "bad_alloc" in words or "out of memory" in words or "MemoryError" in words
         kind = OutcomeKind.MEMORY if memory else OutcomeKind.CRASH
         self._lose(worker)

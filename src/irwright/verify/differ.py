@@ -14,19 +14,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
 
 from irwright.errors import InputError
 from irwright.verify.blocks import Blocks, find_blocks
 from irwright.verify.elf import read_elf
-from irwright.verify.emulate import Emulator, Ending, Limits, Run
+from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_runs
 from irwright.verify.signatures import Signature
+from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
 
 RUNS_PER_SEED = 5
 """runs of the original, at most: where they fail, or do not reach all blocks, there are more than seeds"""
@@ -34,83 +33,6 @@ TRACER = -1
 """the second emulator of the original, whose reads are recorded"""
 SHIFT = 37
 """pages by which the second layout of an object is moved"""
-
-
-class VerdictKind(StrEnum):
-    """What was found of a function."""
-
-    EQUAL = "equal"
-    """nothing differs in the runs that were conclusive"""
-    DIFFERENT = "different"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionVerdict:
-    """What was found of one function."""
-
-    function: str
-    kind: VerdictKind
-    reason: str
-    """the first difference, or why most runs were not conclusive"""
-    seed: int | None
-    """that shows a difference"""
-    num_runs: int
-    num_conclusive: int
-    blocks: int
-    """basic blocks of the original"""
-    blocks_covered: int
-    """of them executed, in runs of any function"""
-
-    def __str__(self) -> str:
-        counts = f"{self.num_conclusive} of {self.num_runs} runs, {self.blocks_covered} of {self.blocks} blocks"
-        return f"{self.function}: {self.kind} ({counts})" + (f": {self.reason}" if self.reason else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectVerdict:
-    """What was found of all functions that were compared."""
-
-    functions: tuple[FunctionVerdict, ...]
-
-    def _count(self, kind: VerdictKind) -> int:
-        return sum(verdict.kind is kind for verdict in self.functions)
-
-    @property
-    def equal(self) -> int:
-        return self._count(VerdictKind.EQUAL)
-
-    @property
-    def different(self) -> int:
-        return self._count(VerdictKind.DIFFERENT)
-
-    @property
-    def inconclusive(self) -> int:
-        return self._count(VerdictKind.INCONCLUSIVE)
-
-    @property
-    def block_coverage(self) -> float:
-        """Share of basic blocks of the compared functions that ran; 1 where there are none."""
-        blocks = sum(verdict.blocks for verdict in self.functions)
-        return sum(verdict.blocks_covered for verdict in self.functions) / blocks if blocks else 1.0
-
-    @property
-    def first_difference(self) -> FunctionVerdict | None:
-        return next((verdict for verdict in self.functions if verdict.kind is VerdictKind.DIFFERENT), None)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The verdicts as JSON, by function."""
-        return [asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.functions]
-
-    def to_json(self) -> dict[str, Any]:
-        """Counts, as `irwright tune --json` prints them."""
-        return {
-            "functions": len(self.functions),
-            "equal": self.equal,
-            "inconclusive": self.inconclusive,
-            "different": self.different,
-            "block_coverage": round(self.block_coverage, 4),
-        }
 
 
 def compare_objects(

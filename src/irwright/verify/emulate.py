@@ -37,6 +37,7 @@ from irwright.verify.machine import MACHINES, RegisterBank, library
 from irwright.verify.memory import Fault, Memory, loosely
 from irwright.verify.signatures import INDIRECT, Signature
 from irwright.verify.trace import Event
+from irwright.verify.verdicts import Limits
 
 RETURN_ADDRESS = 0x1EADBEEC000
 """where a function returns to; no memory is there"""
@@ -46,21 +47,6 @@ SCRUBBED = 8192
 MAX_DEPTH = 8
 """of callees that call back"""
 GARBAGE = 0xBAD0C0DE5EED0000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one run and one function may cost."""
-
-    steps: int = 100_000
-    """instructions between two calls that leave the object"""
-    patience: int = 8
-    """times as many a candidate gets where the original ended; then it counts as endless"""
-    calls: int = 400
-    """that leave the object"""
-    run_seconds: float = 1.0
-    function_seconds: float = 10.0
-    """all runs of a function; then its verdict is what the runs so far say"""
 
 
 class _Ended(Exception):  # noqa: N818 - not an error

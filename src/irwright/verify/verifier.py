@@ -6,28 +6,22 @@ too long, is replaced, and its function is inconclusive. Messages are pickled be
 
 from __future__ import annotations
 
-import os
-import resource
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
-from ctypes import CDLL
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from socket import socketpair
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from irwright.errors import IrwrightError, WorkerError
-from irwright.verify.differ import Comparer, FunctionVerdict, ObjectVerdict, VerdictKind
-from irwright.verify.emulate import Limits
-from irwright.verify.signatures import Signature
+from irwright.processes import MEBIBYTE, WorkerProcess
+from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
 
-MEBIBYTE = 1 << 20
+if TYPE_CHECKING:
+    from irwright.verify.differ import Comparer
+    from irwright.verify.signatures import Signature
+
 GRACE_SECONDS = 5.0
 """for loading, and for the run that is under way when a function's time is over"""
 FUNCTIONS_PER_WORKER = 6
@@ -48,6 +42,8 @@ class _Task:
     names: tuple[str, str, str]
 
     def comparer(self) -> Comparer:
+        from irwright.verify.differ import Comparer  # the emulator, in workers alone
+
         return Comparer(
             self.original,
             self.candidate,
@@ -60,22 +56,11 @@ class _Task:
         )
 
 
-class _Worker:
-    """One worker process as its parent sees it."""
+class _Worker(WorkerProcess):
+    """One worker process, and what it is at."""
 
-    def __init__(self, memory_bytes: int) -> None:
-        ours, theirs = socketpair()
-        self.log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        command = [sys.executable, "-c", "from irwright.verify.verifier import main; main()"]
-        self.process = subprocess.Popen(
-            [*command, str(theirs.fileno()), str(memory_bytes)],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-        )
-        theirs.close()
-        self.connection = Connection(ours.detach())
+    def __init__(self, memory_bytes: int, *, fork: bool) -> None:
+        super().__init__("irwright.verify.verifier", (), memory_bytes=memory_bytes, fork=fork)
         self.deadline = 0.0
         self.function: str | None = None
 
@@ -92,31 +77,20 @@ class _Worker:
             raise answer
         return answer
 
-    def last_words(self) -> str:
-        """How the process ended."""
-        code = self.process.wait()
-        died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self.log.seek(0)
-        lines = self.log.read(MEBIBYTE).decode(errors="replace").strip().splitlines()
-        return f"{died}: {lines[-1][:200]}" if lines and code > 0 else died
-
-    def close(self) -> None:
-        self.connection.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.log.close()
-
 
 class Verifier:
     """Some worker processes that compare objects; `with` closes them. Not for several threads."""
 
-    def __init__(self, *, jobs: int = 1, memory_bytes: int = 16384 * MEBIBYTE) -> None:
-        """`memory_bytes` is address space: an emulator reserves a gigabyte and uses little of it."""
+    def __init__(self, *, jobs: int = 1, memory_bytes: int = 16384 * MEBIBYTE, fork: bool = False) -> None:
+        """`memory_bytes` is address space: an emulator reserves a gigabyte and uses little of it.
+
+        `fork` starts workers in a tenth of a second less; as for a compile worker's pool.
+        """
         self.jobs = max(1, jobs)
         self.num_replaced = 0
         """workers lost to a crash or a hang so far"""
         self._memory_bytes = memory_bytes
+        self._fork = fork
         self._idle: list[_Worker] = []
         self._closed = False
 
@@ -140,36 +114,44 @@ class Verifier:
         original: bytes,
         candidate: bytes,
         *,
-        reference: bytes | None = None,
+        reference: bytes | Callable[[], bytes] | None = None,
         signatures: Mapping[str, Signature] | None = None,
         seeds: int = 8,
         limits: Limits | None = None,
         functions: Collection[str] | None = None,
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
     ) -> ObjectVerdict:
-        """As differ.compare_objects; a function on which a worker is lost is inconclusive."""
+        """As differ.compare_objects; a function on which a worker is lost is inconclusive.
+
+        A `reference` that has to be made is asked for where functions differ, and these are compared with it anew.
+        """
         if self._closed:
             raise WorkerError("this verifier is closed")
         task = _Task(
             original=original,
             candidate=candidate,
-            reference=reference,
+            reference=None if callable(reference) else reference,
             signatures=dict(signatures or {}),
             seeds=seeds,
             limits=limits or Limits(),
             functions=None if functions is None else tuple(functions),
             names=names,
         )
-        return _Comparison(self, task).run()
+        verdict = _Comparison(self, task).run()
+        differing = tuple(one.function for one in verdict.functions if one.kind is VerdictKind.DIFFERENT)
+        if not differing or not callable(reference):
+            return verdict
+        again = _Comparison(self, replace(task, reference=reference(), functions=differing)).run()
+        return verdict.with_functions(again.functions)
 
     def take(self) -> _Worker:
         """A worker that lives, for a comparison to use and to give back."""
         while self._idle:
             worker = self._idle.pop()
-            if worker.process.poll() is None:
+            if worker.is_alive:
                 return worker
             worker.close()
-        return _Worker(self._memory_bytes)
+        return _Worker(self._memory_bytes, fork=self._fork)
 
     def give_back(self, worker: _Worker) -> None:
         self._idle.append(worker)
@@ -292,7 +274,8 @@ def _lost(name: str | None, reason: str) -> FunctionVerdict:
 # --------------------------------------------------------------------- the worker
 
 
-def _serve(connection: Connection) -> None:
+def serve(connection: Connection, _words: Sequence[str]) -> None:
+    """Compare what is asked for until the other end is closed."""
     comparer: Comparer | None = None
     while True:
         try:
@@ -314,17 +297,3 @@ def _serve(connection: Connection) -> None:
         except MemoryError:
             answer = WorkerError("out of memory")
         connection.send(answer)
-
-
-def main() -> None:
-    """Serve on the socket whose descriptor is argv[1]; argv[2] limits memory, in bytes."""
-    descriptor, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    if sys.platform == "linux":
-        CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
-        if os.getppid() == 1:
-            return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    _serve(Connection(descriptor))

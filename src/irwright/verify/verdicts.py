@@ -1,0 +1,109 @@
+"""What verification finds, and what finding it may cost. Apart from the emulator, which takes long to import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one run and one function may cost."""
+
+    steps: int = 100_000
+    """instructions between two calls that leave the object"""
+    patience: int = 8
+    """times as many a candidate gets where the original ended; then it counts as endless"""
+    calls: int = 400
+    """that leave the object"""
+    run_seconds: float = 1.0
+    function_seconds: float = 10.0
+    """all runs of a function; then its verdict is what the runs so far say"""
+
+
+class VerdictKind(StrEnum):
+    """What was found of a function."""
+
+    EQUAL = "equal"
+    """nothing differs in the runs that were conclusive"""
+    DIFFERENT = "different"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionVerdict:
+    """What was found of one function."""
+
+    function: str
+    kind: VerdictKind
+    reason: str
+    """the first difference, or why most runs were not conclusive"""
+    seed: int | None
+    """that shows a difference"""
+    num_runs: int
+    num_conclusive: int
+    blocks: int
+    """basic blocks of the original"""
+    blocks_covered: int
+    """of them executed, in runs of any function"""
+
+    def __str__(self) -> str:
+        counts = f"{self.num_conclusive} of {self.num_runs} runs, {self.blocks_covered} of {self.blocks} blocks"
+        return f"{self.function}: {self.kind} ({counts})" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectVerdict:
+    """What was found of all functions that were compared."""
+
+    functions: tuple[FunctionVerdict, ...]
+
+    def _count(self, kind: VerdictKind) -> int:
+        return sum(verdict.kind is kind for verdict in self.functions)
+
+    @property
+    def equal(self) -> int:
+        return self._count(VerdictKind.EQUAL)
+
+    @property
+    def different(self) -> int:
+        return self._count(VerdictKind.DIFFERENT)
+
+    @property
+    def inconclusive(self) -> int:
+        return self._count(VerdictKind.INCONCLUSIVE)
+
+    @property
+    def block_coverage(self) -> float:
+        """Share of basic blocks of the compared functions that ran; 1 where there are none."""
+        blocks = sum(verdict.blocks for verdict in self.functions)
+        return sum(verdict.blocks_covered for verdict in self.functions) / blocks if blocks else 1.0
+
+    @property
+    def first_difference(self) -> FunctionVerdict | None:
+        return next((verdict for verdict in self.functions if verdict.kind is VerdictKind.DIFFERENT), None)
+
+    def with_functions(self, functions: Iterable[FunctionVerdict]) -> ObjectVerdict:
+        """These verdicts in place of those on the same functions; blocks that ran then count on."""
+        anew = {verdict.function: verdict for verdict in functions}
+        for before in self.functions:
+            if before.function in anew:
+                covered = max(before.blocks_covered, anew[before.function].blocks_covered)
+                anew[before.function] = replace(anew[before.function], blocks_covered=covered)
+        return ObjectVerdict(functions=tuple(anew.get(before.function, before) for before in self.functions))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The verdicts as JSON, by function."""
+        return [asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.functions]
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, as `irwright tune --json` prints them."""
+        return {
+            "functions": len(self.functions),
+            "equal": self.equal,
+            "inconclusive": self.inconclusive,
+            "different": self.different,
+            "block_coverage": round(self.block_coverage, 4),
+        }
