@@ -1,68 +1,17 @@
-"""The commands behind the table of good plans: `irwright corpus ...`, what it is made from, and `irwright coreset ...`.
+"""The commands of the table of good plans, `irwright coreset ...`.
 
-cli.py has the other commands, and puts these among them. Heavy imports stand inside the commands.
+cli.py has the other commands, and puts this one among them. Heavy imports stand inside the commands.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from irwright import __version__
 from irwright.cli_options import PROTOCOL_NAMES, debug_option, llvm_option
-
-
-@click.group()
-def corpus() -> None:
-    """Get the C of Debian source packages as bitcode, to build coresets and models from."""
-
-
-@corpus.command()
-@click.argument("packages", nargs=-1)
-@click.option("--role", type=click.Choice(("training", "heldout")), help="Only the packages of this role.")
-@click.option("--keep-trees", is_flag=True, help="Leave the build trees in the cache.")
-@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Packages at a time.")
-@llvm_option
-@debug_option
-def fetch(packages: tuple[str, ...], role: Any, keep_trees: bool, jobs: int, llvm: str | None) -> int:
-    """Fetch and compile PACKAGES (default: all of the list); what is there already is kept."""
-    from irwright.corpus.build import build
-    from irwright.corpus.packages import default_cache, load_packages, select_packages
-    from irwright.llvm.toolchain import find
-
-    chosen = load_packages(role)
-    if packages:
-        chosen = select_packages(packages, chosen)
-    clang = find(llvm=llvm).need_clang()
-    report = build(
-        chosen,
-        cache=default_cache(),
-        clang=clang,
-        jobs=jobs,
-        progress=lambda line: click.echo(line, err=True),
-        keep_trees=keep_trees,
-    )
-    click.echo(f"{report.num_files:,} files, {report.num_functions:,} functions of {len(chosen)} packages")
-    for reason, count in report.reasons.most_common(20):
-        click.echo(f"{count:7,}  {reason}")
-    return int(any(entry.status == "failed" for entry in report.packages))
-
-
-@corpus.command()
-@debug_option
-def stats() -> None:
-    """Count packages, files and functions in the cache, by role, each content once."""
-    from irwright.corpus.modules import modules
-    from irwright.corpus.packages import default_cache
-
-    click.secho(f"{'role':<10}  {'packages':>8}  {'files':>8}  {'functions':>9}", bold=True)
-    for role in ("training", "heldout"):
-        found = modules(role, cache=default_cache())
-        packages, functions = len({module.package for module in found}), sum(m.num_functions for m in found)
-        click.echo(f"{role:<10}  {packages:>8,}  {len(found):>8,}  {functions:>9,}")
 
 
 @click.group()

@@ -12,6 +12,7 @@
     ├── LiftError                machine code that can't be lifted, as one phrase; kept per function
     ├── StorageError             a result that could not be written or read back
     └── CorpusError              a package or project that could not be fetched or unpacked
+        └── LeakError            held-out code among what models are trained on
 
 A pass list that crashes or hangs LLVM is no exception: it is an `Outcome` (llvm/worker.py), kept as data.
 
@@ -120,3 +121,7 @@ class StorageError(IrwrightError):
 
 class CorpusError(IrwrightError):
     """A package or project that could not be fetched, unpacked or compiled at all."""
+
+
+class LeakError(CorpusError):
+    """The same project or function is both trained on and held out: results measured on it would mean nothing."""

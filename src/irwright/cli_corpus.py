@@ -1,0 +1,219 @@
+"""The commands behind models' training data: `irwright corpus ...` and `irwright examples`.
+
+cli.py has the other commands, and puts these among them. Heavy imports stand inside the commands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from irwright.cli_options import debug_option, llvm_option
+from irwright.errors import IrwrightError
+
+if TYPE_CHECKING:
+    from irwright.labels.examples import Tools
+    from irwright.llvm.toolchain import Toolchain
+
+STAGE_NAMES = ("pretrain", "emulate", "tune", "disassemble")
+
+corpus_option = click.option(
+    "--corpus",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The corpus (default: the one in the cache).",
+)
+jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes (default: all cores)."
+)
+ray_option = click.option(
+    "--ray", metavar="auto|local|ADDRESS", help="Work on a Ray cluster in place of processes of this machine."
+)
+
+
+@click.group()
+def corpus() -> None:
+    """Modules that coresets and models are made from: Debian packages and your own code, split by project."""
+
+
+@corpus.command()
+@click.argument("packages", nargs=-1)
+@click.option("--role", type=click.Choice(("training", "heldout")), help="Only the packages of this role.")
+@click.option("--keep-trees", is_flag=True, help="Leave the build trees in the cache.")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Packages at a time.")
+@llvm_option
+@debug_option
+def fetch(packages: tuple[str, ...], role: Any, keep_trees: bool, jobs: int, llvm: str | None) -> int:
+    """Fetch and compile PACKAGES (default: all of the list); what is there already is kept."""
+    from irwright.corpus.build import build
+    from irwright.corpus.packages import default_cache, load_packages, select_packages
+    from irwright.llvm.toolchain import find
+
+    chosen = load_packages(role)
+    if packages:
+        chosen = select_packages(packages, chosen)
+    clang = find(llvm=llvm).need_clang()
+    report = build(
+        chosen,
+        cache=default_cache(),
+        clang=clang,
+        jobs=jobs,
+        progress=lambda line: click.echo(line, err=True),
+        keep_trees=keep_trees,
+    )
+    click.echo(f"{report.num_files:,} files, {report.num_functions:,} functions of {len(chosen)} packages")
+    for reason, count in report.reasons.most_common(20):
+        click.echo(f"{count:7,}  {reason}")
+    return int(any(entry.status == "failed" for entry in report.packages))
+
+
+@corpus.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@corpus_option
+@jobs_option
+@ray_option
+@llvm_option
+@debug_option
+def add(sources: tuple[str, ...], folder: Path | None, jobs: int | None, ray: str | None, llvm: str | None) -> int:
+    """Put modules into a corpus: every SOURCE is `fetched` (what `irwright corpus fetch` has built).
+
+    A repeated or continued run does no work twice; a module that can't be read costs itself.
+    """
+    from irwright.corpus.sources import find_modules
+    from irwright.corpus.store import add as add_modules
+    from irwright.corpus.store import default_corpus, open_corpus
+    from irwright.llvm.toolchain import find
+    from irwright.llvm.worker import default_jobs
+
+    toolchain = find(llvm=llvm)
+    added = add_modules(
+        open_corpus(folder or default_corpus()),
+        find_modules(sources),
+        library=toolchain.library.path,
+        llvm=toolchain.library.version,
+        jobs=jobs or default_jobs(),
+        ray=ray,
+        progress=lambda line: click.echo(line, err=True),
+    )
+    click.echo(
+        f"{added.num_modules:,} modules with {added.num_functions:,} functions added, "
+        f"{added.num_kept:,} modules were there"
+    )
+    for reason, count in added.problems.most_common(20):
+        click.echo(f"{count:7,}  {reason}", err=True)
+    return int(bool(added.problems) and not added.num_modules and not added.num_kept)
+
+
+@corpus.command()
+@corpus_option
+@debug_option
+def stats(folder: Path | None) -> None:
+    """Count packages, files and functions: those that are fetched, and those of the corpus."""
+    from irwright.corpus.modules import modules
+    from irwright.corpus.packages import default_cache
+
+    click.secho(f"{'role':<10}  {'packages':>8}  {'files':>8}  {'functions':>9}", bold=True)
+    for role in ("training", "heldout"):
+        found = modules(role, cache=default_cache())
+        packages, functions = len({module.package for module in found}), sum(m.num_functions for m in found)
+        click.echo(f"{role:<10}  {packages:>8,}  {len(found):>8,}  {functions:>9,}")
+
+
+def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    unknown = [name for name in names if name not in STAGE_NAMES]
+    if unknown or not names:
+        raise click.BadParameter(f"unknown task {', '.join(unknown) or value!r}; there are {', '.join(STAGE_NAMES)}")
+    return names
+
+
+@click.command()
+@corpus_option
+@click.option(
+    "--tasks",
+    default="pretrain,emulate,disassemble",
+    show_default=True,
+    callback=_stages,
+    metavar="NAME,...",
+    help=f"What to make examples of: {', '.join(STAGE_NAMES)}.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Write the examples here."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N functions, the projects taking turns.")
+@click.option("--style", type=click.Choice(("native", "meta")), default="native", show_default=True, help="Of prompts.")
+@click.option(
+    "--lists", type=click.IntRange(0), default=1, show_default=True, help="Random lists emulated per function."
+)
+@click.option(
+    "--max-chars",
+    type=click.IntRange(100),
+    default=12_000,
+    show_default=True,
+    help="Longest piece of code, characters.",
+)
+@click.option("--no-aarch64", is_flag=True, help="Assembly of x86-64 alone.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the random choices.")
+@jobs_option
+@ray_option
+@llvm_option
+@debug_option
+def examples(
+    folder: Path | None,
+    tasks: tuple[str, ...],
+    output: Path,
+    limit: int | None,
+    style: Any,
+    lists: int,
+    max_chars: int,
+    no_aarch64: bool,
+    seed: int,
+    jobs: int | None,
+    ray: str | None,
+    llvm: str | None,
+) -> None:
+    """Make examples (prompt and completion) of a corpus's functions, to train models on.
+
+    Held-out functions are marked, never mixed in; a repeated or continued run makes only what is missing.
+    """
+    from irwright.corpus.store import default_corpus, open_corpus
+    from irwright.labels.examples import make, open_examples
+    from irwright.labels.texts import TextSettings
+    from irwright.llvm.toolchain import find
+    from irwright.llvm.worker import default_jobs
+
+    made = make(
+        open_corpus(folder or default_corpus()),
+        open_examples(output),
+        _tools(find(llvm=llvm), aarch64=not no_aarch64),
+        TextSettings(stages=tasks, seed=seed, style=style, lists_per_function=lists, max_chars=max_chars),
+        jobs=jobs or default_jobs(),
+        ray=ray,
+        limit=limit,
+        progress=lambda done, total: click.echo(f"portion {done:,} of {total:,}", err=True),
+    )
+    counts = ", ".join(f"{count:,} {stage}" for stage, count in sorted(made.stages.items()))
+    click.echo(f"{made.num_examples:,} examples of {made.num_functions:,} functions in {output}: {counts or 'none'}")
+    for reason, count in made.problems.most_common(20):
+        click.echo(f"{count:7,}  {reason}", err=True)
+
+
+def _tools(toolchain: Toolchain, *, aarch64: bool) -> Tools:
+    """The LLVMs of workers; AArch64 only where the same version has it."""
+    from irwright.labels.examples import Tools
+    from irwright.llvm.toolchain import find
+
+    library, version = toolchain.library.path, toolchain.library.version
+    cross: Path | None = None
+    if aarch64:
+        try:
+            found = find("aarch64-linux-gnu").library
+            cross = found.path if found.version == version else None
+        except IrwrightError:
+            cross = None
+        if cross is None:
+            click.echo("no AArch64 assembly: pip install 'irwright[targets]', or say --no-aarch64", err=True)
+    return Tools(library=library, llvm=version, aarch64=cross)

@@ -1,0 +1,211 @@
+"""The same function on many items: in processes of this machine, or on a Ray cluster.
+
+`distribute` yields results as they come, each with the number of its item. A process or node that dies costs the item
+it was on, which is tried again; an item that keeps killing its process ends as a `Done` with a problem, and so does one
+that raises an error of irwright's. So nothing is lost and nothing comes twice; what results mean, and where they are
+kept so that a later run need not ask again, is the caller's business (shards.py).
+
+Work travels pickled between processes of one user; nothing from outside is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from ctypes import CDLL
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from socket import socketpair
+from typing import Any
+
+from irwright.errors import IrwrightError, WorkerError
+
+Work = Callable[[Any], Any]
+"""What is done to an item: picklable, as are items and results. State that is dear to make (a compile worker) is kept
+by the work itself, in its module."""
+
+RETRIES = 2
+_LAST_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The end of one item."""
+
+    value: Any = None
+    problem: str = ""
+    """why there is no value, in one line"""
+
+
+def distribute(
+    work: Work, items: Iterable[Any], *, jobs: int = 1, ray: str | None = None, retries: int = RETRIES
+) -> Iterator[tuple[int, Done]]:
+    """(number of the item, what became of it), in the order in which they end.
+
+    `ray` is the address of a cluster, `auto` the one this machine belongs to, `local` a new one of `jobs` workers.
+    Items are taken as they are needed, a few more than there are workers.
+    """
+    if ray is not None:
+        return _on_ray(work, items, address=ray, jobs=jobs, retries=retries)
+    return _here(work, items, jobs=max(1, jobs), retries=retries)
+
+
+class _Worker:
+    """One process that does one item at a time."""
+
+    def __init__(self, work: Work) -> None:
+        ours, theirs = socketpair()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        start = "from irwright.distribute import main; main()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", start, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.connection.send(work)
+
+    def last_words(self) -> str:
+        """How the process ended, with the last line it wrote."""
+        code = self.process.wait()
+        died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        size = self.log.seek(0, os.SEEK_END)
+        self.log.seek(max(0, size - _LAST_BYTES))
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return f"the worker ended with {died}" + (f": {lines[-1]}" if lines else "")
+
+    def close(self) -> None:
+        self.connection.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+def _here(work: Work, items: Iterable[Any], *, jobs: int, retries: int) -> Iterator[tuple[int, Done]]:
+    queue = iter(enumerate(items))
+    again: deque[tuple[int, Any]] = deque()
+    tries: dict[int, int] = {}
+    idle: list[_Worker] = []
+    running: dict[Connection, tuple[_Worker, int, Any]] = {}
+    try:
+        while True:
+            while len(running) < jobs:
+                number, item = again.popleft() if again else next(queue, (-1, None))
+                if number < 0:
+                    break
+                worker = idle.pop() if idle else _Worker(work)
+                running[worker.connection] = (worker, number, item)
+                _send(worker, item)
+            if not running:
+                return
+            for connection in wait(list(running)):
+                worker, number, item = running.pop(connection)  # type: ignore[arg-type]
+                try:
+                    done: Done = worker.connection.recv()
+                except (EOFError, OSError):
+                    words = worker.last_words()
+                    worker.close()
+                    tries[number] = tries.get(number, 0) + 1
+                    if tries[number] <= retries:
+                        again.append((number, item))
+                        continue
+                    done = Done(problem=words)
+                else:
+                    idle.append(worker)
+                yield number, done
+    finally:
+        for worker in [*idle, *(worker for worker, _, _ in running.values())]:
+            worker.close()
+
+
+def _send(worker: _Worker, item: Any) -> None:
+    with contextlib.suppress(OSError):  # it died between two items: seen when its answer is read
+        worker.connection.send(item)
+
+
+def run(work: Work, item: Any) -> Done:
+    """Do one item in this process."""
+    try:
+        return Done(value=work(item))
+    except IrwrightError as error:
+        return Done(problem=str(error))
+
+
+def main() -> None:
+    """Be a worker on the socket whose descriptor is argv[1] until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform == "linux":
+        CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
+    connection = Connection(int(sys.argv[1]))
+    work: Work = connection.recv()
+    while True:
+        try:
+            item = connection.recv()
+        except EOFError:
+            return
+        connection.send(run(work, item))
+
+
+def _on_ray(work: Work, items: Iterable[Any], *, address: str, jobs: int, retries: int) -> Iterator[tuple[int, Done]]:
+    ray = _ray()
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, address, jobs)
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=retries)(run)
+        shared = ray.put(work)
+        limit = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        queue = iter(enumerate(items))
+        running: dict[Any, int] = {}
+        while True:
+            while len(running) < limit:
+                number, item = next(queue, (-1, None))
+                if number < 0:
+                    break
+                running[remote.remote(shared, item)] = number
+            if not running:
+                return
+            ready, _ = ray.wait(list(running), num_returns=1)
+            for reference in ready:
+                number = running.pop(reference)
+                try:
+                    done: Done = ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    done = Done(problem=f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}")
+                yield number, done
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: str, jobs: int) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, "logging_level": "ERROR"}
+    try:
+        if address == "local":
+            ray.init(address="local", num_cpus=jobs, **options)
+        else:
+            options.pop("include_dashboard")
+            ray.init(address=address, **options)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise WorkerError(
+            f"no Ray cluster at {address!r} ({reason}); start one with `ray start --head`, or leave --ray out"
+        ) from error
+
+
+def _ray() -> Any:
+    try:
+        return import_module("ray")
+    except ModuleNotFoundError as error:
+        raise WorkerError("Ray is not installed; install it with: pip install 'irwright[cluster]'") from error

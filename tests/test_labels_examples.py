@@ -1,0 +1,147 @@
+"""Examples made by the compiler: they are true, deterministic, resumable, and the same on any number of workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import Seeds
+from corpus_tools import LOOP, corpus_of, found
+from irwright.corpus.stripping import strip_lines
+from irwright.errors import IrwrightError, LeakError, ToolchainError
+from irwright.labels.examples import Made, Tools, make, open_examples
+from irwright.labels.texts import TextSettings, text_examples
+from irwright.labels.units import Bench, targeted
+from irwright.llvm.module import Context, Library
+from irwright.llvm.toolchain import Toolchain, find
+from irwright.passes import PassList
+from irwright.shards import ShardFolder
+from irwright.tasks import emulate
+from irwright.tasks.disassemble import plain_assembly
+from irwright.tasks.text import split_tags
+
+OZ = PassList.parse("default<Oz>")
+
+
+@pytest.fixture(scope="module")
+def tools_of_workers(tools: Toolchain) -> Tools:
+    try:
+        cross = find("aarch64-linux-gnu").library.path
+    except ToolchainError:
+        cross = None
+    return Tools(library=tools.library.path, llvm=tools.library.version, aarch64=cross)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, tools: Toolchain, seeds: Seeds) -> ShardFolder:
+    modules = [found(seeds.bitcode(name), project=name, path=f"{name}.c") for name in ("checksum", "numbers")]
+    return corpus_of(
+        tmp_path / "corpus", tools, *modules, found(LOOP.replace("OPERATION", "or"), project="held", split="heldout")
+    )
+
+
+def test_every_example_can_be_checked_by_the_compiler(tools_of_workers: Tools, seeds: Seeds) -> None:
+    settings = TextSettings(lists_per_function=2)
+    with Bench(tools_of_workers.library, aarch64=tools_of_workers.aarch64, llvm_major=22) as bench:
+        functions = bench.open(seeds.bitcode("checksum"), "checksum.c").functions
+        for function in functions[:3]:
+            unit = bench.unit(function)
+            assert unit.text.count("define ") == 1
+            for row in text_examples(bench, unit, settings):
+                if row["stage"] == "disassemble":
+                    target = "x86-64" if "x86" in row["kind"] else "aarch64"
+                    code = dict(split_tags(row["prompt"]))["<|asm|>"]
+                    assert bench.assembly(row["completion"], target) == code
+                    assert code.startswith(("f0:", "\t.p2align", "\t.globl"))
+                if row["stage"] == "emulate":
+                    parts = dict(split_tags(row["prompt"]))
+                    answer = emulate.parse(row["completion"])
+                    assert parts["<|ir|>"] in (unit.text, "")
+                    assert bench.counts(unit, PassList.parse(parts["<|passes|>"])) == answer.counts
+                    assert answer.counts is not None and answer.counts.object_bytes == row["bytes_after"]
+
+
+def test_the_plain_module_is_exactly_what_the_prompt_shows(
+    tools_of_workers: Tools, seeds: Seeds, library: Library
+) -> None:
+    with Bench(tools_of_workers.library, llvm_major=22) as bench:
+        bench.open(seeds.bitcode("machine"), "machine.c")
+        unit = bench.unit(bench.open(seeds.bitcode("machine"), "machine.c").functions[0])
+        optimised = bench.optimised(unit, OZ)
+    with Context(library) as context:
+        module = context.parse(targeted(unit.text, "x86-64").encode(), name="x")
+        module.run_passes("default<Oz>")
+        assert strip_lines(module.text()).text == optimised
+        assert 'target triple = "x86_64-unknown-linux-gnu"' in module.text()
+        assert module.flag("PIC Level") == 2
+
+
+def test_equal_types_of_many_units_keep_their_names(tools_of_workers: Tools, seeds: Seeds) -> None:
+    """LLVM renames `%t0` when another module of the same context had one."""
+    with Bench(tools_of_workers.library, llvm_major=22) as bench:
+        for function in bench.open(seeds.bitcode("machine"), "machine.c").functions:
+            text = bench.optimised(bench.unit(function), OZ)
+            assert "%t0." not in text and "%t1." not in text
+
+
+def test_code_of_one_target_has_no_assembly_of_another(tools_of_workers: Tools) -> None:
+    if tools_of_workers.aarch64 is None:
+        pytest.skip("no AArch64 backend")
+    with Bench(tools_of_workers.library, aarch64=tools_of_workers.aarch64, llvm_major=22) as bench:
+        ir = "define x86_fp80 @f0(x86_fp80 %0) {\n  ret x86_fp80 %0\n}"
+        assert "fldt" in bench.assembly(ir)
+        with pytest.raises(IrwrightError, match="code that is x86-64's alone has no AArch64 assembly"):
+            bench.assembly(ir, "aarch64")
+        assert plain_assembly("# nothing") == ""
+
+
+def run(corpus: ShardFolder, folder: Path, tools: Tools, *, jobs: int = 1, limit: int | None = None) -> Made:
+    return make(corpus, open_examples(folder), tools, TextSettings(), jobs=jobs, limit=limit)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_examples_of_a_corpus(corpus: ShardFolder, tmp_path: Path, tools_of_workers: Tools) -> None:
+    made = run(corpus, tmp_path / "one", tools_of_workers, jobs=1)
+    rows = list(open_examples(tmp_path / "one").rows())
+    assert not made.problems
+    assert made.num_examples == len(rows) == sum(made.stages.values())
+    assert made.stages.keys() == {"pretrain", "emulate", "disassemble"}
+    assert {row["project"] for row in rows if row["split"] == "heldout"} == {"held"}
+    assert {row["project"] for row in rows if row["split"] == "train"} == {"checksum", "numbers"}
+    assert all(row["prompt"] == "" for row in rows if row["stage"] == "pretrain")
+    assert all(row["prompt"] and row["completion"] for row in rows if row["stage"] != "pretrain")
+
+    kept = run(corpus, tmp_path / "one", tools_of_workers)
+    assert kept.num_kept == 3 and kept.stages == made.stages
+    run(corpus, tmp_path / "two", tools_of_workers, jobs=2)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+
+    # A run that was killed behind its first shard ends with the same bytes.
+    run(corpus, tmp_path / "three", tools_of_workers)
+    for path in sorted((tmp_path / "three").glob("*.parquet"))[1:]:
+        path.unlink()
+    (tmp_path / "three" / "manifest.json").unlink()
+    assert run(corpus, tmp_path / "three", tools_of_workers).num_kept == 1
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "three")
+
+
+def test_a_limit_takes_from_all_projects(corpus: ShardFolder, tmp_path: Path, tools_of_workers: Tools) -> None:
+    made = run(corpus, tmp_path / "few", tools_of_workers, limit=3)
+    assert made.num_functions == 3
+    assert {row["project"] for row in open_examples(tmp_path / "few").rows()} == {"checksum", "numbers", "held"}
+
+
+def test_a_leak_stops_everything(tmp_path: Path, tools: Toolchain, tools_of_workers: Tools) -> None:
+    corpus = corpus_of(
+        tmp_path / "corpus",
+        tools,
+        found(LOOP.replace("OPERATION", "or")),
+        found(LOOP.replace("OPERATION", "and"), split="heldout"),
+    )
+    with pytest.raises(LeakError, match="project 'one' is both"):
+        run(corpus, tmp_path / "out", tools_of_workers)
+    assert not (tmp_path / "out").exists()
