@@ -16,6 +16,7 @@ from irwright.errors import (
     InputError,
     IRError,
     IrwrightError,
+    LeakError,
     LiftError,
     LLVMError,
     PassListError,
@@ -47,6 +48,7 @@ ALL: list[tuple[IrwrightError, str]] = [
     (LiftError("instruction vpaddd"), "instruction vpaddd"),
     (StorageError("trials.parquet", "no space left"), "trials.parquet: no space left"),
     (CorpusError("zlib: not found"), "zlib: not found"),
+    (LeakError("project 'zlib' is both"), "project 'zlib' is both"),
 ]
 
 
