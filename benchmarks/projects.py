@@ -21,7 +21,7 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +124,11 @@ class Bench:
         tree = self.folder / "trees" / project.name / "tree"  # the same path for all: __FILE__ is in the bytes
         shutil.rmtree(tree.parent, ignore_errors=True)
         tree.parent.mkdir(parents=True)
-        for package, version, sha256, where in project.sources:
-            spec = PackageSpec(package=package, version=version, sha256=sha256, role="heldout", build="guess")
-            unpack(AptFetcher(default_cache()).fetch(spec), tree.parent / (where or "tree"))
+        for source in project.sources:
+            spec = PackageSpec(
+                package=source.package, version=source.version, sha256=source.sha256, role="heldout", build="guess"
+            )
+            unpack(AptFetcher(default_cache()).fetch(spec), tree.parent / (source.folder or "tree"))
         log = self.folder / "logs" / f"{project.name}-{variant}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
@@ -169,14 +171,7 @@ class Bench:
         output.unlink(missing_ok=True)
         codes = [self._shell(command, tree, environment, output) for command in project.test]
         passed, failures = project.count(output.read_text(errors="replace"))
-        return Built(
-            **{
-                **{name: getattr(built, name) for name in Built.__slots__},
-                "tests_passed": passed,
-                "tests_failed": failures,
-                "test_ok": not any(codes),
-            }
-        )
+        return replace(built, tests_passed=passed, tests_failed=failures, test_ok=not any(codes))
 
     def _environment(self, kind: str, budget: str, cache: Path) -> dict[str, str]:
         clang, clangxx = str(self.clang), str(self.clang.with_name("clang++"))
