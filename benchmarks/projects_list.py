@@ -98,6 +98,9 @@ open("testfixture.mk", "w").write("\n".join(rules) + "\n")
 END
 """
 
+NO_ROOT = "$([ $(id -u) != 0 ] || echo setpriv --bounding-set=-dac_override --inh-caps=-dac_override)"
+"""root without its right to read and write whatever it likes, which tests of permissions take for a fault"""
+
 DASH_TESTS = r"""
 cd ../busybox/shell/ash_test
 export THIS_SH=$PWD/../../../tree/src/dash
@@ -161,7 +164,7 @@ PROJECTS = (
             f"{MAKE} -C tests CC=clang datagen",
             "cd tests && ZSTD_BIN=../programs/zstd DATAGEN_BIN=./datagen ./playTests.sh && echo all is well",
         ),
-        count=lines(r"^===> |^all is well", r"^Error|FAIL"),
+        count=lines(r"^===> |^all is well", r"^FAIL"),
         linked=("lib/libzstd.so.1.5.4", "programs/zstd"),
         note="sections of its playTests.sh are counted, which stops at the first failure",
     ),
@@ -226,7 +229,11 @@ PROJECTS = (
             "$CC -Oz -c shell.c -o shell.o",
             "$CC -shared library.o -o libsqlite3.so.0.8.6 -lm && $CC shell.o library.o -o sqlite3 -lm",
         ),
-        test=(SQLITE_TESTFIXTURE, f"{MAKE} -f testfixture.mk testfixture", "./testfixture test/veryquick.test"),
+        test=(
+            SQLITE_TESTFIXTURE,
+            f"{MAKE} -f testfixture.mk testfixture",
+            f"{NO_ROOT} ./testfixture test/veryquick.test",
+        ),
         count=numbers(r"\d+ errors out of (\d+) tests", r"(\d+) errors out of \d+ tests"),
         linked=("libsqlite3.so.0.8.6", "sqlite3"),
         note="the amalgamation, compiled by itself (its makefile compiles and links in one command); veryquick.test",

@@ -76,6 +76,20 @@ def test_a_table_reads_back(tmp_path: Path) -> None:
         assert all(plan.base.supported(major) for plan in (*read.lists, *read.pieces))
 
 
+def test_the_order_for_large_modules_reads_back() -> None:
+    """The same plans; an LLVM that lacks one has the others in their order."""
+    newer = Plan(base=PassList.parse(next(name for name, info in PASSES.items() if info.since == 22)))
+    first = first_plans(BUILT_FOR)
+    lists, pieces = (*first.lists[:2], newer, first.lists[3]), first.pieces[:4]
+    large = Coreset(lists=(newer, *lists[3:], lists[1]), pieces=pieces[::-1], lists_first=(1, 1, 2))
+    table = Coreset(lists=lists, pieces=pieces, lists_first=(1, 2), large=large, large_from=5000)
+    text = write_coreset(table, protocol="oz", llvm_major=BUILT_FOR, made_by={})
+    assert read_coreset(text, BUILT_FOR) == table
+    assert [table.for_module(size) for size in (0, 4999, 5000)] == [table, table, large]
+    older = read_coreset(text, 17).for_module(5000)
+    assert len(older.lists) == 2 and older.lists_first == (1, 1, 2)
+
+
 def test_an_empty_table_reads_back() -> None:
     text = write_coreset(Coreset(), protocol="oz", llvm_major=22, made_by={})
     assert read_coreset(text, 22) == Coreset()
@@ -159,6 +173,18 @@ def test_a_build_goes_on_where_it_was(two: list[Sample], tools: Toolchain, tmp_p
     assert len(rows) == 4, "two searches, two broadcasts"
     assert make_builder(two, folder, tools).run() == table
     assert stored_rows(folder) == rows, "nothing was compiled again"
+
+
+def test_a_table_is_ordered_once_more_for_large_modules(two: list[Sample], tools: Toolchain, tmp_path: Path) -> None:
+    first = first_plans(BUILT_FOR)
+    table = Coreset(lists=first.lists[:3], pieces=(first.pieces[0], first.pieces[5], first.pieces[2]))
+    settings = BuildSettings(large_modules=2, large_from=100, large_to=900)
+    library = tools.library.path
+    builder = Builder(two, tmp_path / "b", protocol("oz"), library=library, llvm_major=tools.major, settings=settings)
+    ordered = builder.order_for_large(table)
+    assert (ordered.lists, ordered.pieces, ordered.large_from) == (table.lists, table.pieces, 100)
+    assert ordered.large is not None and set(ordered.large.pieces) <= set(table.pieces) and ordered.large.lists_first
+    assert read_coreset(write_coreset(ordered, protocol="oz", llvm_major=22, made_by={}), 22) == ordered
 
 
 def test_a_module_that_cannot_be_read_is_left_out(

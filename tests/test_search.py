@@ -353,3 +353,12 @@ def test_a_function_alone_needs_no_composition(pool: WorkerPool, seeds: Seeds) -
         plan.list_for("fill") for plan in SMALL.pieces[:5]
     ]
     assert task.cost(best) == min(task.cost(trial) for trial in task.evaluator.trials)
+
+
+def test_a_large_module_gets_the_order_for_large_ones(pools: dict[int, WorkerPool], seeds: Seeds) -> None:
+    large = Coreset(lists=SMALL.lists[::-1], pieces=SMALL.pieces[::-1])
+    data = seeds.bitcode("checksum")
+    for start, expected in ((1, large), (100_000, SMALL)):
+        task = task_on(pools[1], data, budget=2, coreset=replace(SMALL, large=large, large_from=start))
+        search(task, "coreset")
+        assert [trial.plan for trial in task.evaluator.trials[1:]] == list(expected.lists[:2])

@@ -39,12 +39,67 @@ def show(protocol: str, llvm_version: int) -> None:
             click.echo(f"{number:4}  {plan.as_list() if plan.is_one_list else json.dumps(plan.to_json())}")
 
 
-@coreset.command("build")
-@protocol_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Write the table here.")
-@click.option(
+output_option = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Write the table here."
+)
+trials_option = click.option(
     "--trials", type=click.Path(path_type=Path), required=True, help="Keep trials here, and resume from them."
 )
+
+
+@coreset.command("order-large")
+@protocol_option
+@output_option
+@trials_option
+@click.option("--modules", "num_modules", type=click.IntRange(1), metavar="N", help="How many large training modules.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Modules at a time (default: all cores).")
+@llvm_option
+@debug_option
+def order_large(
+    protocol: str, output: Path, trials: Path, num_modules: int | None, jobs: int | None, llvm: str | None
+) -> None:
+    """Order the plans of the shipped table once more, for large modules: broadcast to large training files."""
+    from dataclasses import replace
+
+    from irwright.coreset import read_coreset, table_text, write_coreset
+    from irwright.coreset_build import Builder, BuildSettings, training_samples
+    from irwright.corpus.packages import default_cache
+    from irwright.files import write_output
+    from irwright.llvm.toolchain import find
+    from irwright.llvm.worker import default_jobs
+    from irwright.measure import PROTOCOLS
+
+    toolchain = find(llvm=llvm)
+    settings = BuildSettings()
+    if num_modules is not None:
+        settings = replace(settings, large_modules=num_modules)
+    text = table_text(protocol, toolchain.major)
+    builder = Builder(
+        training_samples(default_cache(), settings.seed),
+        trials,
+        PROTOCOLS[protocol],
+        library=toolchain.library.path,
+        llvm_major=toolchain.major,
+        settings=settings,
+        jobs=jobs or default_jobs(),
+        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
+    )
+    table = builder.order_for_large(read_coreset(text, toolchain.major))
+    made_by = {
+        **json.loads(text)["made_by"],
+        "large_command": f"irwright coreset order-large --protocol {protocol} --trials TRIALS -o TABLE",
+        "large_modules": settings.large_modules,
+        "large_from": settings.large_from,
+        "large_to": settings.large_to,
+    }
+    write_output(output, write_coreset(table, protocol=protocol, llvm_major=toolchain.major, made_by=made_by).encode())
+    click.echo(f"an order for modules from {table.large_from:,} instructions on in {output}")
+
+
+@coreset.command("build")
+@protocol_option
+@output_option
+@trials_option
 @click.option("--search-modules", type=click.IntRange(1), metavar="N", help="How many training modules to search.")
 @click.option("--compilations", type=click.IntRange(1), metavar="N", help="What each search may cost.")
 @click.option("--broadcast-modules", type=click.IntRange(1), metavar="N", help="How many to try the winners on.")

@@ -72,23 +72,39 @@ _FIRST_LISTS = (
 
 def load_coreset(protocol: str, llvm_major: int) -> Coreset:
     """The shipped table for a protocol, cut to what this LLVM has; the search's first plans where there is none."""
+    text = table_text(protocol, llvm_major)
+    return read_coreset(text, llvm_major) if text else first_plans(llvm_major)
+
+
+def table_text(protocol: str, llvm_major: int) -> str:
+    """The JSON of the shipped table that serves this LLVM; empty where there is none."""
     for major in dict.fromkeys((llvm_major, BUILT_FOR)):
         file = resources.files(irwright) / "data" / f"coreset-{protocol}-{major}.json"
         if file.is_file():
-            return read_coreset(file.read_text(), llvm_major)
-    return first_plans(llvm_major)
+            return file.read_text()
+    return ""
 
 
 def read_coreset(text: str, llvm_major: int) -> Coreset:
     """Read the JSON that `write_coreset` makes, leaving out passes this LLVM lacks."""
     data = json.loads(text)
 
-    def plans(rows: Iterable[dict[str, Any]]) -> tuple[Plan, ...]:
-        read = (portable(row["plan"], llvm_major) for row in rows)
-        return tuple(dict.fromkeys(plan for plan in read if plan is not None))
+    lists, pieces = ([portable(row["plan"], llvm_major) for row in data[part]] for part in ("lists", "pieces"))
 
-    counts = data.get("lists_first", [])
-    return Coreset(lists=plans(data["lists"]), pieces=plans(data["pieces"]), lists_first=tuple(map(int, counts)))
+    def order(plans: Iterable[Plan | None]) -> tuple[Plan, ...]:
+        return tuple(dict.fromkeys(plan for plan in plans if plan is not None))
+
+    def table(own: dict[str, Any], lists: Iterable[Plan | None], pieces: Iterable[Plan | None]) -> Coreset:
+        counts = tuple(map(int, own.get("lists_first", [])))
+        return Coreset(lists=order(lists), pieces=order(pieces), lists_first=counts)
+
+    whole = table(data, lists, pieces)
+    if "large" not in data:
+        return whole
+    large: dict[str, Any] = data["large"]
+    at = {part: [int(index) for index in large[part]] for part in ("lists", "pieces")}
+    ordered = table(large, [lists[index] for index in at["lists"]], [pieces[index] for index in at["pieces"]])
+    return replace(whole, large=ordered, large_from=int(large["from_instructions"]))
 
 
 def portable(data: dict[str, Any], llvm_major: int) -> Plan | None:
@@ -125,4 +141,12 @@ def write_coreset(coreset: Coreset, *, protocol: str, llvm_major: int, made_by: 
 
     head = json.dumps({"protocol": protocol, "llvm_major": llvm_major, "made_by": made_by}, indent=2)[:-2]
     head += f',\n  "lists_first": {json.dumps(coreset.lists_first)}'
+    if coreset.large is not None:
+        large = {
+            "from_instructions": coreset.large_from,
+            "lists_first": coreset.large.lists_first,
+            "lists": [coreset.lists.index(plan) for plan in coreset.large.lists],
+            "pieces": [coreset.pieces.index(plan) for plan in coreset.large.pieces],
+        }
+        head += f',\n  "large": {json.dumps(large)}'
     return f'{head},\n  "lists": [\n{rows(coreset.lists)}\n  ],\n  "pieces": [\n{rows(coreset.pieces)}\n  ]\n}}\n'

@@ -66,6 +66,10 @@ class BuildSettings:
     seed: int = 1
     table_lists: int = 32
     table_pieces: int = 48
+    large_modules: int = 16
+    """files of `large_from` to `large_to` instructions on which the table is ordered once more"""
+    large_from: int = 5000
+    large_to: int = 20_000
 
 
 Progress = Callable[[str, int, int], None]
@@ -125,15 +129,42 @@ class Builder:
             num_pieces=self.settings.table_pieces,
         )
 
+    def order_for_large(self, table: Coreset) -> Coreset:
+        """The table with an order of its plans for large modules: what saves most there comes late in the other."""
+        settings = self.settings
+        # Bitcode has ten bytes for an instruction, more or less: smaller files need not be read.
+        samples = [
+            sample
+            for sample in self.samples
+            if not sample.function and sample.bitcode.stat().st_size >= 5 * settings.large_from
+        ]
+        limits = replace(settings, min_instructions=settings.large_from, max_instructions=settings.large_to)
+        rows = self._each(
+            samples,
+            settings.large_modules,
+            "broadcast to large modules",
+            lambda sample, pool: self._broadcast(sample, pool, table.lists, table.pieces, limits),
+            timeout_seconds=60.0,
+        )
+        whole = replace(table, large=None)
+        large = order_table(whole.lists, whole.pieces, rows, num_lists=len(whole.lists), num_pieces=len(whole.pieces))
+        return replace(whole, large=large, large_from=settings.large_from)
+
     def _each(
-        self, samples: Sequence[Sample], wanted: int, what: str, work: Callable[[Sample, WorkerPool], Any]
+        self,
+        samples: Sequence[Sample],
+        wanted: int,
+        what: str,
+        work: Callable[[Sample, WorkerPool], Any],
+        *,
+        timeout_seconds: float = 15.0,
     ) -> list[Any]:
         """`work` on the first `wanted` samples of fitting size, a pool of one worker for each of `jobs` threads."""
         results: dict[int, Any] = {}
         queue = iter(enumerate(samples))
 
         def run() -> None:
-            with WorkerPool(self.library, jobs=1, timeout_seconds=15.0) as pool:
+            with WorkerPool(self.library, jobs=1, timeout_seconds=timeout_seconds) as pool:
                 while True:
                     with self._lock:
                         position, sample = next(queue, (-1, None))
@@ -158,14 +189,18 @@ class Builder:
                 thread.result()
         return [results[position] for position in sorted(results)[:wanted]]
 
-    def _open(self, sample: Sample, pool: WorkerPool, store: TrialStore) -> Evaluator | None:
+    def _open(
+        self, sample: Sample, pool: WorkerPool, store: TrialStore, limits: BuildSettings | None = None
+    ) -> Evaluator | None:
+        """The sample in a pool; None where it is smaller or larger than `limits` (default: the build's) say."""
+        limits = limits or self.settings
         facts = pool.add_module("m", sample.bitcode.read_bytes(), name=sample.name)
         if sample.function:
             extract = Call(operation="extract", module="m", arguments={"function": sample.function})
             data = pool.call(extract).unwrap(sample.name)
             pool.drop_module("m")
             facts = pool.add_module("m", data, name=sample.name)
-        if not self.settings.min_instructions <= facts.num_instructions <= self.settings.max_instructions:
+        if not limits.min_instructions <= facts.num_instructions <= limits.max_instructions:
             return None
         return Evaluator(pool, "m", facts, self.protocol, llvm_major=self.llvm_major, store=store)
 
@@ -197,10 +232,15 @@ class Builder:
         return won
 
     def _broadcast(
-        self, sample: Sample, pool: WorkerPool, lists: Sequence[Plan], pieces: Sequence[Plan]
+        self,
+        sample: Sample,
+        pool: WorkerPool,
+        lists: Sequence[Plan],
+        pieces: Sequence[Plan],
+        limits: BuildSettings | None = None,
     ) -> BroadcastRow | None:
         with TrialStore(self.folder / "broadcast" / sample.key) as store:
-            evaluator = self._open(sample, pool, store)
+            evaluator = self._open(sample, pool, store, limits)
             if evaluator is None:
                 return None
             baseline = evaluator.evaluate([Plan(base=PassList.parse("default<Oz>"))], free=True)[0]

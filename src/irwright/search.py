@@ -46,6 +46,7 @@ def search(task: Task, strategy: str) -> Trial:
     """Run a strategy by name until the budget is spent; the best trial, the baseline where nothing is smaller."""
     if strategy not in STRATEGIES:
         raise IrwrightError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+    task.coreset = task.coreset.for_module(task.evaluator.facts.num_instructions)
     task.start()
     STRATEGIES[strategy](task)
     if task.best is None:

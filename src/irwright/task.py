@@ -60,6 +60,14 @@ class Coreset:
     """plans in pieces (a base and a tail), by what the modules composed of the first k save"""
     lists_first: tuple[int, ...] = ()
     """for each budget from 1, how many whole lists come before the pieces; found with the order"""
+    large: Coreset | None = None
+    """the same plans in the order that suits large modules"""
+    large_from: int = 0
+    """instructions of the unoptimised module from which it is large"""
+
+    def for_module(self, num_instructions: int) -> Coreset:
+        """The table in the order for a module of this size."""
+        return self.large if self.large is not None and num_instructions >= self.large_from else self
 
     def num_lists(self, compilations: int) -> int:
         """How many whole lists come first; the rest goes to pieces and the module composed of them."""
