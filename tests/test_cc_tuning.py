@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from irwright.cc.tuning import ALWAYS_THERE, IN_LIBC, Candidate, verified_choice
-from irwright.evaluator import Plan
+from irwright.cc.tuning import ALWAYS_THERE, IN_LIBC, Candidate, promising, verified_choice
+from irwright.evaluator import Plan, Trial
+from irwright.llvm.compiler import OK
 from irwright.llvm.toolchain import Toolchain
-from irwright.measure import measure_object
+from irwright.measure import Sizes, measure_object, protocol
+from irwright.passes import PassList
 
 PLAIN = "int there(int); char name[9]; int f(int x) { return there(x) + name[0]; }\n"
 
@@ -63,3 +67,56 @@ def test_calls_of_the_c_library_are_no_matter_in_hosted_code(tools: Toolchain, t
 
 def test_fewer_references_are_fine(tools: Toolchain, tmp_path: Path) -> None:
     assert choose(tools, tmp_path, PLAIN.replace("there(x)", "x")) == (0, [])
+
+
+class _Measured:
+    """An evaluator that has measured some plans, and measures -Oz when it is asked to."""
+
+    protocol = protocol("oz")
+
+    def __init__(self, *costs: int, oz: int) -> None:
+        self.trials = [trial(number, cost) for number, cost in enumerate(costs)]
+        self.oz = oz
+        self.num_asked = 0
+
+    def evaluate(self, plans: Sequence[Plan], *, free: bool) -> list[Trial]:
+        assert free
+        self.num_asked += 1
+        self.trials.append(replace(trial(99, self.oz), plan=plans[0]))
+        return self.trials[-1:]
+
+
+def trial(number: int, cost: int) -> Trial:
+    plan = Plan(base=PassList.parse(",".join(["sroa"] * (1 + number))))
+    return Trial(plan=plan, outcome=OK, sizes=sizes(cost))
+
+
+def sizes(total: int) -> Sizes:
+    return Sizes(text=total, rodata=0, unwind=0, data=0, bss=0)
+
+
+@pytest.mark.parametrize(
+    ("costs", "oz", "expected", "asked"),
+    [
+        ((1010, 990, 980, 990), 1000, [980, 990], 1),
+        ((1010, 1015, 1030), 1000, [], 1),
+        ((1010, 1015, 1030), 1012, [1010], 1),
+        ((1010, 1015), 998, [998], 1),
+        ((1030, 1200), 1100, [], 0),
+        ((), 1000, [], 0),
+    ],
+)
+def test_trials_that_may_be_smaller_come_best_first(
+    costs: tuple[int, ...], oz: int, expected: list[int], asked: int
+) -> None:
+    """-Oz in process is measured only where the trials below the plain object are not enough."""
+    measured: Any = _Measured(*costs, oz=oz)
+    found = [trial.cost(measured.protocol) for trial in promising(measured, trial(99, oz).plan, sizes(1000))]
+    assert found == expected
+    assert measured.num_asked == asked
+
+
+def test_the_first_that_will_do_asks_for_no_more() -> None:
+    measured: Any = _Measured(990, 980, oz=1000)
+    assert next(promising(measured, trial(99, 0).plan, sizes(1000))).cost(measured.protocol) == 980
+    assert measured.num_asked == 0

@@ -67,6 +67,22 @@ def test_kept_states_give_what_a_straight_run_gives(llvm: LLVM) -> None:
                     assert compiled(cold, name, wanted) == result
 
 
+def test_what_was_measured_last_is_built_as_from_the_start(compiler: Compiler) -> None:
+    wanted, other = build(*HALVES), build(HALVES[0])
+    straight = {kind: compiler.compile("checksum", wanted, kind) for kind in ("bc", "obj")}
+    for kind, expected in straight.items():
+        compiler.evaluate("checksum", wanted)
+        assert compiler.last_built is not None
+        assert compiler.compile("checksum", wanted, kind) == expected
+        assert compiler.last_built is None
+    first = compiler.evaluate("checksum", wanted)
+    assert compiler.evaluate("checksum", wanted).state == first.state
+    compiler.evaluate("checksum", other)
+    assert compiler.compile("checksum", wanted, "obj") == straight["obj"]
+    compiler.evaluate(next(name for name in SEEDS if name != "checksum"), wanted)
+    assert compiler.compile("checksum", wanted, "obj") == straight["obj"]
+
+
 def test_states_are_dropped_when_they_grow(tools: Toolchain, seeds: Seeds) -> None:
     compiler = Compiler(tools.library.path, state_bytes=1)
     compiler.load("m", seeds.bitcode("checksum"), "m", keep_debug=False)

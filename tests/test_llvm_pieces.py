@@ -20,6 +20,7 @@ from irwright.coreset import first_plans
 from irwright.errors import LLVMError
 from irwright.evaluator import NOTHING, Evaluator, Plan
 from irwright.llvm import clang
+from irwright.llvm.codegen import read_object
 from irwright.llvm.compiler import OutcomeKind
 from irwright.llvm.module import Context, Library, Linkage, Module
 from irwright.llvm.pieces import PREPARATIONS, STATIC, demote, promote, why_not
@@ -77,9 +78,9 @@ class Program:
         return self.evaluator.compile(Plan(base=PassList.parse(oz_pipeline(MAJOR), llvm_major=MAJOR)), "obj")
 
 
-def load(pool: WorkerPool, tools: Toolchain, source: Path) -> Evaluator:
+def load(pool: WorkerPool, tools: Toolchain, source: Path, left_by_oz: frozenset[str] | None = None) -> Evaluator:
     data = clang.seed_bitcode(tools.need_clang(), source, FLAGS[source.suffix])
-    facts = pool.add_module("m", data, name=source.name)
+    facts = pool.add_module("m", data, name=source.name, left_by_oz=left_by_oz)
     return Evaluator(pool, "m", facts, protocol("oz"), llvm_major=MAJOR)
 
 
@@ -364,6 +365,11 @@ def test_survey_tells_how_functions_hang_together(pool: WorkerPool, tools: Toolc
     assert "outside" not in promoted.inlined["once"], "called twice"
     assert "once" in promoted.inlined["once"] and "often" not in promoted.inlined["once"]
     assert "fibonacci" not in promoted.inlined["oz"]
+    oz = Plan(base=PassList.parse(oz_pipeline(tools.major), llvm_major=tools.major))
+    left = read_object(load(pool, tools, PIECES / "calls.c").compile(oz, "obj")).functions
+    assert load(pool, tools, PIECES / "calls.c", left_by_oz=frozenset(left)).survey("raw") == promoted
+    none_left = load(pool, tools, PIECES / "calls.c", left_by_oz=frozenset()).survey("raw")
+    assert none_left is not None and "fibonacci" in none_left.inlined["oz"]
     tables = load(pool, tools, PIECES / "tables.c").survey("raw")
     assert tables is not None
     assert {"twice", "square", "negate"} <= set(tables.roots), "data refers to them"

@@ -206,9 +206,8 @@ def _compose(task: Task, pieces: FunctionSearch) -> Trial | None:
 def _try_thresholds(task: Task) -> None:
     """Other inliner thresholds on the best single list and on -Oz; they act on the meta pipelines in a list."""
     lists = [trial for trial in task.evaluator.trials if trial.plan.is_one_list and trial.outcome.ok]
-    best = min(lists, key=task.cost).plan
     oz = Plan(base=PassList.parse("default<Oz>", llvm_major=task.evaluator.llvm_major))
-    plans = dict.fromkeys((best, oz))
+    plans = dict.fromkeys((*(trial.plan for trial in sorted(lists, key=task.cost)[:1]), oz))
     task.run([replace(plan, inliner_threshold=threshold) for plan in plans for threshold in INLINER_THRESHOLDS])
 
 

@@ -138,7 +138,13 @@ class Task:
         return float("inf") if self.best is None else self.cost(self.best)
 
     def start(self) -> None:
-        """Measure the baseline, which is never counted: a search can't end worse than it."""
+        """Measure the baseline, which is never counted: a search can't end worse than it.
+
+        Where it is known, as from an object that the compiler made, it stands.
+        """
+        if self.baseline is not None:
+            self._note(self.baseline)
+            return
         plan = Plan(base=PassList.parse("default<Oz>", llvm_major=self.evaluator.llvm_major))
         self.baseline = self.evaluator.evaluate([plan], free=True)[0]
         self._note(self.baseline)

@@ -11,8 +11,9 @@ import json
 import random
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,10 @@ from irwright.cc.symbols import Symbols, read_symbols
 from irwright.coreset import load_coreset
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.llvm.compiler import OK
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
+from irwright.passes import PassList
 from irwright.search import search
 from irwright.task import Budget, Task
 
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 MAX_BUILT = 4
 """Plans that are lowered before the plain object is kept"""
+
+NEARLY = 1.02
+"""times the bytes of the plain object: what is above that in process is not smaller when the compiler lowers it"""
 
 ALWAYS_THERE = frozenset(("memcpy", "memmove", "memset", "memcmp"))
 """Functions that every program has to have: compilers call them unasked, even in freestanding code"""
@@ -89,18 +95,28 @@ def tune_object(
         folder = Path(name)
         seed = _seed(job, compiler, folder, timeout_seconds)
         with WorkerPool(Path(compiler.library), jobs=1, timeout_seconds=timeout_seconds, fork=True) as pool:
-            facts = pool.add_module("seed", seed, name=job.source)
+            left = frozenset(name for known in baseline.functions for name in (known, "\1" + known))
+            facts = pool.add_module("seed", seed, name=job.source, left_by_oz=left)
             evaluator = Evaluator(pool, "seed", facts, protocol("oz"), llvm_major=major)
             if not facts.functions:
                 return Tuned(plain_bytes=baseline.total, best=None, rejected=(), num_compilations=0)
-            task = Task(evaluator=evaluator, budget=budget, rng=random.Random(0), coreset=load_coreset("oz", major))
+            oz = Plan(base=PassList.parse("default<Oz>", llvm_major=major))
+            task = Task(
+                evaluator=evaluator,
+                budget=budget,
+                rng=random.Random(0),
+                coreset=load_coreset("oz", major),
+                baseline=Trial(plan=oz, outcome=OK, sizes=baseline),
+            )
             search(task, "compose")
             builder = evaluator
             if job.debug:
-                pool.add_module("debug", seed, name=job.source, keep_debug=True)
+                pool.add_module("debug", seed, name=job.source, keep_debug=True, left_by_oz=left)
                 builder = Evaluator(pool, "debug", facts, protocol("oz"), llvm_major=major)
             rejected: list[str] = []
-            candidates = _candidates(job, compiler, builder, evaluator.trials, baseline, folder, rejected)
+            candidates = _candidates(
+                job, compiler, builder, promising(evaluator, oz, baseline), baseline, folder, rejected
+            )
             is_hosted = not any(word.startswith(FREESTANDING) for word in job.words)
             best, verdict = verified_choice(
                 candidates,
@@ -184,22 +200,41 @@ def _link_problem(plain: Symbols, tuned: Symbols, may_call: frozenset[str]) -> s
     return None
 
 
+def promising(evaluator: Evaluator, oz: Plan, baseline: Sizes) -> Iterator[Trial]:
+    """Trials that may be smaller than the plain object when the compiler lowers them, best first, one of each cost.
+
+    In process -Oz may be a little larger or smaller than the compiler's own. That is looked at where none of those
+    smaller than the plain object is taken, and one is nearly as small.
+    """
+    given: set[float] = set()
+
+    def below(limit: float) -> Iterator[Trial]:
+        by_cost = {trial.cost(evaluator.protocol): trial for trial in reversed(evaluator.trials)}
+        for cost in sorted(by_cost):
+            if cost < limit and cost not in given:
+                given.add(cost)
+                yield by_cost[cost]
+
+    yield from below(baseline.total)
+    if (
+        min((trial.cost(evaluator.protocol) for trial in evaluator.trials), default=float("inf"))
+        < NEARLY * baseline.total
+    ):
+        in_process = evaluator.evaluate([oz], free=True)[0].cost(evaluator.protocol)
+        yield from below(max(baseline.total, in_process if in_process < float("inf") else 0))
+
+
 def _candidates(
     job: Compile,
     compiler: Compiler,
     builder: Evaluator,
-    trials: list[Trial],
+    trials: Iterable[Trial],
     baseline: Sizes,
     folder: Path,
     rejected: list[str],
 ) -> Iterator[Candidate]:
-    """Objects smaller than the plain one, best first, made one at a time."""
-    # In process -Oz may be a little larger than the compiler's own: a list below either may win.
-    limit = max(baseline.total, trials[0].cost(builder.protocol) if trials[0].outcome.ok else 0)
-    by_cost = {trial.cost(builder.protocol): trial for trial in reversed(trials) if trial.sizes is not None}
-    for cost, trial in sorted(by_cost.items(), key=lambda pair: pair[0])[:MAX_BUILT]:
-        if cost >= limit:
-            return
+    """The objects of trials that are smaller than the plain one, made one at a time."""
+    for trial in islice(trials, MAX_BUILT):
         try:
             made = _lower(job, compiler, trial.plan, builder.compile(trial.plan, "bc"), folder, builder)
             sizes = measure_object(made)

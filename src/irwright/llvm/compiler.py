@@ -188,10 +188,15 @@ class Compiler:
         self.known: set[bytes] = set()
         self.known_generation = 0
         self.given: dict[str, set[bytes]] = {}
+        self.last_built: tuple[str, Build, Module] | None = None
+        """what was measured last: most often the next to be asked for"""
         self.options_set: tuple[str, ...] = ()
         self.state_bytes = state_bytes
 
-    def load(self, key: str, data: bytes, name: str, keep_debug: bool) -> None:
+    def load(
+        self, key: str, data: bytes, name: str, keep_debug: bool, left_by_oz: frozenset[str] | None = None
+    ) -> None:
+        """Parse a module; `left_by_oz` names the functions that have code after -Oz, where that is known."""
         module = self.context.parse(data, name=name)
         if not keep_debug:
             module.strip_debug_info()
@@ -203,8 +208,11 @@ class Compiler:
         self.modules[key] = module
         self.module_bytes[key] = len(data)
         self.module_salts[key] = hashlib.blake2b(data, digest_size=8).digest()
+        if left_by_oz is not None:
+            self.left_by_oz[key] = left_by_oz
 
     def drop(self, key: str) -> None:
+        self._keep_built(None)
         for state in [state for state in self.states if state[0] == key]:
             self.states.pop(state).close()
         self.left_by_oz.pop(key, None)
@@ -244,14 +252,15 @@ class Compiler:
     def evaluate(self, key: str, build: Build, count_instructions: bool = False) -> Measured:
         """Run the steps, hash, and (unless the state is known) generate an object and read its sizes."""
         started = time.perf_counter()
-        with self._run(key, build) as module:
-            state = module.state_hash() + _codegen_key(build)
-            num_instructions = module.num_instructions() if count_instructions else 0
-            ran = time.perf_counter()
-            info = None
-            if state not in self.known:
-                info = read_object(self._emit(module, build, FileType.OBJECT))
-                self.known.add(state)
+        module = self._run(key, build)
+        self._keep_built((key, build, module))
+        state = module.state_hash() + _codegen_key(build)
+        num_instructions = module.num_instructions() if count_instructions else 0
+        ran = time.perf_counter()
+        info = None
+        if state not in self.known:
+            info = read_object(self._emit(module, build, FileType.OBJECT))
+            self.known.add(state)
         return Measured(
             state=state,
             info=info,
@@ -347,6 +356,9 @@ class Compiler:
 
     def _run(self, key: str, build: Build) -> Module:
         """A module of the caller's own, with everything the build says done to it."""
+        if self.last_built is not None and self.last_built[:2] == (key, build):
+            module, self.last_built = self.last_built[2], None
+            return module
         if not build.parts:
             return self._run_steps(key, build.steps, build.level)
         modules: list[Module] = []
@@ -364,6 +376,11 @@ class Compiler:
                 module.close()
             raise
         return whole
+
+    def _keep_built(self, built: tuple[str, Build, Module] | None) -> None:
+        if self.last_built is not None:
+            self.last_built[2].close()
+        self.last_built = built
 
     def _run_steps(self, key: str, steps: Steps, level: CodegenLevel) -> Module:
         base, done = self.modules[key], 0

@@ -107,7 +107,7 @@ class WorkerPool:
         self._fork = fork
         self._memory_bytes = memory_bytes
         self._state_bytes = state_bytes
-        self._modules: dict[str, tuple[bytes, str, bool]] = {}
+        self._modules: dict[str, dict[str, Any]] = {}
         self._idle: list[_Worker] = []
         self._sizes: dict[bytes, ObjectInfo | FunctionSize] = {}
         self._known: list[bytes] = []
@@ -129,11 +129,22 @@ class WorkerPool:
             worker.close()
         self._idle.clear()
 
-    def add_module(self, key: str, data: bytes, *, name: str, keep_debug: bool = False) -> ModuleFacts:
-        """Register bitcode or textual IR under `key`; raises what LLVM says of bad input."""
+    def add_module(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        name: str,
+        keep_debug: bool = False,
+        left_by_oz: frozenset[str] | None = None,
+    ) -> ModuleFacts:
+        """Register bitcode or textual IR under `key`; raises what LLVM says of bad input.
+
+        `left_by_oz` names the functions that have code after -Oz, which else costs a run of its passes.
+        """
         if key in self._modules:
             self.drop_module(key)
-        self._modules[key] = (data, name, keep_debug)
+        self._modules[key] = {"data": data, "name": name, "keep_debug": keep_debug, "left_by_oz": left_by_oz}
         reply = self.call(Call(operation="facts", module=key))
         if not reply.outcome.ok:
             del self._modules[key]
@@ -228,9 +239,7 @@ class WorkerPool:
             if call.module is not None:
                 arguments["key"] = call.module
                 if call.module not in worker.loaded:
-                    data, name, keep_debug = self._modules[call.module]
-                    load = {"key": call.module, "data": data, "name": name, "keep_debug": keep_debug}
-                    self._send(worker, "load", load)
+                    self._send(worker, "load", {"key": call.module, **self._modules[call.module]})
                     if not worker.connection.poll(limit):
                         self._lose(worker)
                         outcome = Outcome(kind=OutcomeKind.TIMEOUT, detail=f"parsing takes over {limit:g} s")

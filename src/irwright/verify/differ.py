@@ -164,7 +164,6 @@ class Comparer:
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
         if problem is not None:
             return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
-        is_static = ours.is_local or theirs.is_local
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = num_exited = num_enough = 0
@@ -200,8 +199,6 @@ class Comparer:
                 num_exited += attempt.run.ending is Ending.EXITED
                 num_enough = num_conclusive - max(0, num_exited - self.seeds // 2)
                 continue
-            if finding.match is Match.DIFFERENT and is_static:
-                finding = Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
             if finding.match is Match.UNKNOWN:
                 reasons[finding.text] += 1
                 continue
@@ -251,6 +248,8 @@ class Comparer:
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
+        if ours.is_local or theirs.is_local:
+            return Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
         doubt = self._doubt(first, ours, inputs, signature)
         return finding if doubt is None else Finding(Match.UNKNOWN, doubt)
 
