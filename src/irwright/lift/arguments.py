@@ -130,9 +130,8 @@ class CallSites:
         """A variadic callee's signature with the arguments that this call has for it."""
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
-        if call.num_vectors < 0:
-            raise LiftError(f"a variadic call of {call.name} without a constant in al")
-        own = self.bounds.get(lifted.code.name, (6, 8))[0]
+        own, own_floats = self.bounds.get(lifted.code.name, (6, 8))
+        vectors = call.num_vectors if call.num_vectors >= 0 else _prefix(status, FLOAT_ARGUMENTS, own_floats)
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
         limit = _prefix(status, INTEGER_ARGUMENTS, own)
@@ -140,7 +139,7 @@ class CallSites:
             limit = min(limit, _evidence(status, lifted.unread.get(call.index, set())))
         integers = [unit for unit in INTEGER_ARGUMENTS[:limit] if unit not in fixed]
         found.params += [(unit, self._narrow(status, unit)) for unit in integers]
-        floats = [unit for unit in FLOAT_ARGUMENTS[: call.num_vectors] if unit not in fixed]
+        floats = [unit for unit in FLOAT_ARGUMENTS[:vectors] if unit not in fixed]
         found.params += [(unit, "double") for unit in floats]
         if slots and (limit < 6 or call.is_tail):
             raise LiftError("a variadic call with arguments in memory before those in registers are used up")
@@ -227,7 +226,15 @@ class CallSites:
 
     def _analysis(self, lifted: Lifted) -> Analysis:
         assert lifted.flow is not None and lifted.frame is not None
-        signatures = {call.index: self.signature_of(lifted, call) for call in lifted.flow.calls}
+        signatures: dict[int, Signature] = {}
+        problem: LiftError | None = None
+        for call in lifted.flow.calls:
+            try:
+                signatures[call.index] = self.signature_of(lifted, call)
+            except LiftError as error:  # calls that want more of the frame are found all at once
+                problem = problem or error
+        if problem is not None:
+            raise problem
         returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
         analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
         analysis.areas = lifted.frame.areas

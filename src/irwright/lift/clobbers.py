@@ -84,5 +84,6 @@ def _written(insn: Instruction) -> set[str]:
 def apply_clobbers(calls: list[Call], clobbers: dict[str, frozenset[str]]) -> None:
     """Note at calls of the file's own functions what these leave alone."""
     for call in calls:
-        if call.name in clobbers and not call.is_tail:
-            call.clobbered = clobbers[call.name]
+        if call.name in clobbers:
+            call.is_own = True
+            call.clobbered = clobbers[call.name] if not call.is_tail else ALL

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.flow import Step
 from irwright.lift.transfers import CONTROL, Transfers
+from irwright.lift.values import volatile_text
 from irwright.lift.webs import Web
 
 
@@ -109,7 +110,7 @@ class Emitter(Transfers):
                 ty = self.natural(effect.value)
                 stores.append((effect, ty, self.value(effect.value, ty), self.pointer(effect.addr)))
         for effect, ty, value, pointer in stores:
-            self.line(f"store {ty} {value}, {pointer}, align {self._align(effect.aux, ty)}")
+            self.line(f"store {volatile_text(effect.aux)}{ty} {value}, {pointer}, align {abs(effect.aux)}")
         for effect in step.effects:
             if effect.kind in CONTROL:
                 # Writes first: a branch ends the block.

@@ -77,6 +77,8 @@ class Call:
     index: int = 0
     clobbered: frozenset[str] = frozenset(CALLER_SAVED)
     """registers that it may change"""
+    is_own: bool = False
+    """the callee is in this file"""
 
 
 @dataclass(slots=True)

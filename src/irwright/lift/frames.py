@@ -38,10 +38,12 @@ class Frame:
     """its address is computed: there may be more of it"""
 
 
-def frame_use(flow: Flow, *, trim: bool = False, split: bool = False, with_area: Collection[int] = ()) -> Frame:
+def frame_use(
+    flow: Flow, *, trim: bool = False, split: bool = False, is_volatile: bool = False, with_area: Collection[int] = ()
+) -> Frame:
     """Which stack places are only read and written directly; they are promoted where no address escapes.
 
-    Calls of `with_area` get what lies at the stack pointer, whatever it is.
+    Calls of `with_area` get what lies at the stack pointer, whatever it is. Nothing of a volatile frame is promoted.
     """
     direct: dict[int, set[int]] = {}
     spills: set[int] = set()
@@ -81,11 +83,13 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False, with_area:
     slots: set[int] = set()
     incoming, incoming_escapes = incoming_bytes(flow, direct)
     ordered = sorted(direct)
+    reach = -(1 << 40)  # the end of what lies before
     for number, offset in enumerate(ordered):
         size = max(direct[offset]) // 8
         clear = number + 1 == len(ordered) or ordered[number + 1] >= offset + size
-        if number and ordered[number - 1] + max(direct[ordered[number - 1]]) // 8 > offset:
+        if reach > offset:
             clear = False
+        reach = max(reach, offset + size)
         alone = not escapes or (offset in spills and offset not in others)
         if split and offset < 8:
             alone = alone or (offset not in taken and offset < min(taken))
@@ -93,6 +97,8 @@ def frame_use(flow: Flow, *, trim: bool = False, split: bool = False, with_area:
             clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not incoming
         ):
             slots.add(offset)
+    if is_volatile:
+        slots = {offset for offset in slots if offset >= 8}
     if incoming:
         slots = {offset for offset in slots if offset < 8}
     suspects: set[int] = set()

@@ -88,13 +88,13 @@ def _advance(effects: list[Effect], state: Status, found: Available | None, reso
             found.at_call[call.index] = dict(state)
             if call.is_tail:
                 after = dict(state)
-                _after_call(after, resolve(call), likely=bool(mnemonic))
+                _after_call(after, call, resolve(call), likely=bool(mnemonic))
                 found.at_return.append(after)
         elif effect.kind == "ret" and found is not None and not any(e.kind == "call" for e in effects):
             found.at_return.append(dict(state))
     for effect in effects:
         if effect.kind == "call" and not effect.aux.is_tail:
-            _after_call(state, resolve(effect.aux), likely=bool(mnemonic))
+            _after_call(state, effect.aux, resolve(effect.aux), likely=bool(mnemonic))
         elif effect.kind == "kill":
             state.pop(effect.unit, None)
             state.pop(f"{effect.unit}.width", None)
@@ -112,8 +112,8 @@ def _advance(effects: list[Effect], state: Status, found: Available | None, reso
                 state[f"{effect.unit}.width"] = str(width)
 
 
-def _after_call(state: Status, callee: Signature | None, *, likely: bool) -> None:
-    for unit in CALLER_SAVED:
+def _after_call(state: Status, call: Call, callee: Signature | None, *, likely: bool) -> None:
+    for unit in CALLER_SAVED if likely else call.clobbered:
         state.pop(unit, None)
     if callee is None:
         state["rax"] = state["xmm0"] = RESULT

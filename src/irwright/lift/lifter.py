@@ -26,6 +26,7 @@ from irwright.lift.results import OwnSignatures
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS
 from irwright.lift.values import Options
 from irwright.lift.variadic import find_variadic
+from irwright.lift.volatile import mark_frame, mark_waiting_loads
 from irwright.lift.web_types import Typing
 from irwright.lift.webs import Web
 
@@ -153,11 +154,23 @@ class FileLifter(OwnSignatures):
 
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn).build()
+        for call in lifted.flow.calls:
+            if call.target is not None:
+                if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
+                    raise LiftError("a call to a place that is no function")
+                call.name = self.name_of(call.target)
+                lifted.callees.add(call.name)
         lifted.variadic = find_variadic(lifted.flow)
+        mark_waiting_loads(lifted.flow)
+        known = [prototype(name) for name in lifted.callees if name not in self.functions]
+        is_volatile = any(one is not None and one.returns_twice for one in known)
+        if is_volatile:
+            mark_frame(lifted.flow)
         lifted.frame = frame_use(
             lifted.flow,
             trim=self.likely,
             split=self.guess.split,
+            is_volatile=is_volatile,
             with_area=self.areas.get(lifted.code.name, ()),
         )
         if lifted.variadic is not None:
@@ -170,12 +183,6 @@ class FileLifter(OwnSignatures):
             lifted.signature.num_fixed = len(lifted.signature.params)
             if lifted.frame.used_top <= lifted.variadic.save_area:  # without optimisation, variables lie above it
                 lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
-        for call in lifted.flow.calls:
-            if call.target is not None:
-                if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
-                    raise LiftError("a call to a place that is no function")
-                call.name = self.name_of(call.target)
-                lifted.callees.add(call.name)
 
     def _solve(self, lifted: Lifted) -> None:
         assert lifted.flow is not None

@@ -21,10 +21,12 @@ class _Places:
     stored: set[int] = field(default_factory=set[int])
     loaded: set[int] = field(default_factory=set[int])
     taken: set[int] = field(default_factory=set[int])
+    usual: int = 0
+    """the stack pointer at calls for which nothing is pushed"""
 
 
 def _places(flow: Flow) -> _Places:
-    found = _Places()
+    found = _Places(usual=max((call.stack for call in flow.calls if not call.is_tail), default=0))
     for index in flow.order:
         for step in flow.blocks[index].steps:
             for effect in step.effects if step.has_frame else ():
@@ -53,6 +55,7 @@ def find_outgoing(
     unread = places.stored - places.loaded - places.taken
     found: dict[int, list[int]] = {}
     areas: dict[int, int] = {}
+    touched: dict[int, set[int]] = {}
     for index in flow.order:
         since = _Since()
         for step in flow.blocks[index].steps:
@@ -71,12 +74,23 @@ def find_outgoing(
                 is_whole = len(offsets) >= since.pushed and at not in since.stored & unread
                 is_struct = first in since.stored - since.passed() - places.loaded and not offsets
                 if not is_whole or is_struct or first in since.copied or call.index in with_area:
-                    areas[call.index] = _area_bytes(first, places, since.stored)
+                    areas[call.index] = _area_bytes(first, places, since.touched)
                 elif offsets:
                     found[call.index] = offsets
-                elif first in unread:
-                    suspects.add(call.index)
-                since = _Since(copied={since.rdi} if _is_copy(call) else set())
+                else:
+                    if first in unread:
+                        suspects.add(call.index)
+                    if first in since.stored:
+                        touched[call.index] = since.touched
+                if _is_copy(call):
+                    since.copied.add(since.rdi)
+                else:
+                    since = _Since()
+    # Where one call has arguments at the stack pointer, that place is no object's.
+    bottoms = {call.stack for call in flow.calls if call.index in areas or call.index in found}
+    for call in flow.calls:
+        if call.index in touched and call.stack in bottoms:
+            areas[call.index] = _area_bytes(call.stack, places, touched[call.index])
     spans = [(call.stack, call.stack + areas[call.index]) for call in flow.calls if call.index in areas]
     for number, offsets in list(found.items()):
         if any(low <= at < high for at in offsets for low, high in spans):
@@ -94,6 +108,8 @@ class _Since:
     taken: set[int] = field(default_factory=set[int])
     copied: set[int] = field(default_factory=set[int])
     """where block copies went"""
+    touched: set[int] = field(default_factory=set[int])
+    """stored, or their address computed"""
     rdi: int = 0
     registers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """argument registers that were set, and the places whose address they got"""
@@ -117,6 +133,7 @@ class _Since:
         nodes = walk(effect.value)
         direct = [n.args[0] for n in nodes if n.op == "load"]
         taken = {n.aux for n in nodes if n.op == "frame" and not any(n is d for d in direct)}
+        self.touched |= taken | self.stored
         if effect.kind != "set":
             self.taken |= taken
         elif effect.unit in INTEGER_ARGUMENTS:
@@ -130,7 +147,9 @@ def _is_copy(call: Call) -> bool:
 
 
 def _area_bytes(first: int, places: _Places, stored: set[int]) -> int:
-    """From the stack pointer to the first place that something else uses; `stored` was stored just before the call."""
+    """From the stack pointer to the first place that something else uses; `stored` was filled for the call."""
+    if first < places.usual:
+        return places.usual - first  # the stack pointer was moved for this call
     others = (places.loaded | places.taken) - stored
     if first in others:
         return max(8, -first)

@@ -154,7 +154,8 @@ class ModuleNames:
         result = f"{signature.attributes.get(-1, '')} {signature.result_text()}".strip()
         known = self.declarations.get(name, "")
         if name not in self.defined and (not known or " = external " in known):
-            self.declarations[name] = f"declare {local}{result} {quoted(name)}({', '.join(params)})"
+            twice = " returns_twice" if signature.returns_twice else ""
+            self.declarations[name] = f"declare {local}{result} {quoted(name)}({', '.join(params)}){twice}"
         return quoted(name)
 
     def _is_near(self, name: str) -> bool:

@@ -27,9 +27,8 @@ def prototype(name: str) -> Signature | None:
     row = table().get(name)
     if row is None:
         return None
-    if row[2] in ("unsupported", "returns_twice"):
-        what = "returns twice" if row[2] == "returns_twice" else "takes or returns values in memory or on the x87"
-        raise LiftError(f"a call of {name}, which {what}")
+    if row[2] == "unsupported":
+        raise LiftError(f"a call of {name}, which takes or returns values in memory or on the x87")
     return deepcopy(_parse(name))
 
 
@@ -37,6 +36,7 @@ def prototype(name: str) -> Signature | None:
 def _parse(name: str) -> Signature:
     result, parameters, remark = table()[name]
     signature = Signature(name=name, is_known=True, is_noreturn=remark == "noreturn")
+    signature.returns_twice = remark == "returns_twice"
     *attributes, ty = _split_type(result)
     if attributes:
         signature.attributes[-1] = " ".join(attributes)

@@ -26,6 +26,8 @@ class Signature:
     is_known: bool = False
     """from a prototype: nothing is inferred"""
     is_noreturn: bool = False
+    returns_twice: bool = False
+    """setjmp and its like"""
     attributes: dict[int, str] = field(default_factory=dict[int, str])
     """parameter attributes by position, -1 the result"""
 

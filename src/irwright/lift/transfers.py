@@ -245,6 +245,8 @@ class Transfers(Values):
         text = f"{marker}call {what} {callee}({', '.join(arguments)})"
         if signature.is_noreturn:
             text += " noreturn"
+        if signature.returns_twice:
+            text += " returns_twice"
         if result == "void":
             self.line(text)
         else:

@@ -50,6 +50,11 @@ class Options:
     hot_loops: bool = True
 
 
+def volatile_text(align: int) -> str:
+    """What an access says that must stay where it is (volatile.py)."""
+    return "volatile " if align < 0 else ""
+
+
 class Values:
     """Values of one function's expressions, as lines of text."""
 
@@ -169,7 +174,8 @@ class Values:
         if e.op == "reg":
             value, have = self.load_web(e.aux)
             return self.coerce(value, have, ty)
-        if e.op in ("zext", "sext", "trunc") and e.args[0] is not None and bits(e.args[0].ty) >= width:
+        is_scalar = e.ty[0] != "<" and e.args and e.args[0] is not None and e.args[0].ty[0] != "<"
+        if e.op in ("zext", "sext", "trunc") and is_scalar and e.args[0] is not None and bits(e.args[0].ty) >= width:
             inner = e.args[0]
             return self.value(inner, ty) if bits(inner.ty) == width else self.narrow(inner, ty)
         if e.op == "const" and isinstance(e.aux, int) and ty[0] == "i":
@@ -283,8 +289,7 @@ class Values:
         if known is not None:
             have, _, value = known.partition(" ")
             return self.coerce(value, have.replace("_", " "), want)
-        align = self._align(e.aux, want)
-        value = self.new(f"load {want}, {self.pointer(address)}, align {align}")
+        value = self.new(f"load {volatile_text(e.aux)}{want}, {self.pointer(address)}, align {abs(e.aux)}")
         self.memo[key] = f"{want.replace(' ', '_')} {value}"
         return value
 
@@ -489,9 +494,6 @@ class Values:
             if "rax" in units and op[0] == "s":
                 return False
         return False
-
-    def _align(self, align: int, ty: str) -> int:
-        return align
 
 
 def _packed(e: E) -> int:

@@ -395,7 +395,14 @@ class Analysis:
 
     def _is_harmless(self, effects: list[Effect], unit: str) -> bool:
         """A read of bits that a partial write keeps: garbage stays garbage."""
-        return any(effect.kind == "set" and effect.unit == unit and effect.partial for effect in effects)
+        for effect in effects:
+            if effect.kind == "set" and effect.unit == unit and effect.partial:
+                return True
+            if effect.kind == "store" and effect.addr is not None and self.slot(effect.addr) == unit:
+                return True
+            if effect.kind == "call" and effect.aux.is_own and not effect.aux.is_tail:
+                return True  # the callee gets what the machine had there
+        return False
 
 
 LANEWISE = frozenset(
