@@ -6,6 +6,7 @@ An expression is a node with an LLVM type; `op` is an LLVM opcode where one fits
     const   an integer (`aux`), or a floating-point or vector value as LLVM spells it
     addr    an address: args (base or None, index or None), `aux` an Address
     frame   the address `aux` bytes above the stack pointer at entry
+    thread  the thread pointer
     load    memory at args[0]; `aux` the alignment
     call    an LLVM intrinsic, `aux` its name
     fixed   a value that emission knows by `aux` (the result of a call)
@@ -57,7 +58,7 @@ class Ref:
     offset: int
     """from the symbol, or within the section"""
     kind: str = "direct"
-    """direct, got (the address of a pointer to it), tpoff (the offset in the thread's storage), gottpoff, tlsgd"""
+    """direct, got (the address of a pointer to it), tls (this thread's), tpoff (its offset), gottpoff, tlsgd, tlsld"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -454,7 +454,7 @@ class FlowBuilder:
             semantics = TABLE.get(insn.mnemonic)
             if semantics is None:
                 raise LiftError(f"instruction {insn.mnemonic}")
-            if insn.prefix and insn.prefix not in ("lock", "rep", "repne", "bnd"):
+            if insn.prefix and insn.prefix not in ("lock", "rep", "repne", "bnd", "data16", "rex64"):
                 raise LiftError(f"prefix {insn.prefix}")
             try:
                 semantics(machine, insn)
@@ -537,7 +537,14 @@ class FlowBuilder:
 
     def _call(self, m: Machine, insn: Instruction, _state: State, stack: int) -> None:
         ref = self.target_of(insn) if isinstance(insn.operands[0], Imm) else None
-        pointer = m.read(insn.operands[0]) if ref is None else None
+        called = insn.operands[0]
+        through = called.ref if isinstance(called, Mem) else ref
+        if through is not None and through.symbol == "__tls_get_addr":
+            # Its argument was made the address already (Machine.address).
+            m.set("rax", reg("i64", "rdi"))
+            m.kill(*[name for name in (*CALLER_SAVED, *CC_UNITS_) if name != "rax"])
+            return
+        pointer = m.read(called) if ref is None else None
         if ref is not None and ref.symbol is None and not self._is_function(ref):
             raise LiftError("a call to a place that is no function")
         call = Call(target=ref, pointer=pointer, is_tail=False, stack=stack, num_vectors=self._vectors(insn))

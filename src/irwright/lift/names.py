@@ -47,6 +47,17 @@ class ModuleNames:
         name, offset = self._name(ref)
         return quoted(name), offset
 
+    def thread_local(self, ref: Ref) -> tuple[str, int]:
+        """Symbol text and offset of a thread-local variable, declared."""
+        found = self.layout.find(ref)
+        if found is not None:
+            self._use(found[0])
+            return quoted(found[0].name), found[1]
+        if ref.symbol is None:
+            raise LiftError("a thread-local variable without a name")
+        self.declarations.setdefault(ref.symbol, f"{quoted(ref.symbol)} = external thread_local global i8")
+        return quoted(ref.symbol), ref.offset
+
     def _name(self, ref: Ref) -> tuple[str, int]:
         found = self.layout.find(ref)
         if found is not None:

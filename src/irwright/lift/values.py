@@ -24,6 +24,10 @@ class Names(Protocol):
         """Symbol text (`@x`) and offset of a place."""
         ...
 
+    def thread_local(self, ref: Ref) -> tuple[str, int]:
+        """The same for a thread-local variable."""
+        ...
+
     def literal(self, ref: Ref, ty: str) -> str | None:
         """The constant an instruction loads, where nobody can change it."""
         ...
@@ -281,7 +285,7 @@ class Values:
             if how.ref is not None and address.args == (None, None):
                 if how.ref.kind == "got":
                     return self.coerce(self.names.got(how.ref), "ptr", want)
-                literal = self.names.literal(how.ref, want)
+                literal = self.names.literal(how.ref, want) if how.ref.kind == "direct" else None
                 if literal is not None:
                     return literal
         key = (id(e), "loaded")
@@ -318,7 +322,7 @@ class Values:
         base, index = e.args
         if how.segment:
             raise LiftError("the address of a segment")
-        if how.ref is not None and how.ref.kind != "direct":
+        if how.ref is not None and how.ref.kind not in ("direct", "tls"):
             if how.ref.kind == "got" and base is None and index is None:
                 raise LiftError("the address of a table entry")
             raise LiftError(f"a reference of kind {how.ref.kind}")
@@ -384,7 +388,12 @@ class Values:
     def _place(self, ref: Ref) -> str:
         if ref.kind == "got":
             raise LiftError("the address of a table entry")
-        symbol, offset = self.names.place(ref)
+        if ref.kind == "tls":
+            name, offset = self.names.thread_local(ref)
+            self.names.intrinsic("llvm.threadlocal.address.p0", "declare ptr @llvm.threadlocal.address.p0(ptr nonnull)")
+            symbol = self.new(f"call ptr @llvm.threadlocal.address.p0(ptr {name})")
+        else:
+            symbol, offset = self.names.place(ref)
         return self.new(f"getelementptr i8, ptr {symbol}, i64 {offset}") if offset else symbol
 
     def _operation(self, e: E) -> str:
@@ -392,6 +401,8 @@ class Values:
         args = [node for node in e.args if node is not None]
         if op == "poison":
             return "poison"
+        if op == "thread":
+            return self.new("load i64, ptr addrspace(257) null, align 8")
         if op.startswith("icmp"):
             return self._icmp(op, args)
         if op.startswith("fcmp"):

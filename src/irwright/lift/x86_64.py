@@ -14,6 +14,7 @@ from irwright.lift.expressions import (
     Address,
     E,
     Effect,
+    Ref,
     binary,
     bits,
     cast,
@@ -83,6 +84,21 @@ class Machine:
     def address(self, mem: Mem) -> E:
         base = self.register(mem.base, 64) if mem.base else None
         index = self.register(mem.index, 64) if mem.index else None
+        kind = mem.ref.kind if mem.ref is not None else "direct"
+        if mem.segment == "fs" and (mem.ref is not None or base is not None or index is not None):
+            if mem.ref is not None and kind == "tpoff":
+                return E("addr", "ptr", (base, index), Address(mem.scale, mem.disp, in_thread(mem.ref)))
+            thread = E("thread", "i64")
+            base = thread if base is None else binary("add", thread, base)
+            return E("addr", "ptr", (base, index), Address(mem.scale, mem.disp, mem.ref))
+        if mem.ref is not None and kind in ("tpoff", "dtpoff"):
+            offset = thread_offset(mem.ref)
+            base = offset if base is None else binary("add", base, offset)
+            return E("addr", "ptr", (base, index), Address(mem.scale, mem.disp))
+        if mem.ref is not None and kind == "tlsgd":
+            return E("addr", "ptr", (None, None), Address(1, 0, in_thread(mem.ref)))
+        if kind == "tlsld":
+            return E("addr", "ptr", (E("thread", "i64"), None), Address())
         if base is not None and base.op == "frame" and index is None and mem.ref is None and not mem.segment:
             return E("frame", "i64", (), base.aux + mem.disp)
         if index is not None and index.op == "frame" and mem.scale == 1 and (base is None or base.op != "frame"):
@@ -104,9 +120,15 @@ class Machine:
             return cast("bitcast", ty, value) if ty and ty[0] != "i" else value
         if isinstance(op, Imm):
             width = ty or f"i{op.width}"
+            if op.ref is not None and op.ref.kind in ("tpoff", "dtpoff"):
+                return resize(thread_offset(op.ref), width)
             if op.ref is not None:
                 return resize(E("sym", "i64", (), op.ref), width)
             return const(width, op.value)
+        if op.ref is not None and op.ref.kind == "gottpoff":
+            return thread_offset(op.ref)
+        if op.segment == "fs" and op.width == 64 and not (op.disp or op.base or op.index or op.ref):
+            return E("thread", "i64")
         return E("load", ty or f"i{op.width}", (self.address(op),), 1)
 
     def write(self, op: Operand, value: E) -> None:
@@ -200,6 +222,20 @@ class Machine:
             "g": None if less is None else invert(binary("or", less, equal)),
         }
         self.flags(**{name: value for name, value in values.items() if value is not None})
+
+
+def in_thread(ref: Ref) -> Ref:
+    """The variable of the running thread that a reference means."""
+    return Ref(ref.symbol, ref.section, ref.offset, "tls")
+
+
+def thread_offset(ref: Ref) -> E:
+    """How far a thread-local variable is from the thread pointer.
+
+    Offsets within a module's storage are taken from the same place: any will do for `__tls_get_addr`, as what it
+    returns is only ever added to them.
+    """
+    return binary("sub", E("addr", "i64", (None, None), Address(ref=in_thread(ref))), E("thread", "i64"))
 
 
 def parity(result: E) -> E:
