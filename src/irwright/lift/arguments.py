@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from irwright.errors import LiftError
+from irwright.lift.clobbers import may_keep_registers
 from irwright.lift.expressions import bits
 from irwright.lift.flow import Call
 from irwright.lift.inference import DEFINED, ENTRY, availability
@@ -35,6 +36,8 @@ class CallSites:
         self.areas: dict[str, set[int]] = {}
         """the same of earlier analyses: they get it"""
         self.uses_floats = False
+        self.may_keep = may_keep_registers(program)
+        self.clobbers: dict[str, frozenset[str]] = {}
         self.settled = False
         """the results of the file's own functions are known"""
 
@@ -169,7 +172,7 @@ class CallSites:
         bounds: dict[str, tuple[int, int]] = dict.fromkeys(self.functions, (6, floats))
         for lifted in good:
             assert lifted.flow is not None
-            lifted.available = availability(lifted.flow, lambda _: None)
+            lifted.available = availability(lifted.flow, lambda _: None, keeps=self.may_keep)
         for name in self.functions:
             if name == "main":
                 bounds[name] = (3, 0)

@@ -81,7 +81,12 @@ def prepare(text: str, name: str) -> Prepared:
             prepared.locals.update(continue_names)
             out.append("")
             continue
-        elif first in (".file", ".loc", ".ident", ".addrsig", ".addrsig_sym"):
+        elif first == ".comm" and (reserved := _reserved(line)) is not None and reserved[0] in prepared.locals:
+            # Space of a local symbol, as a place that others can be relative to.
+            title, size, align = reserved
+            out.append(f".pushsection .bss; .globl {title}; .balign {align}; {title}: .zero {size}; .popsection")
+            continue
+        elif first in (".file", ".loc", ".addrsig", ".addrsig_sym"):
             out.append("")
             continue
         if "@PLT" in line or "@GOTPCREL" in line:
@@ -111,6 +116,14 @@ def _rename(line: str) -> str:
         return _PRIVATE.sub(KEPT, line)
     parts = re.split(r'("(?:\\.|[^"\\])*")', line)
     return "".join(part if part.startswith('"') else _PRIVATE.sub(KEPT, part) for part in parts)
+
+
+def _reserved(line: str) -> tuple[str, str, str] | None:
+    """Symbol, size and alignment of `.comm`."""
+    parts = [part.strip() for part in line.split("#")[0].split(None, 1)[1].split(",")]
+    if len(parts) < 2 or not all(part.isdigit() for part in parts[1:3]):
+        return None
+    return parts[0], parts[1], parts[2] if len(parts) > 2 else "1"
 
 
 def _is_code(directive: str, line: str) -> bool:

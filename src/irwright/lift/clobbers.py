@@ -1,11 +1,14 @@
-"""Which registers the functions of a file change: gcc keeps values across calls in those that a callee leaves alone."""
+"""Which registers the functions of a file change: gcc keeps values across calls in those that a callee leaves alone.
+
+clang does not, unless asked; its files say who made them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from irwright.lift.flow import CALLER_SAVED, Call
-from irwright.lift.program import Code, Imm, Instruction, Reg
+from irwright.lift.program import Code, Imm, Instruction, Program, Reg
 
 ALL = frozenset(CALLER_SAVED)
 _READ_ONLY = frozenset(
@@ -60,6 +63,35 @@ def find_clobbers(
             own[name] = whole
         if not changed:
             return own
+
+
+def may_keep_registers(program: Program) -> bool:
+    """True unless clang says that it made this file."""
+    return "clang version" not in program.producer
+
+
+def counted_on(
+    codes: dict[str, Code],
+    clobbers: dict[str, frozenset[str]],
+    callee: Callable[[Code, Instruction], str | None],
+    kept: Iterable[str],
+) -> dict[str, str]:
+    """Functions that must stay machine code because those kept may count on what they leave alone, with the reason."""
+    known = set(kept)
+    found: dict[str, str] = {}
+    todo = list(known)
+    while todo:
+        caller = todo.pop()
+        calls = [i for i in codes[caller].instructions if i.mnemonic == "call" and isinstance(i.operands[0], Imm)]
+        called = {callee(codes[caller], insn) for insn in calls}
+        if codes[caller].problem:  # not all of it is decoded
+            called = set(codes)
+        for name in sorted(name for name in called if name is not None and name not in known):
+            if clobbers[name] != ALL:
+                found[name] = f"{caller} stays machine code and may count on what this leaves alone"
+                known.add(name)
+                todo.append(name)
+    return found
 
 
 def _written(insn: Instruction) -> set[str]:

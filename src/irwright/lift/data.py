@@ -1,8 +1,9 @@
 """Data sections as globals: their bytes, the references in them, linkage, alignment, sections, COMDATs.
 
-A section is cut into objects at its symbols; what a symbol's object holds follows from its bytes and relocations.
-Where references do not say which object they are relative to (object files), the parts of a section keep their
-order and a section without inner symbols stays one object.
+A section is cut into objects at its symbols where every reference names the symbol it is relative to. Where some
+say `.data + 40` (object files), nobody can tell whether that is past one object or before the next: then the section
+stays one object, its symbols are aliases into it, and only jump tables are cut out. Mergeable sections are cut at
+their entries, as linkers do.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from irwright.errors import LiftError
 from irwright.lift.assembly import KEPT
 from irwright.lift.expressions import Ref, bits, element
 from irwright.lift.objects import place
-from irwright.lift.program import Program, Section, Symbol
+from irwright.lift.program import CodeTable, Program, Section, Symbol
 
 PLAIN_SECTIONS = (
     ".data",
@@ -31,10 +32,6 @@ PLAIN_SECTIONS = (
     ".fini_array",
     ".text",
 )
-
-
-NameOf = Callable[[Ref, bool], str]
-"""The constant for a place in an initializer; True where it is the target of a relative reference"""
 
 
 @dataclass(slots=True)
@@ -51,6 +48,15 @@ class DataObject:
     align: int
     is_constant: bool
     is_thread_local: bool
+    is_whole: bool = False
+    """a section with symbols in it"""
+    table: CodeTable | None = None
+    holes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """of a whole section: tables that are objects of their own; zeros here"""
+
+
+NameOf = Callable[[Ref, DataObject, int], str]
+"""The constant for a place in an object's initializer; of an offset, also how far in it lies"""
 
 
 class Layout:
@@ -63,6 +69,11 @@ class Layout:
         self.starts: dict[int, list[int]] = {}
         self.by_name: dict[str, DataObject] = {}
         self.aliases: list[tuple[str, DataObject, Symbol]] = []
+        self.inner: dict[str, tuple[DataObject, int]] = {}
+        """symbols in whole sections and how far in they are"""
+        self.inner_symbols: list[tuple[Symbol, DataObject]] = []
+        self.tables: dict[int, list[DataObject]] = {}
+        self.relative = _referred_sections(program) if not program.exact_places else set[int]()
         taken = {symbol.name for symbol in program.symbols if symbol.name and not symbol.name.startswith(KEPT)}
         for section in program.sections:
             if (
@@ -89,6 +100,10 @@ class Layout:
             if symbol.section == section.index and symbol.kind not in ("section", "file") and symbol.name:
                 marks.setdefault(symbol.offset, []).append(symbol)
         cuts = sorted({0, *[offset for offset in marks if offset < section.size]})
+        tables = [table for table in self.program.tables if table.section == section.index]
+        if section.index in self.relative and not section.merge_bytes and (len(cuts) > 1 or tables):
+            self._keep_whole(section, marks, tables, taken)
+            return
         if not self.program.exact_places and section.is_strings and section.merge_bytes == 1:
             # Each string of a mergeable section is an object of its own.
             cuts = sorted({*cuts, *[at + 1 for at, byte in enumerate(section.data[:-1]) if byte == 0]})
@@ -138,17 +153,60 @@ class Layout:
         self.objects[section.index] = found
         self.starts[section.index] = [one.start for one in found]
 
+    def _keep_whole(
+        self, section: Section, marks: dict[int, list[Symbol]], tables: list[CodeTable], taken: set[str]
+    ) -> None:
+        def fresh(name: str) -> str:
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            return name
+
+        def private(name: str, start: int, end: int, align: int) -> DataObject:
+            return DataObject(
+                fresh(name), section.index, start, end, None, True, True, align, not section.is_writable, section.is_tls
+            )
+
+        whole = private(f"section.{section.name.lstrip('.')}", 0, section.size, section.align)
+        whole.is_whole = True
+        whole.holes = [(table.start, table.end) for table in tables]
+        self.objects[section.index] = [whole]
+        self.starts[section.index] = [0]
+        for table in tables:
+            one = private(f"table.{table.function}.{table.start:x}", table.start, table.end, table.entry_bytes)
+            one.table = table
+            self.objects[section.index].append(one)
+            self.tables.setdefault(section.index, []).append(one)
+        for symbols in marks.values():
+            for symbol in symbols:
+                self.inner_symbols.append((symbol, whole))
+                if symbol.binding in ("local", "global"):  # of weak ones another file's may be taken
+                    self.inner[symbol.name] = (whole, symbol.offset)
+
     def find(self, ref: Ref) -> tuple[DataObject, int] | None:
         """The object a place lies in, and how far."""
         if ref.symbol is not None:
+            if ref.symbol in self.inner:
+                one, offset = self.inner[ref.symbol]
+                return one, offset + ref.offset
             one = self.by_name.get(ref.symbol)
             return None if one is None else (one, ref.offset)
+        anchor = ref.offset if ref.anchor is None else ref.anchor
+        for table in self.tables.get(ref.section, []):
+            if table.start <= anchor < table.end:
+                return table, ref.offset - table.start
         starts = self.starts.get(ref.section)
         if not starts:
             return None
-        at = max(0, bisect_right(starts, ref.offset) - 1)
+        at = max(0, bisect_right(starts, anchor) - 1)
         one = self.objects[ref.section][at]
         return one, ref.offset - one.start
+
+    def inner_names(self) -> dict[str, tuple[str, int]]:
+        """Names of places in whole sections: the section's name and how far in they are."""
+        names = {name: (one.name, offset) for name, (one, offset) in self.inner.items()}
+        names |= {one.name: (one.name, 0) for found in self.objects.values() for one in found if one.is_whole}
+        return names
 
     def literal(self, ref: Ref, ty: str) -> str | None:
         """The constant at a place of a constant pool, as LLVM text."""
@@ -173,38 +231,32 @@ class Layout:
         section = self.program.sections[one.section]
         parts: list[tuple[str, str]] = []
         at = one.start
+        content = bytearray(section.data)
+        for start, end in one.holes:
+            content[start:end] = bytes(end - start)
 
         def plain(end: int) -> None:
-            data = section.data[at:end]
+            data = bytes(content[at:end])
             if data:
                 text = "zeroinitializer" if not any(data) else f'c"{escape(data)}"'
                 parts.append((f"[{len(data)} x i8]", text))
 
         for offset in sorted(o for o in section.relocations if one.start <= o < one.end):
-            relocation = section.relocations[offset]
-            if offset < at:
+            if offset < at or any(start <= offset < end for start, end in one.holes):
                 continue
+            relocation = section.relocations[offset]
             plain(offset)
             ref = place(self.program, relocation.symbol, relocation.addend)
             if relocation.kind == "64":
-                parts.append(("ptr", name_of(ref, False)))
+                parts.append(("ptr", name_of(ref, one, 0)))
                 at = offset + 8
             elif relocation.kind in ("PC32", "PLT32"):
-                # Relative to the place itself, which is `offset - start` bytes into this object.
-                delta = offset - one.start
-                try:
-                    target = name_of(ref, True)
-                except LiftError:
-                    # An entry of a jump table: relative to the table's start.
-                    target = name_of(Ref(ref.symbol, ref.section, ref.offset - delta, ref.kind), True)
-                    offset_of_base = 0
-                else:
-                    offset_of_base = delta
-                here = f"ptrtoint (ptr getelementptr (i8, ptr @{quote(one.name)}, i64 {offset_of_base}) to i64)"
+                target = name_of(ref, one, offset - one.start)
+                here = f"ptrtoint (ptr getelementptr (i8, ptr @{quote(one.name)}, i64 {offset - one.start}) to i64)"
                 parts.append(("i32", f"trunc (i64 sub (i64 ptrtoint (ptr {target} to i64), i64 {here}) to i32)"))
                 at = offset + 4
             else:
-                raise ValueError(f"relocation {relocation.kind} in data")
+                raise LiftError(f"relocation {relocation.kind} in data")
         plain(one.end)
         if len(parts) == 1:
             return parts[0]
@@ -213,6 +265,17 @@ class Layout:
         types = ", ".join(ty for ty, _ in parts)
         values = ", ".join(f"{ty} {value}" for ty, value in parts)
         return f"<{{ {types} }}>", f"<{{ {values} }}>"
+
+
+def _referred_sections(program: Program) -> set[int]:
+    """Data sections in which places are named by how far they are from the start, or from a local symbol."""
+    found: set[int] = set()
+    for section in program.sections:
+        for relocation in section.relocations.values():
+            symbol = program.symbols[relocation.symbol]
+            if symbol.section >= 0 and (symbol.kind == "section" or symbol.binding == "local"):
+                found.add(symbol.section)
+    return found
 
 
 def escape(data: bytes) -> str:

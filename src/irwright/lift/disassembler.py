@@ -7,7 +7,6 @@ texts are linked, and what is judged is the linked module as it is written, lowe
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,8 +21,9 @@ from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
 from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
-from irwright.lift.objects import members, read_object
+from irwright.lift.objects import Decoder, members, read_object
 from irwright.lift.program import Program
+from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search
 from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
 from irwright.llvm.toolchain import find
@@ -213,9 +213,10 @@ class Disassembler:
             data = found[0][1]
         if data[:4] == b"\x7fELF":
             program = read_object(data, name)
+            Decoder(program).decode_all()
+            program.tables = find_tables(program)
             layout = Layout(program, set())
-            _refuse_unnamed_places(program, layout, name)
-            return Source(program, layout, listing(program, layout), data, False)
+            return Source(program, layout, listing(program, layout, layout.inner_names()), data, False)
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
@@ -249,17 +250,17 @@ class Disassembler:
     ) -> tuple[str, str, dict[str, str]]:
         """Linked module and its assembly; functions that only fail in the whole stay machine code."""
         failed = {name: one.problem for name, one in candidates.items() if not one.ir}
-        for _ in range(4):
+        for _ in range(len(candidates) + 1):
+            failed = search.sound().with_callees(failed)
             assembler = Assembler(source.program, source.layout, search.sound(), search.attributes, pic=search.pic)
             optimised = {name: one.ir for name, one in candidates.items() if name not in failed}
             try:
                 parts = assembler.parts(optimised, set(failed))
             except LeftOverError as error:
-                # Who reads such data jumps in a way that was not understood.
-                readers = [name for name, text in optimised.items() if re.search(rf"@{re.escape(str(error))}\b", text)]
-                if not readers:
-                    raise LLVMError(f"data {str(error)!r} points into code in a way that is not understood") from error
-                failed.update(dict.fromkeys(readers, "a table of places in the code that is not understood"))
+                if error.functions <= failed.keys():
+                    raise LLVMError("places in code that are not understood") from error
+                reason = "a table of places in the code that is not understood"
+                failed.update(dict.fromkeys(error.functions - failed.keys(), reason))
                 continue
             linked = self._call("link", {"texts": parts})
             ir = assembler.finish(linked.ir, set(failed))
@@ -277,7 +278,7 @@ class Disassembler:
     def _judge(
         self, source: Source, candidates: dict[str, Candidate], asm: str, ir: str, failed: dict[str, str]
     ) -> list[LiftedFunction]:
-        new = take_apart(asm) if source.is_text else self._listing_of(asm)
+        new = take_apart(asm) if source.is_text else self._listing_of(asm, source.layout)
         bodies = _bodies(ir)
         lines = {
             code.name: (normalise(source.text, code.name), normalise(new, code.name))
@@ -313,10 +314,10 @@ class Disassembler:
             )
         return functions
 
-    def _listing_of(self, asm: str) -> Text:
+    def _listing_of(self, asm: str, layout: Layout) -> Text:
         prepared = prepare(asm, "recompiled")
         program = read_object(self.assemble(prepared.text, "recompiled"), "recompiled")
-        return listing(program, Layout(program, prepared.locals))
+        return listing(program, Layout(program, prepared.locals), layout.inner_names())
 
     def _verify(self, source: Source, asm: str, ir: str, functions: list[str]) -> dict[str, tuple[Verdict, str]]:
         """Verdicts of functions that are not exact, by running both versions."""
@@ -328,21 +329,6 @@ class Disassembler:
         except IrwrightError as error:
             return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
         return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}
-
-
-def _refuse_unnamed_places(program: Program, layout: Layout, name: str) -> None:
-    """An object may say `.data + 40` for 8 bytes past one array or 8 before the next: then nobody can tell which."""
-    for section in program.sections:
-        for relocation in section.relocations.values():
-            symbol = program.symbols[relocation.symbol]
-            if symbol.section < 0 or (symbol.kind != "section" and symbol.binding != "local"):
-                continue
-            target = program.sections[symbol.section]
-            is_several = len(layout.objects.get(target.index, [])) > 1 and not target.merge_bytes
-            if is_several or (target.is_code and section.is_code):
-                raise InputError(
-                    name, f"names places relative to section {target.name!r}; lift its assembly (-S) instead"
-                )
 
 
 def attributes(source: Source) -> str:

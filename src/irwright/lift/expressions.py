@@ -59,6 +59,8 @@ class Ref:
     """from the symbol, or within the section"""
     kind: str = "direct"
     """direct, got (the address of a pointer to it), tls (this thread's), tpoff (its offset), gottpoff, tlsgd, tlsld"""
+    anchor: int | None = None
+    """where the object begins, or a place in it, if it is known that the place belongs to that object"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -343,6 +343,9 @@ class FlowBuilder:
         if self.program.exact_places:
             later = [at for (where, at) in self.program.labels if where == section_index and at > start]
             end = min([end, *later])
+        for table in self.program.tables:
+            if table.section == section_index and table.start == start and table.entry_bytes == 4:
+                end = table.end
         targets: list[tuple[int, int]] = []
         position = start
         while position < end and len(targets) < (limit if limit is not None else 4096):

@@ -32,8 +32,11 @@ Resolve = Callable[[Call], Signature | None]
 """The signature of a callee where it is known"""
 
 
-def availability(flow: Flow, resolve: Resolve, *, likely: bool = False) -> Available:
-    """Solve forward; `likely` lets constants that fit any width take the narrower one."""
+def availability(flow: Flow, resolve: Resolve, *, keeps: bool = False, likely: bool = False) -> Available:
+    """Solve forward; `likely` lets constants that fit any width take the narrower one.
+
+    `keeps` says that registers which a callee leaves alone may hold arguments of the next call.
+    """
     start: Status = dict.fromkeys((*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS), ENTRY)
     states: list[Status | None] = [None] * len(flow.blocks)
     states[0] = start
@@ -48,7 +51,7 @@ def availability(flow: Flow, resolve: Resolve, *, likely: bool = False) -> Avail
             continue
         state = dict(before)
         for step in flow.blocks[index].steps:
-            _advance(step.effects, state, None, resolve, step.insn.mnemonic if likely else "")
+            _advance(step.effects, state, None, resolve, step.insn.mnemonic if likely else "", keeps=keeps)
         for successor in flow.blocks[index].successors:
             known = states[successor]
             merged = dict(state) if known is None else _meet(known, state)
@@ -60,7 +63,7 @@ def availability(flow: Flow, resolve: Resolve, *, likely: bool = False) -> Avail
     for index in flow.order:
         state = dict(states[index] or {})
         for step in flow.blocks[index].steps:
-            _advance(step.effects, state, found, resolve, step.insn.mnemonic if likely else "")
+            _advance(step.effects, state, found, resolve, step.insn.mnemonic if likely else "", keeps=keeps)
     return found
 
 
@@ -81,20 +84,22 @@ def _meet(a: Status, b: Status) -> Status:
     return merged
 
 
-def _advance(effects: list[Effect], state: Status, found: Available | None, resolve: Resolve, mnemonic: str) -> None:
+def _advance(
+    effects: list[Effect], state: Status, found: Available | None, resolve: Resolve, mnemonic: str, *, keeps: bool
+) -> None:
     for effect in effects:
         if effect.kind == "call" and found is not None:
             call: Call = effect.aux
             found.at_call[call.index] = dict(state)
             if call.is_tail:
                 after = dict(state)
-                _after_call(after, call, resolve(call), likely=bool(mnemonic))
+                _after_call(after, call, resolve(call), keeps=keeps, likely=bool(mnemonic))
                 found.at_return.append(after)
         elif effect.kind == "ret" and found is not None and not any(e.kind == "call" for e in effects):
             found.at_return.append(dict(state))
     for effect in effects:
         if effect.kind == "call" and not effect.aux.is_tail:
-            _after_call(state, effect.aux, resolve(effect.aux), likely=bool(mnemonic))
+            _after_call(state, effect.aux, resolve(effect.aux), keeps=keeps, likely=bool(mnemonic))
         elif effect.kind == "kill":
             state.pop(effect.unit, None)
             state.pop(f"{effect.unit}.width", None)
@@ -112,13 +117,15 @@ def _advance(effects: list[Effect], state: Status, found: Available | None, reso
                 state[f"{effect.unit}.width"] = str(width)
 
 
-def _after_call(state: Status, call: Call, callee: Signature | None, *, likely: bool) -> None:
-    for unit in CALLER_SAVED if likely else call.clobbered:
+def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: bool, likely: bool) -> None:
+    clobbers = call.clobbered if keeps else frozenset(CALLER_SAVED)
+    for unit in clobbers:
         state.pop(unit, None)
     if callee is None:
-        state["rax"] = state["xmm0"] = RESULT
-        state["rax.width"] = "0" if likely else "64"
-        state["xmm0.width"] = "64"
+        for unit, width in (("rax", "0" if likely else "64"), ("xmm0", "64")):
+            if unit in clobbers:
+                state[unit] = RESULT
+                state[f"{unit}.width"] = width
         return
     for unit, ty in callee.returns:
         state[unit] = RESULT

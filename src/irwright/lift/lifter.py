@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from irwright.errors import LiftError
-from irwright.lift.clobbers import apply_clobbers, find_clobbers
+from irwright.lift.clobbers import apply_clobbers, counted_on, find_clobbers
 from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import FlowBuilder
@@ -47,6 +47,8 @@ class FileLifter(OwnSignatures):
                 if not calls <= self.areas.get(name, set()):
                     self.areas[name] = self.areas.get(name, set()) | calls
                     found.pop(name, None)
+            if not self.wanted_areas:
+                found = self.with_callees(found)
             if found.keys() == known.keys() and not self.wanted_areas:
                 return
             known = found
@@ -75,7 +77,7 @@ class FileLifter(OwnSignatures):
                 self._guard(lifted, self._build)
         good = self.good()
         codes = {name: lifted.code for name, lifted in self.functions.items()}
-        clobbers = find_clobbers(codes, self._own_callee)
+        self.clobbers = clobbers = find_clobbers(codes, self._own_callee)
         self.handed = {}
         for lifted in good:
             assert lifted.flow is not None and lifted.frame is not None
@@ -87,7 +89,7 @@ class FileLifter(OwnSignatures):
         for _ in range(3):
             for lifted in good:
                 assert lifted.flow is not None
-                lifted.available = availability(lifted.flow, self._resolve, likely=self.likely)
+                lifted.available = availability(lifted.flow, self._resolve, keeps=self.may_keep, likely=self.likely)
             before = [list(lifted.signature.returns) for lifted in good]
             for lifted in good:
                 self._guard(lifted, self._infer_returns)
@@ -105,6 +107,13 @@ class FileLifter(OwnSignatures):
             self._guard(lifted, self._type)
         for lifted in self.good():
             self._guard(lifted, self._type)
+
+    def with_callees(self, kept: dict[str, str]) -> dict[str, str]:
+        """Functions that stay machine code, by reason, with those that they may count on."""
+        if not self.may_keep:
+            return kept
+        codes = {code.name: code for code in self.program.functions}
+        return kept | counted_on(codes, self.clobbers, self._own_callee, kept)
 
     def good(self) -> list[Lifted]:
         """Functions without a problem so far."""

@@ -7,28 +7,31 @@ where their instructions, the names they use and the constants they read are equ
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+from irwright.lift.assembly import KEPT
 from irwright.lift.compare import Text
 from irwright.lift.data import DataObject, Layout
 from irwright.lift.expressions import Ref
 from irwright.lift.objects import Decoder, place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program
 
+Inner = Mapping[str, tuple[str, int]]
+"""Symbols within sections that are kept whole: by the section's name and an offset they compare equal"""
 
-def listing(program: Program, layout: Layout) -> Text:
+
+def listing(program: Program, layout: Layout, inner: Inner | None = None) -> Text:
     """Functions and data of a program as a Text."""
     text = Text()
-    decoder = Decoder(program)
+    Decoder(program).decode_all()
     places = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
     for code in program.functions:
-        if not code.instructions and not code.problem:
-            decoder.decode(code)
-        text.functions[code.name] = _function(code, program, layout, places, text)
+        text.functions[code.name] = _function(code, program, layout, places, text, inner or {})
     return text
 
 
 def _function(
-    code: Code, program: Program, layout: Layout, places: dict[tuple[int, int], str], text: Text
+    code: Code, program: Program, layout: Layout, places: dict[tuple[int, int], str], text: Text, inner: Inner
 ) -> list[str]:
     own = {(insn.section, insn.address) for insn in code.instructions}
     labels: set[tuple[int, int]] = set()
@@ -39,9 +42,14 @@ def _function(
         if place_ in own:
             labels.add(place_)
             return f".LB{place_[0]}_{place_[1]}"
+        section, start = inner.get(_plain(ref.symbol), ("", 0)) if ref.symbol is not None else ("", 0)
+        if section:
+            return f"{section}+{start + ref.offset}"
         found = layout.find(ref)
         if found is not None:
             one, offset = found
+            if one.is_whole:
+                return f"{one.name}+{offset}"
             label = f".LD{one.section}_{one.start}" if one.is_private else one.name
             if one.is_private and label not in text.data:
                 text.data[label] = []  # guards against data that names itself
@@ -59,6 +67,10 @@ def _function(
             out.append(f".LB{place_[0]}_{place_[1]}:")
         out.append(line)
     return out
+
+
+def _plain(symbol: str) -> str:
+    return symbol.removeprefix(KEPT).removesuffix("$local")
 
 
 def _symbol_offset(program: Program, ref: Ref) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from irwright.errors import LiftError
 from irwright.lift.data import DataObject, Layout, quote
 from irwright.lift.expressions import Ref
-from irwright.lift.program import Program
+from irwright.lift.program import Code, Program
 from irwright.lift.signatures import Signature
 
 LAYOUT = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
@@ -19,6 +19,10 @@ FEATURES = '"target-cpu"="x86-64" "target-features"="+cx8,+fxsr,+mmx,+sse,+sse2,
 def quoted(name: str) -> str:
     """A name as LLVM writes it after @."""
     return f"@{quote(name)}"
+
+
+class InsideCodeError(LiftError):
+    """Data that points into the code of a function, whose name is the message."""
 
 
 class ModuleNames:
@@ -80,16 +84,24 @@ class ModuleNames:
     def _inside_kept(self, ref: Ref) -> tuple[str, int]:
         """A place within a function that stays machine code, so that its offsets hold."""
         for code in self.program.functions:
-            section, start, end = code.pieces[0]
-            if code.name in self.kept and section == ref.section and start <= ref.offset < end:
-                self.callee(code.name, self.functions[code.name])
-                return code.name, ref.offset - start
+            for (section, start, end), name in zip(code.pieces, code.piece_names, strict=True):
+                if section == ref.section and start <= ref.offset < end:
+                    if code.name not in self.kept:
+                        raise InsideCodeError(code.name)
+                    self._piece(code, name)
+                    return name, ref.offset - start
         raise LiftError("the address of a place in code")
+
+    def _piece(self, code: Code, name: str) -> None:
+        if name == code.name:
+            self.callee(name, self.functions[name])
+        else:
+            self._declare(name, is_local=True)
 
     def _use(self, one: DataObject) -> None:
         if one.name in self.declarations or one.name in self.defined:
             return
-        if one.is_private and one.is_constant and not self.with_data:
+        if one.is_private and one.is_constant and not one.is_whole and one.table is None and not self.with_data:
             self.defined.add(one.name)
             self.declarations[one.name] = self.definition(one)
             return
@@ -123,6 +135,12 @@ class ModuleNames:
         kind = "constant" if one.is_constant else "global"
         return f"{quoted(one.name)} = {linkage}{thread}{kind} {ty} {value}{self._section(one)}, align {one.align}"
 
+    def zeros(self, one: DataObject) -> str:
+        """A constant of an object's size, for one whose content nobody reads."""
+        return (
+            f"{quoted(one.name)} = dso_local constant [{one.end - one.start} x i8] zeroinitializer, align {one.align}"
+        )
+
     def _section(self, one: DataObject) -> str:
         if one.section < 0:
             return ""
@@ -132,11 +150,36 @@ class ModuleNames:
             return ""
         return f', section "{section.name}"'
 
-    def _constant(self, ref: Ref, relative: bool) -> str:
-        name, offset = self._name(ref)
+    def _constant(self, ref: Ref, one: DataObject, delta: int) -> str:
+        """What an initializer says of a place; a relative one lies `delta` bytes into its object."""
+        name, offset = self._relative(ref, one, delta) if delta else self._name(ref)
         if not offset:
             return quoted(name)
         return f"getelementptr (i8, ptr {quoted(name)}, i64 {offset})"
+
+    def _relative(self, ref: Ref, one: DataObject, delta: int) -> tuple[str, int]:
+        """An offset in data, from its own place on as relocations have it: that of a jump table means a place `delta`
+        bytes before."""
+        meant = Ref(ref.symbol, ref.section, ref.offset - delta, ref.kind)
+        if ref.symbol is not None or ref.section < 0 or not self.program.sections[ref.section].is_code:
+            if ref.symbol in self.functions and not meant.offset:
+                return self.callee_name(meant), delta
+            return self._name(ref)
+        key = (meant.section, meant.offset)
+        if one.table is not None or key in self.program.labels:
+            if key in self.places:
+                return self.callee_name(meant), delta
+            name, offset = self._inside_kept(meant)
+            return name, offset + delta
+        if (ref.section, ref.offset) in self.places:
+            return self.callee_name(ref), 0
+        raise LiftError("offsets of places in code")
+
+    def callee_name(self, ref: Ref) -> str:
+        """The name of the function at a place, declared."""
+        name = ref.symbol or self.places[ref.section, ref.offset]
+        self.callee(name, self.functions[name])
+        return name
 
     def literal(self, ref: Ref, ty: str) -> str | None:
         return self.layout.literal(ref, ty)
@@ -147,7 +190,7 @@ class ModuleNames:
             raise LiftError("a table entry without a name")
         if ref.symbol in self.functions:
             self.callee(ref.symbol, self.functions[ref.symbol])
-        elif ref.symbol in self.layout.by_name:
+        elif ref.symbol in self.layout.by_name and ref.symbol not in self.layout.inner:
             self._use(self.layout.by_name[ref.symbol])
         else:
             self.declarations.setdefault(ref.symbol, f"{quoted(ref.symbol)} = external global i8")

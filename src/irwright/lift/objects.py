@@ -156,7 +156,9 @@ def _read(elf: Any, name: str) -> Program:
                 member = int.from_bytes(words[position : position + 4], "little")
                 if member < len(sections):
                     sections[member].group = title
-    return Program(name=name, sections=sections, symbols=symbols)
+    comment = elf.get_section_by_name(".comment")
+    producer = bytes(comment.data()[:4096]).replace(b"\0", b" ").decode(errors="replace") if comment else ""
+    return Program(name=name, sections=sections, symbols=symbols, producer=producer)
 
 
 def _read_relocations(elf: Any, sections: list[Section], symbols: list[Symbol]) -> None:
@@ -201,7 +203,7 @@ def find_functions(program: Program) -> None:
             continue
         known = by_start.get(place)
         # Aliases: the sized, then the global one is the function, the others are aliases of it.
-        if known is None or (symbol.size > 0, symbol.binding != "local") > (known.size > 0, known.binding != "local"):
+        if known is None or _rank(symbol) > _rank(known):
             by_start[place] = symbol
     starts: dict[int, list[int]] = {}
     for section, offset in sorted([*by_start, *[(s.section, s.offset) for s in cold]]):
@@ -209,13 +211,23 @@ def find_functions(program: Program) -> None:
     functions: dict[str, Code] = {}
     for (section, offset), symbol in sorted(by_start.items()):
         end = _end_of(program, symbol, starts[section])
-        code = Code(name=symbol.name, symbol=symbol, pieces=[(section, offset, end)])
+        code = Code(symbol.name, symbol, [(section, offset, end)], [symbol.name])
+        if symbol.kind == "ifunc":
+            code.problem = "an indirect function without a name for its resolver"
         functions[symbol.name] = code
         program.functions.append(code)
     for symbol in cold:
         parent = functions.get(symbol.name.partition(".cold")[0])
-        if parent is not None:
-            parent.pieces.append((symbol.section, symbol.offset, _end_of(program, symbol, starts[symbol.section])))
+        piece = (symbol.section, symbol.offset, _end_of(program, symbol, starts[symbol.section]))
+        if parent is None:
+            program.functions.append(Code(symbol.name, symbol, [piece], [symbol.name]))
+        else:
+            parent.pieces.append(piece)
+            parent.piece_names.append(symbol.name)
+
+
+def _rank(symbol: Symbol) -> tuple[bool, bool, bool]:
+    return symbol.kind != "ifunc", symbol.size > 0, symbol.binding != "local"
 
 
 def _end_of(program: Program, symbol: Symbol, starts: list[int]) -> int:
@@ -245,6 +257,12 @@ class Decoder:
         self.engine: Any = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
         self.engine.detail = True
         self.names: dict[int, Reg] = {}
+
+    def decode_all(self) -> None:
+        """Every function that is not decoded yet."""
+        for code in self.program.functions:
+            if not code.instructions and not code.problem:
+                self.decode(code)
 
     def decode(self, code: Code) -> None:
         """Fill in the instructions of a function, or its problem."""
@@ -359,7 +377,7 @@ def place(program: Program, index: int, addend: int, kind: str = "direct") -> Re
     if symbol.kind == "section":
         return Ref(None, symbol.section, symbol.offset + addend, kind)
     if symbol.section >= 0 and symbol.binding == "local":
-        return Ref(None, symbol.section, symbol.offset + addend, kind)
+        return Ref(None, symbol.section, symbol.offset + addend, kind, symbol.offset)
     return Ref(symbol.name, symbol.section, addend, kind)
 
 

@@ -127,9 +127,23 @@ class Code:
     symbol: Symbol
     pieces: list[tuple[int, int, int]]
     """(section, start, end)"""
+    piece_names: list[str] = field(default_factory=list[str])
+    """the symbol at the start of each piece"""
     instructions: list[Instruction] = field(default_factory=list[Instruction])
     problem: str = ""
     """why it can't be decoded, where it can't"""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeTable:
+    """Places within one function that lie in data, as a jump table does."""
+
+    section: int
+    start: int
+    end: int
+    function: str
+    entry_bytes: int
+    """4: relative to the start of the table; 8: addresses"""
 
 
 @dataclass(slots=True)
@@ -144,9 +158,13 @@ class Program:
     """names of private labels that text input still had"""
     exact_places: bool = False
     """every reference names the label it is relative to (text input), so objects may be laid out anew"""
+    tables: list[CodeTable] = field(default_factory=list[CodeTable])
+    """tables that code of an object refers to by their start"""
     spills: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     """instructions that comments call spills and reloads"""
     text: str = ""
     """the assembly text, where the input was text"""
+    producer: str = ""
+    """what the compilers said of themselves (.comment)"""
     indirect: set[str] | None = None
     """names reached through the linker's tables; None where that is not known (objects)"""

@@ -100,7 +100,7 @@ class OwnSignatures(CallSites):
             for step in reversed(block.steps):
                 for effect in step.effects:
                     if effect.kind == "call" and not effect.aux.is_tail:
-                        later.update(RESULTS)
+                        later.update(unit for unit in RESULTS if unit in effect.aux.clobbered)
                     if effect.kind == "set" and effect.unit in RESULTS:
                         if step.insn.mnemonic == "pop" and effect.value is not None and effect.value.op == "const":
                             mnemonic = "mov"

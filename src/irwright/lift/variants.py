@@ -215,7 +215,7 @@ class Search:
         module = as_module(prepared.text, TRIPLE)
         data = self.pool.call(Call(operation="assemble", arguments={"text": module})).unwrap("assembly")
         program = read_object(data, "recompiled")
-        return listing(program, Layout(program, prepared.locals))
+        return listing(program, Layout(program, prepared.locals), self.layout.inner_names())
 
     def emit(self, name: str, variant: Variant) -> str:
         """The unoptimised module of a variant."""

@@ -1,0 +1,146 @@
+"""Objects of clang and gcc: section-relative references, jump tables, cold parts, registers kept across calls."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from irwright.lift.disassembler import LiftResult, LiftSettings, Verdict, disassemble
+from irwright.llvm.toolchain import find
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+QUICK = LiftSettings(budget=1, verify=False)
+needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+
+
+def compiler(name: str) -> str:
+    return str(find().need_clang()) if name == "clang" else name
+
+
+def run(*command: str | Path) -> bytes:
+    done = subprocess.run(command, capture_output=True, check=True)
+    return done.stdout
+
+
+def relinked(made: Path, result: LiftResult) -> bytes:
+    """What the lifted program prints."""
+    module, program = made.with_suffix(".ll"), made.with_suffix(".lifted")
+    module.write_text(result.ir)
+    flags = ["-w", "-x", "ir", "-Oz", "-Xclang", "-disable-llvm-passes"]
+    run(compiler("clang"), *flags, module, "-x", "none", "-lm", "-o", program)
+    return run(program)
+
+
+def object_of(source: Path, folder: Path, name: str, *flags: str) -> Path:
+    made = folder / f"{source.stem}.o"
+    run(compiler(name), "-w", *flags, "-c", source, "-o", made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "flags"),
+    [
+        ("clang", "textfmt", ["-O2"]),
+        ("clang", "json", ["-Oz"]),
+        pytest.param("gcc", "crc_frames", ["-O2"], marks=needs_gcc),
+        pytest.param("gcc", "vm", ["-Os", "-fcf-protection"], marks=needs_gcc),
+        pytest.param("gcc", "calc", ["-O2", "-fno-pic"], marks=needs_gcc),
+    ],
+)
+def test_a_lifted_object_does_what_it_did(name: str, program: str, flags: list[str], tmp_path: Path) -> None:
+    made = object_of(EXAMPLES / f"{program}.c", tmp_path, name, *flags)
+    result = disassemble(made, settings=QUICK)
+    run(compiler("clang"), made, "-no-pie", "-lm", "-o", tmp_path / "original")
+    assert relinked(made, result) == run(tmp_path / "original")
+    assert result.totals["not-lifted"] < len(result.functions) / 3
+
+
+SECTIONS = r"""
+#include <stdio.h>
+static int first[4] = {1, 2, 3, 4};
+static int second[4] = {5, 6, 7, 8};
+int shared = 9;
+static int zeros[3];
+__attribute__((noinline)) static int before(int n) { return second[n - 4] + first[n - 4]; }
+__attribute__((noinline)) static void count(int n) { zeros[n]++; shared += n; }
+int main(int argc, char **argv) {
+  for (int n = 0; n < 3; n++) count(n);
+  printf("%d %d %d\n", before(argc + 3), shared, zeros[1]);
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["clang", pytest.param("gcc", marks=needs_gcc)])
+def test_a_section_with_several_variables_stays_whole(name: str, tmp_path: Path) -> None:
+    source = tmp_path / "sections.c"
+    source.write_text(SECTIONS)
+    result = disassemble(object_of(source, tmp_path, name, "-O2"), settings=QUICK)
+    assert relinked(tmp_path / "sections.o", result) == b"8 12 1\n"
+    assert "@section.data = private global" in result.ir
+    assert "@shared = dso_local alias [4 x i8], ptr getelementptr (i8, ptr @section.data, i64 " in result.ir
+    assert "@first" in result.ir  # a reader sees names, not offsets
+
+
+COLD = r"""
+#include <stdio.h>
+#include <stdlib.h>
+__attribute__((cold, noinline)) void fail(const char *why, int n) { printf("%s %d\n", why, n); }
+int work(int n, int *values) {
+  int sum = 0;
+  for (int i = 0; i < n; i++) {
+    if (values[i] < 0) { fail("negative", values[i]); sum -= i; continue; }
+    switch (values[i]) {
+      case 0: sum += 3; break; case 1: sum ^= 9; break; case 2: sum *= 2; break;
+      case 3: sum += values[0]; break; case 4: sum -= 7; break; case 5: fail("five", sum); break;
+    }
+  }
+  STAYS
+  return sum;
+}
+int main(void) { int values[] = {0, 1, -4, 2, 3, 4, 5, 77}; printf("%d\n", work(8, values)); return 0; }
+"""
+
+
+@needs_gcc
+@pytest.mark.parametrize("stays", ["", '__asm__ volatile("cpuid" ::: "eax", "ebx", "ecx", "edx");'])
+def test_cold_parts_and_tables_lifted_or_not(stays: str, tmp_path: Path) -> None:
+    source = tmp_path / "cold.c"
+    source.write_text(COLD.replace("STAYS", stays))
+    made = object_of(source, tmp_path, "gcc", "-O2", "-fno-inline")
+    result = disassemble(made, settings=QUICK)
+    verdicts = {one.function: one.verdict for one in result.functions}
+    assert (verdicts["work"] is Verdict.NOT_LIFTED) == bool(stays)
+    run("gcc", made, "-o", tmp_path / "original")
+    assert relinked(made, result) == run(tmp_path / "original")
+
+
+KEEPS = """
+.type leaf,@function
+leaf:
+\tleal\t3(%rdi), %eax
+\tretq
+.globl f
+.type f,@function
+f:
+\tmovl\t$40, %ecx
+\tsubq\t$8, %rsp
+\tcallq\tleaf
+\taddl\t%ecx, %eax
+\taddq\t$8, %rsp
+\tretq
+"""
+
+
+def test_registers_that_a_callee_leaves_alone() -> None:
+    by_name = {one.function: one for one in disassemble(KEEPS, name="f.s", settings=QUICK).functions}
+    assert by_name["f"].verdict is not Verdict.NOT_LIFTED
+    of_clang = KEEPS + '\n.ident "clang version 22.1.8"\n'
+    by_name = {one.function: one for one in disassemble(of_clang, name="f.s", settings=QUICK).functions}
+    assert by_name["f"].reason.startswith("rcx is read")
+    stays = KEEPS.replace("\tmovl\t$40, %ecx", "\tcpuid\n\tmovl\t$40, %ecx")
+    by_name = {one.function: one for one in disassemble(stays, name="f.s", settings=QUICK).functions}
+    assert by_name["leaf"].reason == "f stays machine code and may count on what this leaves alone"
