@@ -22,7 +22,11 @@ def quoted(name: str) -> str:
 
 
 class InsideCodeError(LiftError):
-    """Data that points into the code of a function, whose name is the message."""
+    """Something that points into the code of a function."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__("the address of a place in code")
+        self.function = function
 
 
 class ModuleNames:
@@ -103,8 +107,11 @@ class ModuleNames:
             return
         if one.is_private and one.is_constant and not one.is_whole and one.table is None and not self.with_data:
             self.defined.add(one.name)
-            self.declarations[one.name] = self.definition(one)
-            return
+            try:
+                self.declarations[one.name] = self.definition(one)
+                return
+            except InsideCodeError:
+                self.defined.discard(one.name)  # a jump table: the module as a whole knows whether it is one
         kind = "constant" if one.is_constant else "global"
         thread = "thread_local " if one.is_thread_local else ""
         size = f"[{one.end - one.start} x i8]"
@@ -117,7 +124,7 @@ class ModuleNames:
     def definition(self, one: DataObject) -> str:
         """A global with its content."""
         if one.is_private:
-            linkage = "private unnamed_addr "
+            linkage = "private " if one.is_whole else "private unnamed_addr "
         elif one.section == -3:
             linkage = "internal " if one.is_local else "common dso_local "
         elif one.is_local:

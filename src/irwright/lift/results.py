@@ -165,8 +165,6 @@ class OwnSignatures(CallSites):
             lifted.signature.attributes.clear()
             lifted.signature.attributes[len(params)] = area_attribute(size)
             return [*params, (f"area.{size}", "ptr")]
-        if lifted.frame.incoming:
-            raise LiftError("a variadic function with named parameters in memory")
         stacked = sorted(
             int(unit[1:]) for unit in entry if unit[0] == "s" and unit[1:].isdigit() and int(unit[1:]) >= 8
         )

@@ -66,7 +66,7 @@ class Assembler:
         try:
             asm = [line for code in self.program.functions if code.name in kept for line in machine.lines(code)]
         except InsideCodeError as error:
-            raise LeftOverError({str(error)}) from error
+            raise LeftOverError({error.function}) from error
         self.named_in_asm = machine.named
         wanted = set(re.findall(r"@([\w.$-]+)", "\n".join(bodies.values())))
         wanted |= set(re.findall(r'@"([^"]+)"', "\n".join(bodies.values())))
@@ -150,7 +150,7 @@ class Assembler:
                     # It became a switch; its address only seems to be used, as an argument of which nothing is known.
                     texts[one.name] = names.zeros(one)
                 elif not one.is_private or one.name in wanted:
-                    inside.add(str(error))
+                    inside.add(error.function)
                     # Who reads such a table jumps in a way that was not understood.
                     inside |= {name for name, text in bodies.items() if re.search(rf"@{re.escape(one.name)}\b", text)}
                 continue
@@ -158,8 +158,7 @@ class Assembler:
                 section = self.program.sections[one.section].name
                 problem = f"has {error} in {section}, which can't be written as IR"
                 raise InputError(self.program.name, problem) from error
-            texts[one.name] = definition.replace("private unnamed_addr ", "dso_local unnamed_addr ", 1)
-            texts[one.name] = texts[one.name].replace(" = internal ", " = dso_local ", 1)
+            texts[one.name] = re.sub(r" = (private|internal) ", " = dso_local ", definition, count=1)
             for name in set(names.declarations) - before:
                 if name in self.layout_names:
                     todo.append(self.layout_names[name])

@@ -276,6 +276,9 @@ def mov(m: Machine, i: Instruction) -> None:
     width = target.width
     if not isinstance(source, Imm) and source.width != width:
         raise LiftError("mov of two widths")
+    if isinstance(source, Imm) and source.ref is not None and isinstance(target, Reg) and width == 32:
+        # Code for low addresses, where this is how an address is loaded: the whole of it, wherever it will lie.
+        target, width = Reg(target.name, 64), 64
     m.write(target, m.read(source, f"i{width}"))
 
 
