@@ -66,7 +66,9 @@ static int other = 1;
 int shared = 9;
 static int zeros[3];
 __attribute__((noinline)) static int before(int n) { return second[n - 4] + first[n - 4]; }
-__attribute__((noinline)) static void count(int n) { zeros[n]++; shared += n; other += n; first[n] += n; second[n] -= n; }
+__attribute__((noinline)) static void count(int n) { 
+  zeros[n]++; shared += n; other += n; first[n] += n; second[n] -= n;
+}
 int main(int argc, char **argv) {
   for (int n = 0; n < 3; n++) count(n);
   printf("%d %d %d\n", before(argc + 3) + 0 * other, shared, zeros[1]);
