@@ -32,6 +32,8 @@ def lower(
     text_before, context, module = "", None, None
     try:
         for text, pipeline in jobs:
+            if library.major < 18:  # which had no such check
+                pipeline = pipeline.replace("<no-verify-fixpoint>", "")
             try:
                 if context is None or text != text_before:
                     if context is not None:

@@ -1,0 +1,48 @@
+"""BLEU against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def bleu() -> ModuleType:
+    path = Path(__file__).parents[1] / "benchmarks" / "bleu.py"
+    spec = importlib.util.spec_from_file_location("bleu", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bleu"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_words_of_assembly(bleu: ModuleType) -> None:
+    assert bleu.words(["movl $5, 8(%rax,%rcx,4)"]) == [
+        *("movl", "$5", ",", "8", "(", "%rax", ",", "%rcx", ",", "4", ")"),
+    ]
+
+
+def test_equal_texts_have_1(bleu: ModuleType) -> None:
+    text = ["a", "b", "c", "d", "e"]
+    assert bleu.bleu([bleu.counts(text, text)]) == 1.0
+
+
+def test_by_hand(bleu: ModuleType) -> None:
+    # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 fours; as long as the reference.
+    rows = [bleu.counts(["a", "b", "c", "d", "e", "f"], ["a", "b", "c", "d", "x", "f"])]
+    assert bleu.bleu(rows) == pytest.approx(math.pow(5 / 6 * 3 / 5 * 2 / 4 * 1 / 3, 1 / 4))
+
+
+def test_short_candidates_pay(bleu: ModuleType) -> None:
+    rows = [bleu.counts(["a", "b", "c", "d", "e", "f", "g", "h"], ["a", "b", "c", "d"])]
+    assert bleu.bleu(rows) == pytest.approx(math.exp(1 - 8 / 4))
+
+
+def test_nothing_has_0(bleu: ModuleType) -> None:
+    assert bleu.bleu([bleu.counts(["a", "b", "c", "d", "e"], [])]) == 0.0
