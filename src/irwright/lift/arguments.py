@@ -8,7 +8,7 @@ from irwright.errors import LiftError
 from irwright.lift.clobbers import may_keep_registers
 from irwright.lift.expressions import bits
 from irwright.lift.flow import Call
-from irwright.lift.inference import DEFINED, ENTRY, availability
+from irwright.lift.inference import DEFINED, ENTRY, availability, widen_by_order
 from irwright.lift.lifted import SOUND, Guess, Lifted
 from irwright.lift.program import Program
 from irwright.lift.prototypes import prototype
@@ -173,6 +173,8 @@ class CallSites:
         for lifted in good:
             assert lifted.flow is not None
             lifted.available = availability(lifted.flow, lambda _: None, keeps=self.may_keep)
+            if self.likely:
+                widen_by_order(lifted.flow, lifted.available)
         for name in self.functions:
             if name == "main":
                 bounds[name] = (3, 0)

@@ -9,9 +9,12 @@ from collections.abc import Callable
 
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.flow import Step
+from irwright.lift.program import Imm
 from irwright.lift.transfers import CONTROL, Transfers
 from irwright.lift.values import volatile_text
 from irwright.lift.webs import Web
+
+TURNED = frozenset(["jae", "jbe", "jge", "jle", "jnb", "jna", "jnl", "jng"])
 
 
 class Emitter(Transfers):
@@ -27,7 +30,7 @@ class Emitter(Transfers):
         bodies: dict[int, list[str]] = {}
         order = sorted(self.flow.order)
         for index in order:
-            self.lines = []
+            self.lines, self.current = [], {}
             for number, step in enumerate(blocks[index].steps):
                 self.at = (index, number)
                 self._step(step)
@@ -37,7 +40,7 @@ class Emitter(Transfers):
                 else:
                     self.line("unreachable")
             bodies[index] = [f"b{index}:", *self.lines]
-        for index in order:
+        for index in self._places(order):
             if index not in self.skipped:
                 body += bodies[index]
         entry = ["entry:"]
@@ -53,6 +56,36 @@ class Emitter(Transfers):
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
         return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
+
+    def _places(self, order: list[int]) -> list[int]:
+        """The blocks in the order in which they are written."""
+        if not self.options.apart:
+            return order
+        left = dict.fromkeys(order)
+        placed: list[int] = []
+        index = order[0]
+        while True:
+            left.pop(index)
+            placed.append(index)
+            if not left:
+                return placed
+            if self._is_turned(index):
+                target, falls = self.flow.blocks[index].successors
+                index = target if target in left else next((n for n in left if n != falls), falls)
+            else:
+                index = index + 1 if index + 1 in left else next(iter(left))
+
+    def _is_turned(self, index: int) -> bool:
+        """True for a comparison with a constant whose jump is the negation of what instruction selection makes."""
+        block = self.flow.blocks[index]
+        last = block.insns[-1]
+        if last.mnemonic not in TURNED or len(set(block.successors)) != 2 or len(block.insns) < 2:
+            return False
+        test = next((insn for insn in reversed(block.insns[:-1]) if insn.mnemonic in ("cmp", "test", "sub", "add")), None)
+        if test is None or test.mnemonic != "cmp":
+            return False
+        limit = test.operands[1]
+        return isinstance(limit, Imm) and limit.ref is None and limit.value != 0
 
     def _is_terminated(self) -> bool:
         last = self.lines[-1].lstrip() if self.lines else ""
@@ -79,7 +112,7 @@ class Emitter(Transfers):
             web = entry_web.get(at)
             if web is not None and web.name:
                 value = self.coerce(f"%a{number}", ty, web.ty, extend=True)
-                self.line(f"store {web.ty} {value}, ptr %{web.name}")
+                self.store_web(web, value)
         entry += self.lines
         self.lines = []
         return texts
@@ -121,7 +154,7 @@ class Emitter(Transfers):
 
     def _write(self, pending: list[tuple[Web, str]]) -> None:
         for web, value in pending:
-            self.line(f"store {web.ty} {value}, ptr %{web.name}")
+            self.store_web(web, value)
 
     def _set_value(self, effect: Effect, web: Web, unit: str) -> str:
         """The value a web gets, at the web's type."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from irwright.lift.expressions import Effect, bits
 from irwright.lift.flow import CALLER_SAVED, Call, Flow
+from irwright.lift.program import Imm, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 
 DEFINED, ENTRY, RESULT = "defined", "entry", "result"
@@ -130,3 +131,42 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
     for unit, ty in callee.returns:
         state[unit] = RESULT
         state[f"{unit}.width"] = str(bits(ty))
+
+
+def widen_by_order(flow: Flow, found: Available) -> None:
+    """Arguments of 64 bits that are set with 32, known by where.
+
+    Arguments are copied to their registers in order. `mov edx, 5` after the copy to rdi is such a copy, of 32 bits;
+    before it, it made a value of 64 bits that was then where it should be.
+    """
+    for index in flow.order:
+        setters: dict[str, tuple[int, bool, bool]] = {}
+        for number, step in enumerate(flow.blocks[index].steps):
+            insn = step.insn
+            for effect in step.effects:
+                if effect.kind == "call":
+                    status = found.at_call.get(effect.aux.index)
+                    for unit in _early(setters) if status is not None else ():
+                        status[f"{unit}.width"] = "64"
+                    setters = {}
+                elif effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS:
+                    ops = insn.operands
+                    is_move = insn.mnemonic == "mov" and len(ops) == 2 and isinstance(ops[0], Reg)
+                    is_short = is_move and ops[0].width == 32 and (
+                        isinstance(ops[1], Reg) or (isinstance(ops[1], Imm) and ops[1].ref is None)
+                    )
+                    is_copy = is_move and isinstance(ops[1], Reg)
+                    setters[effect.unit] = (number, is_short, is_copy)
+
+
+def _early(setters: dict[str, tuple[int, bool, bool]]) -> list[str]:
+    """Registers set by a short move before the copy to an earlier argument register."""
+    early: list[str] = []
+    last_copy = -1
+    for unit in INTEGER_ARGUMENTS:
+        number, is_short, is_copy = setters.get(unit, (-1, False, False))
+        if is_short and number < last_copy:
+            early.append(unit)
+        elif is_copy:
+            last_copy = max(last_copy, number)
+    return early

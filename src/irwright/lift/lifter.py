@@ -16,7 +16,7 @@ from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import FlowBuilder
 from irwright.lift.frames import frame_use
-from irwright.lift.inference import availability
+from irwright.lift.inference import availability, widen_by_order
 from irwright.lift.lifted import Lifted
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
@@ -90,6 +90,8 @@ class FileLifter(OwnSignatures):
             for lifted in good:
                 assert lifted.flow is not None
                 lifted.available = availability(lifted.flow, self._resolve, keeps=self.may_keep, likely=self.likely)
+                if self.likely:
+                    widen_by_order(lifted.flow, lifted.available)
             before = [list(lifted.signature.returns) for lifted in good]
             for lifted in good:
                 self._guard(lifted, self._infer_returns)

@@ -42,12 +42,8 @@ class Transfers(Values):
                 return
             if target == falls:
                 self.line(f"br label %b{target}")
-            elif test.op == "xor" and test.ty == "i1" and test.args[0] is not None:
-                test = self.value(test.args[0])
-                weights = self._weights(target, inverted=True)
-                self.line(f"br i1 {test}, label %b{falls}, label %b{target}{weights}")
             else:
-                self.line(f"br i1 {self.value(test)}, label %b{target}, label %b{falls}{self._weights(target)}")
+                self._branch(test, target, falls)
         elif kind == "switch":
             assert effect.value is not None
             self._switch(effect)
@@ -78,11 +74,20 @@ class Transfers(Values):
             write, locality = effect.aux
             self.line(f"call void @llvm.prefetch.p0({self.pointer(effect.addr)}, i32 {write}, i32 {locality}, i32 1)")
 
-    def _weights(self, target: int, *, inverted: bool = False) -> str:
-        if not self.options.weights:
-            return ""
-        likely = target <= self.at[0] and self.options.hot_loops  # a back edge is taken
-        return ", !prof !1" if likely != inverted else ", !prof !0"
+    def _branch(self, test: E, target: int, falls: int) -> None:
+        """A two-way branch in the form that the options give it."""
+        form = self.forms.get(self.at[0]) or self._form(test, target)
+        first, second = (falls, target) if form[0] == "f" else (target, falls)
+        weights = ("", ", !prof !2", ", !prof !1")[form.count("+")]
+        value = self.value(test) if first == target else self.inverse(self.value(test))
+        self.line(f"br i1 {value}, label %b{first}, label %b{second}{weights}")
+
+    def _form(self, test: E, target: int) -> str:
+        if self.options.weights:
+            # What falls through is likely, and so is a back edge.
+            return "jump++" if target <= self.at[0] and self.options.hot_loops else "fall++"
+        is_negated = test.op == "xor" and test.ty == "i1"
+        return "fall" if self.options.falls_first or is_negated else "jump"
 
     def _switch(self, effect: Effect) -> None:
         assert effect.value is not None
@@ -275,7 +280,7 @@ class Transfers(Values):
             if is_tail:
                 self.tail_results[unit] = (one, ty)
             elif web is not None:
-                self.line(f"store {web.ty} {self.coerce(one, ty, web.ty, extend=True)}, ptr %{web.name}")
+                self.store_web(web, self.coerce(one, ty, web.ty, extend=True))
 
     def _return_tail(self, callee: Signature) -> None:
         if not self.signature.returns:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from irwright.errors import LiftError
+from irwright.lift.builder import Builder, literal
 from irwright.lift.expressions import Address, E, Ref, bits, element
 from irwright.lift.flow import Flow
 from irwright.lift.frames import Frame
@@ -52,6 +53,12 @@ class Options:
     weights: bool = False
     """branch weights from the layout: what falls through is likely"""
     hot_loops: bool = True
+    falls_first: bool = False
+    """branches name what falls through first"""
+    apart: bool = False
+    """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
+    branches: tuple[tuple[int, str], ...] = ()
+    """forms of single branches by block: `fall` or `jump` comes first, with as many `+` as it is likelier"""
 
 
 def volatile_text(align: int) -> str:
@@ -59,7 +66,7 @@ def volatile_text(align: int) -> str:
     return "volatile " if align < 0 else ""
 
 
-class Values:
+class Values(Builder):
     """Values of one function's expressions, as lines of text."""
 
     def __init__(
@@ -72,14 +79,16 @@ class Values:
         options: Options,
         frame: Frame,
     ) -> None:
+        super().__init__()
         self.flow = flow
         self.analysis = analysis
         self.webs = webs
         self.signature = signature
         self.names = names
         self.options = options
-        self.lines: list[str] = []
-        self.counter = 0
+        self.forms = dict(options.branches)
+        self.current: dict[int, str] = {}
+        """what a web (by identity) holds, where this block has read or written it"""
         self.memo: dict[tuple[int, str], str] = {}
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
@@ -88,16 +97,6 @@ class Values:
         self.used_objects: set[int] = set()
         self.labels: dict[tuple[int, int], int] = {}
         self.demand: dict[str, int] = {}
-
-    def new(self, text: str, name: str = "") -> str:
-        """A line that defines a fresh value."""
-        self.counter += 1
-        value = f"%v{self.counter}"
-        self.lines.append(f"  {value} = {text}")
-        return value
-
-    def line(self, text: str) -> None:
-        self.lines.append(f"  {text}")
 
     def read_web(self, unit: str) -> Web:
         node = self.analysis.read_nodes.get((*self.at, unit))
@@ -112,42 +111,24 @@ class Values:
     def load_web(self, unit: str) -> tuple[str, str]:
         """Value and type of a unit read here."""
         web = self.read_web(unit)
-        key = (-1, unit)
-        value = self.memo.get(key)
+        value = self.current.get(id(web))
         if value is None:
-            value = self.memo[key] = self.new(f"load {web.ty}, ptr %{web.name}")
+            value = self.current[id(web)] = self.new(f"load {web.ty}, ptr %{web.name}")
         return value, web.ty
 
-    def coerce(self, value: str, have: str, want: str, *, extend: bool = False) -> str:
-        """A value at another type: low bits kept, upper bits zero (`extend`) or of no meaning."""
-        if have == want:
-            return value
-        a, b = bits(have), bits(want)
-        if a == b:
-            if have == "ptr":
-                return self.coerce(self.new(f"ptrtoint ptr {value} to i64"), "i64", want)
-            if want == "ptr":
-                if value == "0":
-                    return "null"
-                return self.new(f"inttoptr i64 {self.coerce(value, have, 'i64')} to ptr")
-            return self.new(f"bitcast {have} {value} to {want}")
-        if have[0] == "<" and a > b and a % b == 0 and want[0] != "<":
-            lanes = f"<{a // b} x {want}>"
-            return self.new(f"extractelement {lanes} {self.coerce(value, have, lanes)}, i64 0")
-        if want[0] == "<" and b > a and b % a == 0 and have[0] != "<":
-            lanes = f"<{b // a} x {have}>"
-            start = "zeroinitializer" if extend else "poison"
-            return self.coerce(self.new(f"insertelement {lanes} {start}, {have} {value}, i64 0"), lanes, want)
-        integer = self.coerce(value, have, f"i{a}")
-        resized = self.new(f"{'trunc' if b < a else 'zext'} i{a} {integer} to i{b}")
-        return self.coerce(resized, f"i{b}", want)
+    def store_web(self, web: Web, value: str) -> None:
+        """A web's new value."""
+        self.line(f"store {web.ty} {value}, ptr %{web.name}")
+        self.current[id(web)] = value
 
     def natural(self, e: E) -> str:
         """The type in which a value comes without conversion."""
         if e.op == "reg":
             web = self.read_web(e.aux)
             return web.ty if bits(web.ty) == bits(e.ty) else e.ty
-        if e.op in ("frame", "sym", "addr") and bits(e.ty) == 64:
+        if e.op == "addr" and bits(e.ty) == 64:
+            return "ptr" if self._is_pointer(e) else "i64"
+        if e.op in ("frame", "sym") and bits(e.ty) == 64:
             return "ptr"
         if e.op in ("add", "sub") and e.ty == "i64" and self._pointer_side(e) is not None:
             return "ptr"
@@ -170,6 +151,11 @@ class Values:
             return self.read_web(e.aux).ty == "ptr"
         if e.op == "load" and e.args[0] is not None and (slot := self.analysis.slot(e.args[0])):
             return self.read_web(slot).ty == "ptr"
+        if e.op == "addr":
+            base, index = e.args
+            if e.aux.ref is not None or e.aux.segment or (base is not None and self._is_pointer(base)):
+                return True
+            return index is not None and e.aux.scale == 1 and self._is_pointer(index)
         return e.op in ("frame", "sym")
 
     def narrow(self, e: E, ty: str) -> str:
@@ -184,6 +170,8 @@ class Values:
             return self.value(inner, ty) if bits(inner.ty) == width else self.narrow(inner, ty)
         if e.op == "const" and isinstance(e.aux, int) and ty[0] == "i":
             return self._constant(e, ty)
+        if e.op == "addr" and ty[0] == "i" and self._is_sum(e):
+            return self._sum(e, ty)
         if e.op == "load" and width % 8 == 0 and e.args[0] is not None:
             return self._load(e, ty)
         if e.op in ("and", "or", "xor") and e.ty[0] == "<" and width in (32, 64):
@@ -214,15 +202,13 @@ class Values:
         op = e.op
         if op == "reg":
             value, have = self.load_web(e.aux)
-            if bits(have) == bits(want):
-                return self.coerce(value, have, want)
-            if bits(have) > bits(want):
-                return self.coerce(value, have, want)
             return self.coerce(value, have, want)
         if op == "const":
             return self._constant(e, want)
         if op == "load":
             return self._load(e, want)
+        if op == "addr" and want[0] == "i" and self._is_sum(e) and not self._is_pointer(e):
+            return self._sum(e, want)
         if op in ("frame", "sym", "addr"):
             return self.coerce(self.address(e), "ptr", want)
         if op == "fixed":
@@ -258,12 +244,8 @@ class Values:
             return text if want == e.ty else self.new(f"bitcast {e.ty} {text} to {want}")
         if want == "ptr":
             return "null" if value == 0 else self.new(f"inttoptr i64 {value} to ptr")
-        if want == "i1":
-            return "true" if value else "false"
         if want[0] == "i":
-            width = bits(want)
-            value &= (1 << width) - 1
-            return str(value - (1 << width) if value >> (width - 1) else value)
+            return literal(value, want)
         if value == 0:
             return self._zero(want)
         return self.new(f"bitcast {e.ty} {value} to {want}")
@@ -342,19 +324,10 @@ class Values:
                 pointer = self.value(index, "ptr")
                 rest = [(base, 1)] if base is not None else []
             else:
-                amount = self.new(f"mul i64 {self.value(index, 'i64')}, {how.scale}")
-                if offset:
-                    amount = self.new(f"add i64 {amount}, {offset}")
-                return self.new(f"inttoptr i64 {amount} to ptr")
+                return self.convert("inttoptr", "i64", self._sum(e, "i64"), "ptr")
         elif index is not None and not self._is_pointer(base):
             # Neither is known to be the pointer: the address is a number.
-            amount = self.value(index, "i64")
-            if how.scale != 1:
-                amount = self.new(f"mul i64 {amount}, {how.scale}")
-            total = self.new(f"add i64 {self.value(base, 'i64')}, {amount}")
-            if offset:
-                total = self.new(f"add i64 {total}, {offset}")
-            return self.new(f"inttoptr i64 {total} to ptr")
+            return self.convert("inttoptr", "i64", self._sum(e, "i64"), "ptr")
         else:
             pointer = self.value(base, "ptr")
             rest = [(index, how.scale)] if index is not None else []
@@ -364,6 +337,22 @@ class Values:
         if offset:
             pointer = self.new(f"getelementptr i8, ptr {pointer}, i64 {offset}")
         return pointer
+
+    def _is_sum(self, e: E) -> bool:
+        """An address made of registers and numbers alone."""
+        return e.aux.ref is None and not e.aux.segment and all(n is None or n.op != "frame" for n in e.args)
+
+    def _sum(self, e: E, ty: str) -> str:
+        """An address computed as a number."""
+        how: Address = e.aux
+        base, index = (None if node is None else self.narrow(node, ty) for node in e.args)
+        if index is not None and how.scale != 1:
+            index = self.new(f"shl {ty} {index}, {how.scale.bit_length() - 1}")
+        total = base if index is None else index if base is None else self.new(f"add {ty} {base}, {index}")
+        offset = literal(how.disp, ty)
+        if total is None:
+            return offset
+        return self.new(f"add {ty} {total}, {offset}") if how.disp else total
 
     def frame(self, offset: int) -> str:
         """The address of a place in the frame."""
@@ -406,7 +395,9 @@ class Values:
         if op.startswith("icmp"):
             return self._icmp(op, args)
         if op.startswith("fcmp"):
-            return self.new(f"{op} {args[0].ty} {self.value(args[0])}, {self.value(args[1])}")
+            return self.compare(op, args[0].ty, self.value(args[0]), self.value(args[1]))
+        if op == "xor" and ty == "i1" and args[1].op == "const" and args[1].aux:
+            return self.inverse(self.value(args[0]))
         if op == "select":
             natural = self.natural(args[1])
             if natural != ty:
@@ -418,8 +409,10 @@ class Values:
             self.names.intrinsic(e.aux, f"declare {ty} @{e.aux}({', '.join(a.ty for a in args)})")
             return self.new(f"call {ty} @{e.aux}({texts})")
         if op in ("zext", "sext", "trunc", "bitcast", "sitofp", "uitofp", "fpext", "fptrunc", "fptosi"):
-            if op == "trunc" and args[0].op in ("reg", "load"):
+            if op == "trunc" and args[0].op in ("reg", "load", "addr"):
                 return self.narrow(args[0], ty)
+            if op in ("zext", "sext", "trunc", "bitcast"):
+                return self.convert(op, args[0].ty, self.value(args[0]), ty)
             return self.new(f"{op} {args[0].ty} {self.value(args[0])} to {ty}")
         if op == "shufflevector":
             lanes = ", ".join(f"i32 {k}" for k in e.aux)
@@ -462,7 +455,7 @@ class Values:
                 unsigned = op.split()[1] in ("eq", "ne", "ult", "ule", "ugt", "uge")
                 if unsigned:
                     ty = "ptr"
-        return self.new(f"{op} {ty} {self.value(a, ty)}, {self.value(b, ty)}")
+        return self.compare(op, ty, self.value(a, ty), self.value(b, ty))
 
     def _divide(self, op: str, ty: str, args: list[E]) -> str:
         high, low, divisor = args

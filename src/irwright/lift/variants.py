@@ -35,7 +35,9 @@ PIPELINES = {
     "flat": "sroa,simplifycfg",
     "cse": "sroa,early-cse,adce",
 }
-PLAIN, WEIGHTS, COLD = Options(), Options(weights=True), Options(weights=True, hot_loops=False)
+PLAIN = Options(apart=True)
+FALLS = Options(apart=True, falls_first=True)
+WEIGHTS, COLD = Options(weights=True), Options(weights=True, hot_loops=False)
 SPLIT = Guess(likely=True, split=True)
 WIDE = Guess(likely=True, narrow=False)
 COPIES = Guess(likely=True, whole_copies=False)
@@ -55,9 +57,12 @@ class Variant:
 FIRST = Variant(LIKELY, PLAIN, "light")
 ORDER: tuple[Variant, ...] = (
     FIRST,
-    Variant(LIKELY, WEIGHTS, "light"),
+    Variant(LIKELY, FALLS, "cse"),
+    Variant(LIKELY, WEIGHTS, "cse"),
     Variant(SPLIT, PLAIN, "light"),
-    Variant(LIKELY, PLAIN, "sroa"),
+    Variant(LIKELY, PLAIN, "flat"),
+    Variant(SPLIT, FALLS, "cse"),
+    Variant(LIKELY, WEIGHTS, "light"),
     Variant(LIKELY, PLAIN, "oz"),
     Variant(LIKELY, PLAIN, "combine"),
     Variant(LIKELY, PLAIN, "order"),
@@ -73,7 +78,6 @@ ORDER: tuple[Variant, ...] = (
     Variant(WIDE, PLAIN, "light"),
     Variant(COPIES, PLAIN, "light"),
     Variant(LIKELY, COLD, "light"),
-    Variant(LIKELY, PLAIN, "flat"),
     Variant(LIKELY, PLAIN, "late"),
     Variant(LIKELY, PLAIN, "cse"),
     Variant(LIKELY, WEIGHTS, "combine"),

@@ -188,6 +188,10 @@ class Analysis:
                     out[slot] = demand
             else:
                 self.reads(address, 64, out)
+        elif op == "trunc" and e.args[0] is not None and e.args[0].op == "addr" and e.args[0].aux.ref is None:
+            for node in e.args[0].args:
+                if node is not None:
+                    self.reads(node, demand, out)
         elif op in ("trunc", "zext", "sext", "bitcast") and e.args[0] is not None:
             inner = e.args[0]
             is_plain = e.ty[0] != "<" and inner.ty[0] != "<"

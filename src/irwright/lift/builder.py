@@ -1,0 +1,127 @@
+"""Lines of textual LLVM-IR: fresh values, and the conversions and negations that fold away as they are made.
+
+What is folded is only what hides the meaning: constants converted, a conversion undone, a comparison negated. Nothing
+is moved or looked up in memory; values are named `%vN` in the order in which they are made.
+"""
+
+from __future__ import annotations
+
+import re
+
+from irwright.lift.expressions import bits
+
+NUMBER = re.compile(r"-?\d+")
+OPPOSITE = {"eq": "ne", "ult": "uge", "ugt": "ule", "slt": "sge", "sgt": "sle"}
+OPPOSITE |= {after: before for before, after in OPPOSITE.items()}
+OPPOSITE_FLOAT = {"oeq": "une", "one": "ueq", "olt": "uge", "ole": "ugt", "ogt": "ule", "oge": "ult", "ord": "uno"}
+OPPOSITE_FLOAT |= {after: before for before, after in OPPOSITE_FLOAT.items()}
+MIRRORED = {"slt": "sgt", "sgt": "slt", "ult": "ugt", "ugt": "ult"}
+
+
+class Builder:
+    """Text of one function as it grows; `made` remembers how values came about."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.counter = 0
+        self.made: dict[str, tuple[str, ...]] = {}
+        """value to (conversion, type, value), or to (icmp or fcmp, predicate, type, value, value)"""
+
+    def new(self, text: str) -> str:
+        """A line that defines a fresh value."""
+        self.counter += 1
+        value = f"%v{self.counter}"
+        self.lines.append(f"  {value} = {text}")
+        return value
+
+    def line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    # Conversions
+
+    def convert(self, op: str, have: str, value: str, want: str) -> str:
+        """trunc, zext, sext, bitcast, ptrtoint or inttoptr of a value."""
+        folded = self._folded(op, have, value, want)
+        if folded is not None:
+            return folded
+        result = self.new(f"{op} {have} {value} to {want}")
+        self.made[result] = (op, have, value)
+        return result
+
+    def _folded(self, op: str, have: str, value: str, want: str) -> str | None:
+        if have == want:
+            return value
+        if value in ("true", "false") and op in ("zext", "sext"):
+            return "0" if value == "false" else "1" if op == "zext" else "-1"
+        if NUMBER.fullmatch(value) and have[0] == "i" and want[0] == "i":
+            return literal(int(value) & ((1 << bits(have)) - 1) if op == "zext" else int(value), want)
+        if value == "null" and op == "ptrtoint":
+            return "0"
+        if value == "0" and op == "inttoptr":
+            return "null"
+        before, inner_ty, inner = self.made.get(value, ("", "", ""))[:3]
+        if (op, before) in (("ptrtoint", "inttoptr"), ("inttoptr", "ptrtoint")):
+            return self.convert("bitcast", inner_ty, inner, want) if inner_ty != want else inner
+        if op == "bitcast" and before == "bitcast" and inner_ty == want:
+            return inner
+        if op == "zext" and before == "zext":
+            return self.convert("zext", inner_ty, inner, want)
+        if op == "trunc" and before in ("zext", "sext", "trunc"):
+            a, b = bits(inner_ty), bits(want)
+            if a == b:
+                return inner
+            return self.convert("trunc" if a > b else before, inner_ty, inner, want)
+        return None
+
+    def coerce(self, value: str, have: str, want: str, *, extend: bool = False) -> str:
+        """A value at another type: low bits kept, upper bits zero (`extend`) or of no meaning."""
+        if have == want:
+            return value
+        a, b = bits(have), bits(want)
+        if a == b:
+            if have == "ptr":
+                return self.coerce(self.convert("ptrtoint", "ptr", value, "i64"), "i64", want)
+            if want == "ptr":
+                return self.convert("inttoptr", "i64", self.coerce(value, have, "i64"), "ptr")
+            return self.convert("bitcast", have, value, want)
+        if have[0] == "<" and a > b and a % b == 0 and want[0] != "<":
+            lanes = f"<{a // b} x {want}>"
+            return self.new(f"extractelement {lanes} {self.coerce(value, have, lanes)}, i64 0")
+        if want[0] == "<" and b > a and b % a == 0 and have[0] != "<":
+            lanes = f"<{b // a} x {have}>"
+            start = "zeroinitializer" if extend else "poison"
+            return self.coerce(self.new(f"insertelement {lanes} {start}, {have} {value}, i64 0"), lanes, want)
+        integer = self.coerce(value, have, f"i{a}")
+        return self.coerce(self.convert("trunc" if b < a else "zext", f"i{a}", integer, f"i{b}"), f"i{b}", want)
+
+    # Comparisons
+
+    def compare(self, op: str, ty: str, a: str, b: str) -> str:
+        """`icmp` or `fcmp` with its predicate."""
+        result = self.new(f"{op} {ty} {a}, {b}")
+        kind, predicate = op.split()
+        self.made[result] = (kind, predicate, ty, a, b)
+        return result
+
+    def inverse(self, value: str) -> str:
+        """The negation of an i1: of a comparison, the opposite one."""
+        if value in ("true", "false"):
+            return "false" if value == "true" else "true"
+        made = self.made.get(value, ("",))
+        opposite = (OPPOSITE if made[0] == "icmp" else OPPOSITE_FLOAT).get(made[1]) if len(made) == 5 else None
+        if opposite is not None:
+            return self.compare(f"{made[0]} {opposite}", *made[2:])
+        if made[0] == "not":
+            return made[2]
+        result = self.new(f"xor i1 {value}, true")
+        self.made[result] = ("not", "i1", value)
+        return result
+
+
+def literal(value: int, ty: str) -> str:
+    """An integer as LLVM writes it at a width."""
+    width = bits(ty)
+    value &= (1 << width) - 1
+    if ty == "i1":
+        return "true" if value else "false"
+    return str(value - (1 << width) if value >> (width - 1) else value)
