@@ -29,7 +29,7 @@ from irwright.corpus.packages import default_cache
 from irwright.errors import IrwrightError, LiftError
 from irwright.lift.compare import normalise
 from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
-from irwright.lift.variants import FIRST, PIPELINES, Search, Variant
+from irwright.lift.variants import ORDER, PIPELINES, Search, Variant
 from irwright.llvm.toolchain import cache_folder, find
 from irwright.llvm.worker import Call, WorkerPool
 
@@ -152,27 +152,36 @@ def lift(disassembler: Disassembler, path: Path, budget: int, variant: Variant) 
     search = Search(disassembler.pool, source.program, source.layout, source.text, budget, attributes(source))
     for code in source.program.functions:
         wanted = normalise(source.text, code.name)
-        row = {"name": path.name, "instructions": sum(not line.endswith(":") for line in wanted)}
+        size = sum(not line.endswith(":") for line in wanted)
         if budget > 1:
             best = search.best(code.name)
             verdict = "exact" if best.is_exact else "other" if best.ir else "not-lifted"
-            yield Row(**row, verdict=verdict, kind=best.problem, num_variants=best.num_variants,
+            yield Row(name=path.name, instructions=size, verdict=verdict, kind=best.problem,
+                      num_variants=best.num_variants,
                       variant=str(best.variant), seconds=best.seconds)  # fmt: skip
             continue
         try:
             job = (search.emit(code.name, variant), PIPELINES[variant.pipeline])
         except LiftError as error:
-            yield Row(**row, verdict="not-lifted", kind=str(error))
+            yield Row(name=path.name, instructions=size, verdict="not-lifted", kind=str(error))
             continue
         lowered = search._lower([job])[0]  # pyright: ignore[reportPrivateUsage]
         seconds = time.monotonic() - started
         if lowered.problem:
-            yield Row(**row, verdict="failed", kind=lowered.problem)
+            yield Row(name=path.name, instructions=size, verdict="failed", kind=lowered.problem)
             continue
         lines = normalise(search._take_apart(lowered.asm), code.name)  # pyright: ignore[reportPrivateUsage]
         verdict = "exact" if lines == wanted else "other"
         kind = "" if lines == wanted else kind_of(wanted, lines)
-        yield Row(**row, verdict=verdict, kind=kind, seconds=seconds, original=tuple(wanted), lifted=tuple(lines))
+        yield Row(
+            name=path.name,
+            instructions=size,
+            verdict=verdict,
+            kind=kind,
+            seconds=seconds,
+            original=tuple(wanted),
+            lifted=tuple(lines),
+        )
 
 
 def show(rows: list[Row], kind: str) -> None:
@@ -212,12 +221,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="files whose name contains this")
     parser.add_argument("--rows", type=Path, help="write all rows there, as JSON; compared with it where it is there")
     arguments = parser.parse_args()
-    from irwright.lift.variants import ORDER
-
     paths = sample(cache_folder() / "lift-sample" / f"{arguments.level}-{arguments.seed}", arguments.num,
                    arguments.level, arguments.seed)[arguments.first :]  # fmt: skip
     rows: list[Row] = []
-    variant = ORDER[arguments.variant] if arguments.variant else FIRST
+    variant = ORDER[arguments.variant]
     with WorkerPool(find().library.path, jobs=1, timeout_seconds=60) as pool:
         disassembler = Disassembler(pool, LiftSettings())
         for path in paths:

@@ -11,11 +11,10 @@ import re
 from irwright.lift.expressions import bits
 
 NUMBER = re.compile(r"-?\d+")
-OPPOSITE = {"eq": "ne", "ult": "uge", "ugt": "ule", "slt": "sge", "sgt": "sle"}
-OPPOSITE |= {after: before for before, after in OPPOSITE.items()}
-OPPOSITE_FLOAT = {"oeq": "une", "one": "ueq", "olt": "uge", "ole": "ugt", "ogt": "ule", "oge": "ult", "ord": "uno"}
-OPPOSITE_FLOAT |= {after: before for before, after in OPPOSITE_FLOAT.items()}
-MIRRORED = {"slt": "sgt", "sgt": "slt", "ult": "ugt", "ugt": "ult"}
+_PAIRS = (("eq", "ne"), ("ult", "uge"), ("ugt", "ule"), ("slt", "sge"), ("sgt", "sle"))
+_FLOAT_PAIRS = (("oeq", "une"), ("one", "ueq"), ("olt", "uge"), ("ole", "ugt"), ("ogt", "ule"), ("oge", "ult"))
+OPPOSITE = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+OPPOSITE_FLOAT = {a: b for pair in (*_FLOAT_PAIRS, ("ord", "uno")) for a, b in (pair, pair[::-1])}
 
 
 class Builder:

@@ -81,7 +81,9 @@ class Emitter(Transfers):
         last = block.insns[-1]
         if last.mnemonic not in TURNED or len(set(block.successors)) != 2 or len(block.insns) < 2:
             return False
-        test = next((insn for insn in reversed(block.insns[:-1]) if insn.mnemonic in ("cmp", "test", "sub", "add")), None)
+        test = next(
+            (insn for insn in reversed(block.insns[:-1]) if insn.mnemonic in ("cmp", "test", "sub", "add")), None
+        )
         if test is None or test.mnemonic != "cmp":
             return False
         limit = test.operands[1]

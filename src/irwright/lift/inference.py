@@ -146,14 +146,16 @@ def widen_by_order(flow: Flow, found: Available) -> None:
             for effect in step.effects:
                 if effect.kind == "call":
                     status = found.at_call.get(effect.aux.index)
-                    for unit in _early(setters) if status is not None else ():
-                        status[f"{unit}.width"] = "64"
+                    if status is not None:
+                        status.update({f"{unit}.width": "64" for unit in _early(setters)})
                     setters = {}
                 elif effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS:
                     ops = insn.operands
                     is_move = insn.mnemonic == "mov" and len(ops) == 2 and isinstance(ops[0], Reg)
-                    is_short = is_move and ops[0].width == 32 and (
-                        isinstance(ops[1], Reg) or (isinstance(ops[1], Imm) and ops[1].ref is None)
+                    is_short = (
+                        is_move
+                        and ops[0].width == 32
+                        and (isinstance(ops[1], Reg) or (isinstance(ops[1], Imm) and ops[1].ref is None))
                     )
                     is_copy = is_move and isinstance(ops[1], Reg)
                     setters[effect.unit] = (number, is_short, is_copy)
