@@ -19,6 +19,7 @@ from irwright.errors import (
     LeakError,
     LiftError,
     LLVMError,
+    ModelError,
     PassListError,
     SourceError,
     StorageError,
@@ -49,6 +50,7 @@ ALL: list[tuple[IrwrightError, str]] = [
     (StorageError("trials.parquet", "no space left"), "trials.parquet: no space left"),
     (CorpusError("zlib: not found"), "zlib: not found"),
     (LeakError("project 'zlib' is both"), "project 'zlib' is both"),
+    (ModelError("the loss is nan"), "the loss is nan"),
 ]
 
 

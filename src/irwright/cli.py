@@ -24,6 +24,7 @@ from irwright import __version__
 from irwright.cli_cc import cc, cxx
 from irwright.cli_corpus import corpus, examples
 from irwright.cli_lift import disassemble, roundtrip
+from irwright.cli_models import export, train
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
 from irwright.cli_screen import screen
 from irwright.cli_tables import coreset
@@ -239,6 +240,8 @@ cli.add_command(disassemble)
 cli.add_command(roundtrip)
 cli.add_command(corpus)
 cli.add_command(examples)
+cli.add_command(train)
+cli.add_command(export)
 cli.add_command(coreset)
 
 

@@ -11,8 +11,9 @@
     ├── WorkerError              a worker process could not be started or kept alive
     ├── LiftError                machine code that can't be lifted, as one phrase; kept per function
     ├── StorageError             a result that could not be written or read back
-    └── CorpusError              a package or project that could not be fetched or unpacked
-        └── LeakError            held-out code among what models are trained on
+    ├── CorpusError              a package or project that could not be fetched or unpacked
+    │   └── LeakError            held-out code among what models are trained on
+    └── ModelError               a language model that can't be made, read, trained or asked
 
 A pass list that crashes or hangs LLVM is no exception: it is an `Outcome` (llvm/worker.py), kept as data.
 
@@ -125,3 +126,7 @@ class CorpusError(IrwrightError):
 
 class LeakError(CorpusError):
     """The same project or function is both trained on and held out: results measured on it would mean nothing."""
+
+
+class ModelError(IrwrightError):
+    """A language model, its training or its server that can't do what was asked."""

@@ -1,0 +1,203 @@
+"""The commands around language models: `irwright train` and `irwright export`.
+
+cli.py has the other commands, and puts these among them. Heavy imports stand inside the commands; the extras that they
+need are asked for by name where they are missing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irwright.cli_options import debug_option
+from irwright.errors import ToolchainError
+
+STAGE_NAMES = ("pretrain", "emulate", "tune", "disassemble")
+
+EXTRAS = {
+    "train": ("torch", "transformers", "tokenizers", "safetensors", "gguf"),
+    "model": ("xllamacpp", "tokenizers"),
+}
+
+
+def need_extra(extra: str, purpose: str) -> None:
+    """ToolchainError where a package of an extra is missing."""
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolchainError(
+            f"{purpose} needs {missing[0]}, which is not installed", remedy=f"pip install 'irwright[{extra}]'"
+        )
+
+
+def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    stages = tuple(word.strip() for word in value.split(",") if word.strip())
+    unknown = [stage for stage in stages if stage not in STAGE_NAMES]
+    if unknown or not stages:
+        raise click.BadParameter(f"unknown stage {value!r}; there are {', '.join(STAGE_NAMES)}")
+    return stages
+
+
+def _amount(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
+    units = {"K": 10**3, "M": 10**6, "B": 10**9}
+    number, unit = (value[:-1], units[value[-1]]) if value[-1:] in units else (value, 1)
+    try:
+        amount = round(float(number) * unit)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no number of tokens; give 500000, 500K, 20M or 1.5B") from error
+    if amount < 1:
+        raise click.BadParameter("give at least one token")
+    return amount
+
+
+@click.command()
+@click.option(
+    "--examples",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    metavar="DIR",
+    help="Of `irwright examples`.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="RUN",
+    help="The run's folder; a run in it goes on.",
+)
+@click.option(
+    "--preset", default="tiny", show_default=True, help="Shape: micro, tiny, small, base, medium, 350m, 1b, 7b, 13b."
+)
+@click.option(
+    "--stages",
+    default=",".join(STAGE_NAMES),
+    show_default=True,
+    callback=_stages,
+    metavar="LIST",
+    help="In this order.",
+)
+@click.option(
+    "--tokens",
+    "num_tokens",
+    default="20M",
+    show_default=True,
+    callback=_amount,
+    metavar="N",
+    help="Of all stages together.",
+)
+@click.option("--context", type=click.IntRange(32), metavar="N", help="Tokens of a sequence (default: the preset's).")
+@click.option(
+    "--vocabulary",
+    type=click.IntRange(512),
+    default=4096,
+    show_default=True,
+    metavar="N",
+    help="Tokens of a new tokenizer.",
+)
+@click.option(
+    "--batch-tokens", type=click.IntRange(1), default=16384, show_default=True, metavar="N", help="Of one step."
+)
+@click.option(
+    "--micro-tokens", type=click.IntRange(1), default=4096, show_default=True, metavar="N", help="In memory at a time."
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(("muon", "adamw")),
+    default="muon",
+    show_default=True,
+    help="Muon is for matrices, AdamW for the rest.",
+)
+@click.option(
+    "--matrix-rate", type=float, default=0.02, show_default=True, metavar="X", help="Muon's peak learning rate."
+)
+@click.option("--rate", type=float, default=0.003, show_default=True, metavar="X", help="AdamW's.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Go on from a Llama as transformers writes it.",
+)
+@click.option("--lora-rank", type=click.IntRange(0), default=0, metavar="N", help="Train low-rank additions to --init.")
+@click.option("--float32", is_flag=True, help="Multiply in float32 instead of bfloat16.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@click.option(
+    "--save-minutes",
+    type=click.FloatRange(0.01),
+    default=10.0,
+    show_default=True,
+    metavar="N",
+    help="Between checkpoints.",
+)
+@click.option(
+    "--parallel",
+    type=click.Choice(("copies", "parts")),
+    default="copies",
+    show_default=True,
+    help="Under torchrun: DDP or FSDP2.",
+)
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Of this process (default: all cores).")
+@debug_option
+def train(
+    examples: Path,
+    output: Path,
+    save_minutes: float,
+    parallel: Any,
+    threads: int | None,
+    float32: bool,
+    **options: Any,
+) -> None:
+    """Train a model on the examples of `irwright examples`, stage by stage.
+
+    The same command goes on from the last checkpoint. On SIGTERM a checkpoint is written, and the exit code is 0.
+    Many processes: torchrun --nproc-per-node N -m irwright train ...
+    """
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    need_extra("train", "training")
+    from irwright.lm.settings import TrainSettings
+    from irwright.lm.train import Saving
+    from irwright.lm.train import train as run_training
+
+    settings = TrainSettings(bf16=not float32, **options)
+    result = run_training(
+        settings, examples=examples, run=output, saving=Saving(seconds=60 * save_minutes), parallel=parallel
+    )
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if result.finished:
+        click.echo(f"{output}: {result.step:,} steps; the model is in {output / 'model'}")
+    else:
+        click.echo(f"{output}: stopped and saved after step {result.step:,}; the same command goes on", err=True)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--to", type=click.Choice(("hf", "gguf")), required=True, help="A folder for transformers, or a file for llama.cpp."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Write here (default: beside the run)."
+)
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(("f32", "f16", "q8_0")),
+    default="q8_0",
+    show_default=True,
+    help="Of a GGUF's matrices.",
+)
+@click.option("--stage", type=click.Choice(STAGE_NAMES), help="The model after this stage (default: the last).")
+@debug_option
+def export(run: Path, to: Any, output: Path | None, kind: Any, stage: str | None) -> None:
+    """Write the model of RUN, a run or any Llama as transformers writes it, for other programs."""
+    need_extra("train", "exporting")
+    from irwright.lm.export import export as write
+
+    name = run.resolve().name + (f"-{stage}" if stage else "")
+    target = output or run.resolve().parent / (f"{name}-{kind}.gguf" if to == "gguf" else f"{name}-hf")
+    write(run, target, to=to, kind=kind, stage=stage)
+    click.echo(target)

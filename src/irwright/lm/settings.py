@@ -1,0 +1,92 @@
+"""What a training run is asked to do, and the plan that follows: steps of each stage, learning rates. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from irwright.errors import ModelError
+from irwright.lm.batches import SHARES
+from irwright.lm.tokenizer import STAGES, Stage
+
+WARMUP = 0.04
+DECAY = 0.6
+"""shares of a stage's steps in which the rate rises, and in which it falls again"""
+LAST_RATE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """Everything a run's result depends on, apart from the examples."""
+
+    preset: str = "tiny"
+    """Shape of a new model; ignored with `init`."""
+    stages: tuple[Stage, ...] = STAGES
+    num_tokens: int = 20_000_000
+    """Of all stages together, padding included; divided as the paper divides them."""
+    vocabulary: int = 4096
+    context: int | None = None
+    """Tokens of a sequence; the preset's if not given."""
+    batch_tokens: int = 16_384
+    """Of one step."""
+    micro_tokens: int = 4096
+    """In memory at a time, over all processes."""
+    seed: int = 0
+    optimizer: Literal["muon", "adamw"] = "muon"
+    matrix_rate: float = 0.02
+    """Muon's peak learning rate, for matrices inside layers."""
+    rate: float = 0.003
+    """AdamW's, for all else, or for everything."""
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    """Norm that gradients are scaled down to."""
+    init: str | None = None
+    """Folder of a Llama to go on from, as transformers writes it."""
+    lora_rank: int = 0
+    """Train low-rank additions of this rank to `init` instead of all weights; 0: all weights."""
+    bf16: bool = True
+    """Multiply in bfloat16."""
+
+    def __post_init__(self) -> None:
+        unknown = [stage for stage in self.stages if stage not in STAGES]
+        if unknown or not self.stages:
+            raise ModelError(f"unknown stage {unknown[0] if unknown else ''!r}; there are {', '.join(STAGES)}")
+        for name in ("num_tokens", "batch_tokens", "micro_tokens", "rate", "matrix_rate", "clip"):
+            if getattr(self, name) <= 0:
+                raise ModelError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.lora_rank and not self.init:
+            raise ModelError("low-rank training needs a model to add to; name it with --init")
+
+    def plan(self) -> list[tuple[Stage, int]]:
+        """Stages in order, each with its steps, at least one."""
+        total = sum(SHARES[stage] for stage in self.stages)
+        tokens = {stage: self.num_tokens * SHARES[stage] / total for stage in self.stages}
+        return [(stage, max(1, round(tokens[stage] / self.batch_tokens))) for stage in self.stages]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "stages": list(self.stages)}
+
+
+def rate_scale(step: int, num_steps: int) -> float:
+    """What learning rates are multiplied with at a step of a stage, counted from 0: up, level, down."""
+    warmup = max(1, round(WARMUP * num_steps))
+    left = (num_steps - step) / max(1.0, DECAY * num_steps)
+    return min((step + 1) / warmup, 1.0) * (LAST_RATE + (1 - LAST_RATE) * min(1.0, left))
+
+
+def check_same(stored: Mapping[str, Any], settings: TrainSettings, run: Path) -> None:
+    """ModelError where a run's folder was begun with other settings; it names the first that differs."""
+    for name, value in settings.to_json().items():
+        if stored.get(name) != value:
+            raise ModelError(
+                f"{run} was begun with {name} {stored.get(name)!r}, not {value!r}; give it again or another -o"
+            )
+
+
+def fingerprint(data: Mapping[str, Any]) -> str:
+    """A short hash of anything that is JSON."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
