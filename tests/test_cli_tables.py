@@ -1,18 +1,10 @@
-"""The commands `corpus` and `coreset` as a user meets them."""
+"""The command `coreset` as a user meets them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from conftest import Run
-
-
-def test_corpus_stats_of_an_empty_cache(irwright: Run) -> None:
-    ended = irwright("corpus", "stats")
-    assert [line.split() for line in ended.out.splitlines()[1:]] == [
-        ["training", "0", "0", "0"],
-        ["heldout", "0", "0", "0"],
-    ]
 
 
 def test_coreset_show_prints_both_parts(irwright: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from conftest import Seeds
 from corpus_tools import LOOP, corpus_of, found
 from irwright.corpus.stripping import strip_lines
-from irwright.errors import IrwrightError, LeakError, ToolchainError
-from irwright.labels.examples import Made, Tools, make, open_examples
+from irwright.errors import InputError, IrwrightError, LeakError, ToolchainError
+from irwright.labels.examples import Made, open_examples
+from irwright.labels.job import Job
+from irwright.labels.portions import Tools
+from irwright.labels.search import SearchSettings
 from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench, targeted
 from irwright.llvm.module import Context, Library
@@ -97,7 +101,8 @@ def test_code_of_one_target_has_no_assembly_of_another(tools_of_workers: Tools) 
 
 
 def run(corpus: ShardFolder, folder: Path, tools: Tools, *, jobs: int = 1, limit: int | None = None) -> Made:
-    return make(corpus, open_examples(folder), tools, TextSettings(), jobs=jobs, limit=limit)
+    job = Job(texts=TextSettings(), search=SearchSettings(), tools=tools, jobs=jobs, limit=limit)
+    return job.run(corpus, folder)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -133,6 +138,16 @@ def test_a_limit_takes_from_all_projects(corpus: ShardFolder, tmp_path: Path, to
     made = run(corpus, tmp_path / "few", tools_of_workers, limit=3)
     assert made.num_functions == 3
     assert {row["project"] for row in open_examples(tmp_path / "few").rows()} == {"checksum", "numbers", "held"}
+
+
+def test_other_settings_do_not_mix(corpus: ShardFolder, tmp_path: Path, tools_of_workers: Tools) -> None:
+    run(corpus, tmp_path / "out", tools_of_workers, limit=2)
+    texts = TextSettings(stages=("emulate",), seed=5)
+    job = Job(texts=texts, search=SearchSettings(), tools=tools_of_workers, limit=2)
+    with pytest.raises(InputError, match="holds 2 shards of other settings or another corpus; name another folder, or"):
+        job.run(corpus, tmp_path / "out")
+    made = replace(job, replace=True).run(corpus, tmp_path / "out")
+    assert made.num_examples == len(list(open_examples(tmp_path / "out").rows())) == 2
 
 
 def test_a_leak_stops_everything(tmp_path: Path, tools: Toolchain, tools_of_workers: Tools) -> None:

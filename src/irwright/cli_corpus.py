@@ -14,7 +14,7 @@ from irwright.cli_options import debug_option, llvm_option
 from irwright.errors import IrwrightError
 
 if TYPE_CHECKING:
-    from irwright.labels.examples import Tools
+    from irwright.labels.portions import Tools
     from irwright.llvm.toolchain import Toolchain
 
 STAGE_NAMES = ("pretrain", "emulate", "tune", "disassemble")
@@ -145,8 +145,19 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N functions, the projects taking turns.")
 @click.option("--style", type=click.Choice(("native", "meta")), default="native", show_default=True, help="Of prompts.")
+@click.option("--emulations", type=click.IntRange(0), default=1, show_default=True, help="Random lists per function.")
+@click.option("--search", type=click.IntRange(1), default=2000, show_default=True, help="tune: functions to search.")
+@click.option("--compilations", type=click.IntRange(1), default=100, show_default=True, help="tune: of each search.")
+@click.option("--table", type=click.IntRange(1), default=64, show_default=True, help="tune: lists for every function.")
 @click.option(
-    "--lists", type=click.IntRange(0), default=1, show_default=True, help="Random lists emulated per function."
+    "--screen",
+    "programs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="tune: drop lists under which a self-checking program of this folder goes wrong.",
+)
+@click.option(
+    "--protocol", type=click.Choice(("oz", "paper")), default="oz", show_default=True, help="How bytes are counted."
 )
 @click.option(
     "--max-chars",
@@ -156,6 +167,7 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
     help="Longest piece of code, characters.",
 )
 @click.option("--no-aarch64", is_flag=True, help="Assembly of x86-64 alone.")
+@click.option("--replace", is_flag=True, help="Remove what other settings left in the folder.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the random choices.")
 @jobs_option
 @ray_option
@@ -167,9 +179,15 @@ def examples(
     output: Path,
     limit: int | None,
     style: Any,
-    lists: int,
+    emulations: int,
+    search: int,
+    compilations: int,
+    table: int,
+    programs: Path | None,
+    protocol: str,
     max_chars: int,
     no_aarch64: bool,
+    replace: bool,
     seed: int,
     jobs: int | None,
     ray: str | None,
@@ -177,23 +195,39 @@ def examples(
 ) -> None:
     """Make examples (prompt and completion) of a corpus's functions, to train models on.
 
-    Held-out functions are marked, never mixed in; a repeated or continued run makes only what is missing.
+    Held-out functions are marked, never mixed in; a repeated or continued run makes only what is missing. For tune,
+    some training functions are searched; the lists that won are tried on every function, and the best is its label.
     """
     from irwright.corpus.store import default_corpus, open_corpus
-    from irwright.labels.examples import make, open_examples
+    from irwright.labels.job import Job
+    from irwright.labels.search import SearchSettings
     from irwright.labels.texts import TextSettings
     from irwright.llvm.toolchain import find
     from irwright.llvm.worker import default_jobs
 
-    made = make(
-        open_corpus(folder or default_corpus()),
-        open_examples(output),
-        _tools(find(llvm=llvm), aarch64=not no_aarch64),
-        TextSettings(stages=tasks, seed=seed, style=style, lists_per_function=lists, max_chars=max_chars),
+    job = Job(
+        texts=TextSettings(
+            stages=tasks,
+            seed=seed,
+            style=style,
+            lists_per_function=emulations,
+            max_chars=max_chars,
+            protocol=protocol,
+        ),
+        search=SearchSettings(num_functions=search, compilations=compilations, seed=seed, protocol=protocol),
+        tools=_tools(find(llvm=llvm), aarch64=not no_aarch64),
+        table_size=table,
+        programs=programs,
+        llvm=llvm,
+        limit=limit,
+        replace=replace,
         jobs=jobs or default_jobs(),
         ray=ray,
-        limit=limit,
-        progress=lambda done, total: click.echo(f"portion {done:,} of {total:,}", err=True),
+    )
+    made = job.run(
+        open_corpus(folder or default_corpus()),
+        output,
+        lambda what, done, total: click.echo(f"{what}: portion {done:,} of {total:,}", err=True),
     )
     counts = ", ".join(f"{count:,} {stage}" for stage, count in sorted(made.stages.items()))
     click.echo(f"{made.num_examples:,} examples of {made.num_functions:,} functions in {output}: {counts or 'none'}")
@@ -203,7 +237,7 @@ def examples(
 
 def _tools(toolchain: Toolchain, *, aarch64: bool) -> Tools:
     """The LLVMs of workers; AArch64 only where the same version has it."""
-    from irwright.labels.examples import Tools
+    from irwright.labels.portions import Tools
     from irwright.llvm.toolchain import find
 
     library, version = toolchain.library.path, toolchain.library.version
