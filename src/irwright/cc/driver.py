@@ -262,6 +262,8 @@ class _Run:
         job = self.job
         try:
             plain_seconds = time.time() - self.started
+            from pathlib import Path
+
             from irwright.cc.tuning import tune_object
             from irwright.task import Budget
 
@@ -275,6 +277,7 @@ class _Run:
                 Budget.parse(self.budget),
                 timeout_seconds=limit,
                 verify_seeds=self.verify_seeds,
+                keep=Path(f"{home()}/verify"),
             )
             made = plain
             if tuned.best is not None:

@@ -82,11 +82,19 @@ class Tuned:
 
 
 def tune_object(
-    job: Compile, compiler: Compiler, plain: bytes, budget: Budget, *, timeout_seconds: float, verify_seeds: int
+    job: Compile,
+    compiler: Compiler,
+    plain: bytes,
+    budget: Budget,
+    *,
+    timeout_seconds: float,
+    verify_seeds: int,
+    keep: Path | None = None,
 ) -> Tuned:
     """Search for a smaller object than `plain`; IrwrightError where the search itself is impossible.
 
-    `timeout_seconds` is for one compilation; `verify_seeds` inputs are tried on each function of a result (0: none).
+    `timeout_seconds` is for one compilation; `verify_seeds` inputs are tried on each function of a result (0: none);
+    `keep` is a folder for what other compiles can use again.
     One worker process: the build system runs many of us.
     """
     baseline = measure_object(plain)
@@ -125,6 +133,7 @@ def tune_object(
                 rejected,
                 may_call=IN_LIBC if is_hosted else ALWAYS_THERE,
                 seeds=verify_seeds,
+                keep=keep,
             )
     return Tuned(
         plain_bytes=baseline.total,
@@ -143,6 +152,7 @@ def verified_choice(
     *,
     may_call: frozenset[str],
     seeds: int,
+    keep: Path | None = None,
 ) -> tuple[Candidate | None, ObjectVerdict | None]:
     """The first candidate that may replace the plain object; reasons against the others go to `rejected`.
 
@@ -153,7 +163,7 @@ def verified_choice(
     for candidate in candidates:
         problem, verdict = _link_problem(offered, read_symbols(candidate.object), may_call), None
         if problem is None and seeds:
-            verdict = _compare(plain, candidate.object, evaluator, seeds)
+            verdict = _compare(plain, candidate.object, evaluator, seeds, keep)
             wrong = verdict.first_difference if verdict is not None else None
             problem = f"{wrong.function} differs: {wrong.reason}" if wrong is not None else None
         if problem is None:
@@ -162,8 +172,13 @@ def verified_choice(
     return None, None
 
 
-def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -> ObjectVerdict | None:
-    """Functions of both objects run on the same inputs; None for a target or an object that can't be emulated."""
+def _compare(
+    plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int, keep: Path | None
+) -> ObjectVerdict | None:
+    """Functions of both objects run on the same inputs; None for a target or an object that can't be emulated.
+
+    `keep` is a folder for what other compiles can use again.
+    """
     # Only where there is something to compare: these take as long to import as all the rest.
     from irwright.judge import VERIFIED_TARGETS
     from irwright.verify.signatures import signatures_of
@@ -174,7 +189,7 @@ def _compare(plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int) -
     unoptimised = Plan()
     try:
         text = evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")
-        with Verifier(jobs=1, fork=True) as verifier:
+        with Verifier(jobs=1, fork=True, arena_folder=keep) as verifier:
             return verifier.compare(
                 plain,
                 candidate,

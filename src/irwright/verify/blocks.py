@@ -10,11 +10,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
-import capstone  # pyright: ignore[reportMissingTypeStubs]
-
+from irwright.verify.disassembly import disassemble
 from irwright.verify.elf import EM_X86_64
 from irwright.verify.inputs import Hints
 
@@ -54,13 +51,6 @@ class Blocks:
         return self.branches[at] + 1 if at < len(self.branches) else self.end
 
 
-@cache
-def _disassembler(is_x86: bool) -> Any:
-    if is_x86:
-        return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    return capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
-
-
 def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     """Blocks of the code of one function."""
     is_x86 = machine == EM_X86_64
@@ -71,7 +61,7 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     constants: dict[int, None] = {}
     offsets: dict[int, None] = {}
     uses_floats = False
-    for at, size, mnemonic, operands in _disassembler(is_x86).disasm_lite(code, address):
+    for at, size, mnemonic, operands in disassemble(code, address, is_x86=is_x86):
         if (is_x86 and mnemonic.startswith(_X86_PADDING)) or mnemonic in ("nop", "brk", "udf"):
             padding.add(at)
         if mnemonic.startswith("j") if is_x86 else _A64_BRANCH.match(mnemonic):

@@ -7,11 +7,16 @@ touched, as a function of the seed and its address.
 
 from __future__ import annotations
 
+import os
 import random
 import struct
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
 
 from irwright.verify.abi import parameter_locations
 from irwright.verify.image import PAGE
@@ -97,8 +102,40 @@ def mix(*numbers: int) -> int:
     return state
 
 
+_arena_folder: list[Path] = []
+
+
+def keep_arenas(folder: Path) -> None:
+    """Read arenas from files in this folder, and write those that are made: for processes that live for one object."""
+    _arena_folder[:] = [folder]
+
+
 @lru_cache(maxsize=NUM_ARENAS)
 def _arena(variant: int) -> bytes:
+    return kept(_arena_folder[0], variant) if _arena_folder else make_arena(variant)
+
+
+def kept(folder: Path, variant: int) -> bytes:
+    """An arena from its file, a checksum and the content; made, and written, where that is not there or damaged."""
+    stamp = blake2b(Path(__file__).read_bytes() + sys.version.encode(), digest_size=6).hexdigest()
+    path = folder / f"arena-{stamp}-{variant}"
+    with suppress(OSError):
+        data = path.read_bytes()
+        if blake2b(data[16:], digest_size=16).digest() == data[:16]:
+            return data[16:]
+    content = make_arena(variant)
+    temporary = folder / f"arena.{os.getpid()}.tmp"
+    with suppress(OSError):  # then it is made every time
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(blake2b(content, digest_size=16).digest() + content)
+        temporary.replace(path)
+        for old in folder.glob("arena-*"):
+            if not old.name.startswith(f"arena-{stamp}-"):
+                old.unlink()
+    return content
+
+
+def make_arena(variant: int) -> bytes:
     rng = random.Random(0xA4E7A + variant)
     makers = (_structs, _structs, _numbers, _text, _doubles, _noise)
     content = bytearray()
@@ -114,6 +151,7 @@ def arena(seed: int) -> bytes:
     return _arena(seed % NUM_ARENAS)
 
 
+@lru_cache(maxsize=1024)
 def page_content(seed: int, address: int) -> bytes:
     """Content of a page that is first touched at run time."""
     start = mix(seed, address) % (ARENA_SIZE // PAGE) * PAGE

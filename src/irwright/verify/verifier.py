@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,8 +60,8 @@ class _Task:
 class _Worker(WorkerProcess):
     """One worker process, and what it is at."""
 
-    def __init__(self, memory_bytes: int, *, fork: bool) -> None:
-        super().__init__("irwright.verify.verifier", (), memory_bytes=memory_bytes, fork=fork)
+    def __init__(self, memory_bytes: int, words: Sequence[str], *, fork: bool) -> None:
+        super().__init__("irwright.verify.verifier", words, memory_bytes=memory_bytes, fork=fork)
         self.deadline = 0.0
         self.function: str | None = None
 
@@ -81,16 +82,25 @@ class _Worker(WorkerProcess):
 class Verifier:
     """Some worker processes that compare objects; `with` closes them. Not for several threads."""
 
-    def __init__(self, *, jobs: int = 1, memory_bytes: int = 16384 * MEBIBYTE, fork: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: int = 1,
+        memory_bytes: int = 16384 * MEBIBYTE,
+        fork: bool = False,
+        arena_folder: Path | None = None,
+    ) -> None:
         """`memory_bytes` is address space: an emulator reserves a gigabyte and uses little of it.
 
-        `fork` starts workers in a tenth of a second less; as for a compile worker's pool.
+        `fork` starts workers in a tenth of a second less, as for a compile worker's pool; `arena_folder` is where they
+        keep what would be made anew (inputs.py).
         """
         self.jobs = max(1, jobs)
         self.num_replaced = 0
         """workers lost to a crash or a hang so far"""
         self._memory_bytes = memory_bytes
         self._fork = fork
+        self._words = [] if arena_folder is None else [str(arena_folder)]
         self._idle: list[_Worker] = []
         self._closed = False
 
@@ -151,7 +161,7 @@ class Verifier:
             if worker.is_alive:
                 return worker
             worker.close()
-        return _Worker(self._memory_bytes, fork=self._fork)
+        return _Worker(self._memory_bytes, self._words, fork=self._fork)
 
     def give_back(self, worker: _Worker) -> None:
         self._idle.append(worker)
@@ -274,8 +284,12 @@ def _lost(name: str | None, reason: str) -> FunctionVerdict:
 # --------------------------------------------------------------------- the worker
 
 
-def serve(connection: Connection, _words: Sequence[str]) -> None:
-    """Compare what is asked for until the other end is closed."""
+def serve(connection: Connection, words: Sequence[str]) -> None:
+    """Compare what is asked for until the other end is closed; words: the folder of arenas, where they are kept."""
+    for folder in words:
+        from irwright.verify.inputs import keep_arenas
+
+        keep_arenas(Path(folder))
     comparer: Comparer | None = None
     while True:
         try:
