@@ -8,7 +8,7 @@ from irwright.errors import LiftError
 from irwright.lift.clobbers import may_keep_registers
 from irwright.lift.expressions import bits
 from irwright.lift.flow import Call
-from irwright.lift.inference import DEFINED, ENTRY, availability, widen_by_order
+from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, widen_by_order
 from irwright.lift.lifted import SOUND, Guess, Lifted
 from irwright.lift.program import Program
 from irwright.lift.prototypes import prototype
@@ -31,6 +31,8 @@ class CallSites:
         self.bounds: dict[str, tuple[int, int]] = {}
         self.wanted_areas: dict[str, set[int]] = {}
         """by function: calls that turned out to need what lies at the stack pointer"""
+        self.x87_functions: set[str] = set()
+        """functions of the file that give back a long double"""
         self.handed: dict[str, int] = {}
         """by callee: the most bytes that a call of it in this file hands over as they are"""
         self.areas: dict[str, set[int]] = {}
@@ -87,6 +89,9 @@ class CallSites:
                 raise LiftError("a variadic call with arguments in memory before those in registers are used up")
             here += _in_memory(lifted, call, slots)
             found = replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
+        if call.x87_results and not any(unit[0] == "f" for unit, _ in found.returns):
+            returns = [(f"f{n}", "x86_fp80") for n in reversed(range(call.x87_results))]
+            found = replace(found, params=list(found.params), returns=returns)
         found = self._with_area(lifted, call, found)
         lifted.call_signatures[call.index] = found
         return found
@@ -104,7 +109,7 @@ class CallSites:
             return found
         if call.is_tail:
             raise LiftError("a tail call with a struct in memory")
-        if is_own or (found.is_known and not found.is_variadic):
+        if (is_own or found.is_known) and not found.is_variadic:
             return found
         found = replace(found, params=list(found.params), attributes=dict(found.attributes))
         found.attributes[len(found.params)] = area_attribute(size)
@@ -134,7 +139,7 @@ class CallSites:
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
         own, own_floats = self.bounds.get(lifted.code.name, (6, 8))
-        vectors = call.num_vectors if call.num_vectors >= 0 else _prefix(status, FLOAT_ARGUMENTS, own_floats)
+        vectors = call.num_vectors if call.num_vectors >= 0 else self._floats(status, own_floats)
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
         limit = _prefix(status, INTEGER_ARGUMENTS, own)
@@ -149,6 +154,12 @@ class CallSites:
         found.params += _in_memory(lifted, call, slots)
         return found
 
+    def _floats(self, status: dict[str, str], own: int) -> int:
+        """How many vector registers could be arguments; a result may be handed on as it is."""
+        if self.likely:
+            return _prefix(status, FLOAT_ARGUMENTS, own)
+        return _prefix({u: DEFINED if k == RESULT else k for u, k in status.items()}, FLOAT_ARGUMENTS, own)
+
     def _narrow(self, status: dict[str, str], unit: str) -> str:
         return "i32" if self.likely and self.guess.narrow and int(status.get(f"{unit}.width", "64")) <= 32 else "i64"
 
@@ -159,7 +170,7 @@ class CallSites:
         integers = _prefix(status, INTEGER_ARGUMENTS, bound[0])
         if self.likely:
             integers = min(integers, _evidence(status, lifted.unread.get(call.index, set())))
-        floats = _prefix(status, FLOAT_ARGUMENTS, bound[1])
+        floats = self._floats(status, bound[1])
         pointer = {node.aux for node in ([call.pointer] if call.pointer is not None else []) if node.op == "reg"}
         params = [(unit, self._narrow(status, unit)) for unit in INTEGER_ARGUMENTS[:integers]]
         while params and params[-1][0] in pointer:
@@ -196,7 +207,7 @@ class CallSites:
                     limit = bounds.get(call.name, (6, 8))
                     bounds[call.name] = (
                         min(limit[0], _prefix(status, INTEGER_ARGUMENTS, own[0])),
-                        min(limit[1], _prefix(status, FLOAT_ARGUMENTS, own[1])),
+                        min(limit[1], self._floats(status, own[1])),
                     )
             if bounds == before:
                 break

@@ -18,7 +18,7 @@ from irwright.lift import x86_64_x87 as _x87
 from irwright.lift.expressions import CC_UNITS, E, Effect, Ref, bits, const, reg
 from irwright.lift.objects import place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program, Reg, Section
-from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine
+from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine, X87UnderflowError
 
 assert _sse and _x87
 
@@ -77,6 +77,8 @@ class Call:
     index: int = 0
     clobbered: frozenset[str] = frozenset(CALLER_SAVED)
     """registers that it may change"""
+    x87_results: int = 0
+    """long doubles that it gives back"""
     is_own: bool = False
     """the callee is in this file"""
 
@@ -105,15 +107,20 @@ class Flow:
     has_frame_pointer: bool
     order: list[int]
     """block indices in reverse postorder"""
+    x87_results: int = 0
+    """long doubles that it gives back"""
 
 
 class FlowBuilder:
     """Builds the Flow of one function."""
 
-    def __init__(self, program: Program, code: Code, is_noreturn: Callable[[Ref], bool]) -> None:
+    def __init__(
+        self, program: Program, code: Code, is_noreturn: Callable[[Ref], bool], returns_x87: Callable[[Ref], bool]
+    ) -> None:
         self.program = program
         self.code = code
         self.is_noreturn = is_noreturn
+        self.returns_x87 = returns_x87
         self.by_place: dict[tuple[int, int], Instruction] = {}
         self.positions: dict[tuple[int, int], int] = {}
         self.by_end: dict[tuple[int, int], Instruction] = {}
@@ -122,6 +129,10 @@ class FlowBuilder:
         self.tables: list[Table] = []
         self.table_reads: dict[tuple[int, int], tuple[str, str, int]] = {}
         self.table_jumps: dict[tuple[int, int], tuple[str, list[tuple[int, int]]]] = {}
+        self.x87_calls: dict[tuple[int, int], int] = {}
+        """by call: long doubles that it gives back, as what follows shows"""
+        self.x87_at_return: set[int] = set()
+        self.truncating = _control_words(code.instructions)
         self.align = 16
         self.lowest = 0
         self.has_frame_pointer = False
@@ -137,7 +148,13 @@ class FlowBuilder:
         self._find_tables()
         blocks = self._blocks()
         self.calls: list[Call] = []
-        self._propagate(blocks)
+        while True:
+            before = dict(self.x87_calls)
+            self._propagate(blocks)
+            if self.x87_calls == before:
+                break
+        if len(self.x87_at_return) > 1:
+            raise LiftError("returns with different numbers of long doubles")
         order = reverse_postorder(blocks)
         reached = set(order)
         for block in blocks:
@@ -154,6 +171,7 @@ class FlowBuilder:
             align=self.align,
             has_frame_pointer=self.has_frame_pointer,
             order=order,
+            x87_results=max(self.x87_at_return, default=0),
         )
 
     # Places
@@ -401,7 +419,10 @@ class FlowBuilder:
     # Effects
 
     def _propagate(self, blocks: list[Block]) -> None:
-        start: State = {"rsp": ("frame", 0)}
+        start: State = {"rsp": ("frame", 0), "x87": ("depth", 0)}
+        self.x87_at_return = set()
+        for block in blocks:
+            block.state = None
         start.update({name: ("entry", name) for name in (*CALLEE_SAVED, *NOT_ARGUMENTS)})
         start.update({name: ("entry", name) for name in INTEGER_ARGUMENTS})
         blocks[0].state = start
@@ -415,8 +436,19 @@ class FlowBuilder:
             assert block.state is not None
             state = dict(block.state)
             block.steps = []
-            for insn in block.insns:
-                block.steps.append(self._step(insn, state))
+            try:
+                for insn in block.insns:
+                    block.steps.append(self._step(insn, state))
+            except X87UnderflowError:
+                # Then the last call has a long double as its result.
+                call = state.get("call")
+                if call is None:
+                    raise
+                key = (int(call[0]), int(call[1]))
+                self.x87_calls[key] = self.x87_calls.get(key, 0) + 1
+                if self.x87_calls[key] > 2:
+                    raise
+                return
             for successor in block.successors:
                 following = blocks[successor]
                 if following.state is None:
@@ -427,6 +459,8 @@ class FlowBuilder:
                         continue
                     if "rsp" not in merged:
                         raise LiftError("stack depths that differ where paths meet")
+                    if "x87" not in merged:
+                        raise LiftError("x87 stack depths that differ where paths meet")
                     following.state = merged
                 if successor not in todo:
                     todo.append(successor)
@@ -448,6 +482,8 @@ class FlowBuilder:
         seen: list[str] = []
 
         machine = Machine(insn, frame, lambda name: self._was_set(insn, name))
+        machine.depth = int(state["x87"][1])
+        machine.truncates = "cw" in state
         special = _SPECIAL.get(insn.mnemonic)
         if special is not None:
             special(self, machine, insn, state, stack)
@@ -466,6 +502,7 @@ class FlowBuilder:
         read = self.table_reads.get((insn.section, insn.address))
         if read is not None:
             machine.effects.append(Effect("set", read[0], machine.register(read[1], 64)))
+        state["x87"] = ("depth", machine.depth)
         self._find_saves(machine.effects, state)
         self._transfer(machine.effects, state)
         return Step(insn, machine.effects, stack, bool(seen) or insn.mnemonic in _SPECIAL)
@@ -538,7 +575,7 @@ class FlowBuilder:
 
     # Control transfer and the stack
 
-    def _call(self, m: Machine, insn: Instruction, _state: State, stack: int) -> None:
+    def _call(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
         ref = self.target_of(insn) if isinstance(insn.operands[0], Imm) else None
         called = insn.operands[0]
         through = called.ref if isinstance(called, Mem) else ref
@@ -550,7 +587,14 @@ class FlowBuilder:
         pointer = m.read(called) if ref is None else None
         if ref is not None and ref.symbol is None and not self._is_function(ref):
             raise LiftError("a call to a place that is no function")
+        if m.depth:
+            raise LiftError("a call with values on the x87 stack")
         call = Call(target=ref, pointer=pointer, is_tail=False, stack=stack, num_vectors=self._vectors(insn))
+        call.x87_results = self.x87_calls.get((insn.section, insn.address), 0)
+        if not call.x87_results and ref is not None and self.returns_x87(ref):
+            call.x87_results = 1
+        m.depth = call.x87_results
+        state["call"] = (str(insn.section), insn.address)
         m.effects.append(Effect("call", aux=call, value=pointer))
         if self._ends(insn):
             m.effects.append(Effect("unreachable"))
@@ -580,6 +624,7 @@ class FlowBuilder:
         if insn.operands:
             raise LiftError("a return that pops arguments")
         self._check_restored(state, stack)
+        self.x87_at_return.add(m.depth)
         m.effects.append(Effect("ret"))
 
     def _check_restored(self, state: State, stack: int) -> None:
@@ -611,7 +656,12 @@ class FlowBuilder:
         if ref is None and stack != 0:
             raise LiftError("an indirect jump that is not understood")
         self._check_restored(state, stack)
+        if m.depth:
+            raise LiftError("a jump to a function with values on the x87 stack")
         call = Call(target=ref, pointer=pointer, is_tail=True, stack=0, num_vectors=self._vectors(insn))
+        if ref is not None and self.returns_x87(ref):
+            call.x87_results = 1
+            self.x87_at_return.add(1)
         m.effects.append(Effect("call", value=pointer, aux=call))
         m.effects.append(Effect("ret", value=test))
 
@@ -655,6 +705,16 @@ class FlowBuilder:
             m.write(op, E("load", "i64", (E("frame", "i64", (), stack),), 8))
         m.set("rsp", E("frame", "i64", (), stack + 8))
 
+    def _control_word(self, _m: Machine, insn: Instruction, state: State, _stack: int) -> None:
+        """fldcw: into truncation for a conversion, and back."""
+        place_ = insn.operands[0]
+        truncates = self.truncating.get(place_) if isinstance(place_, Mem) else None
+        if truncates is None:
+            raise LiftError("fldcw of an unknown control word")
+        state.pop("cw", None)
+        if truncates:
+            state["cw"] = ("cw", 1)
+
     def _leave(self, m: Machine, _insn: Instruction, state: State, _stack: int) -> None:
         base = state.get("rbp")
         if base is None or base[0] != "frame":
@@ -690,18 +750,41 @@ class FlowBuilder:
         TABLE[insn.mnemonic](m, insn)
 
 
+def _control_words(insns: list[Instruction]) -> dict[Mem, bool]:
+    """Places that hold an x87 control word: as it was, or (True) changed to truncate."""
+    found: dict[Mem, bool] = {}
+    for number, insn in enumerate(insns):
+        first = insn.operands[0] if insn.operands else None
+        if insn.mnemonic == "fnstcw" and isinstance(first, Mem):
+            found[first] = False
+        if insn.mnemonic != "mov" or not isinstance(first, Mem) or first.width != 16:
+            continue
+        source = insn.operands[1]
+        for before in reversed(insns[max(0, number - 12) : number]):
+            target = before.operands[0] if before.operands else None
+            if not isinstance(target, Reg) or not isinstance(source, Reg) or target.name != source.name:
+                continue
+            mask = before.operands[1] if before.mnemonic == "or" else None
+            if isinstance(mask, Imm) and mask.value & 0xFFFF == (0xC if target.high else 0xC00):
+                found[first] = True
+            break
+    return found
+
+
 def _down(offset: int, size: int) -> int:
     """The offset below that is aligned, where entry + 8 is."""
     return (offset + 8) // size * size - 8
 
 
 CC_UNITS_ = (*CC_UNITS,)
+X87_UNITS = tuple(f"f{n}" for n in range(8))
 
 _SPECIAL: dict[str, Callable[[FlowBuilder, Machine, Instruction, State, int], None]] = {
     "call": FlowBuilder._call,  # pyright: ignore[reportPrivateUsage]
     "ret": FlowBuilder._return,  # pyright: ignore[reportPrivateUsage]
     "push": FlowBuilder._push,  # pyright: ignore[reportPrivateUsage]
     "pop": FlowBuilder._pop,  # pyright: ignore[reportPrivateUsage]
+    "fldcw": FlowBuilder._control_word,  # pyright: ignore[reportPrivateUsage]
     "leave": FlowBuilder._leave,  # pyright: ignore[reportPrivateUsage]
     "add": FlowBuilder._arithmetic,  # pyright: ignore[reportPrivateUsage]
     "sub": FlowBuilder._arithmetic,  # pyright: ignore[reportPrivateUsage]

@@ -87,7 +87,7 @@ def frame_use(
     for number, offset in enumerate(ordered):
         size = max(direct[offset]) // 8
         clear = number + 1 == len(ordered) or ordered[number + 1] >= offset + size
-        if reach > offset:
+        if reach > offset or (80 in direct[offset] and len(direct[offset]) > 1):
             clear = False
         reach = max(reach, offset + size)
         alone = not escapes or (offset in spills and offset not in others)

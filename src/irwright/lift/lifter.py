@@ -75,6 +75,9 @@ class FileLifter(OwnSignatures):
             lifted.signature.name = name
             if not lifted.problem:
                 self._guard(lifted, self._build)
+        while self._find_x87_results():
+            for lifted in self.good():
+                self._guard(lifted, self._build)
         good = self.good()
         codes = {name: lifted.code for name, lifted in self.functions.items()}
         self.clobbers = clobbers = find_clobbers(codes, self._own_callee)
@@ -143,6 +146,14 @@ class FileLifter(OwnSignatures):
         known = prototype(name)
         return known is not None and known.is_noreturn
 
+    def returns_x87(self, ref: Ref) -> bool:
+        """True for callees that are known to give back a long double."""
+        name = self.name_of(ref)
+        if name in self.functions:
+            return name in self.x87_functions
+        known = prototype(name)
+        return known is not None and any(unit == "f0" for unit, _ in known.returns)
+
     def _own_callee(self, code: Code, insn: Instruction) -> str | None:
         """The function of this file that a direct call or jump leads to; None for others."""
         op = insn.operands[0]
@@ -164,7 +175,7 @@ class FileLifter(OwnSignatures):
         return name
 
     def _build(self, lifted: Lifted) -> None:
-        lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn).build()
+        lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn, self.returns_x87).build()
         for call in lifted.flow.calls:
             if call.target is not None:
                 if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
@@ -194,6 +205,13 @@ class FileLifter(OwnSignatures):
             lifted.signature.num_fixed = len(lifted.signature.params)
             if lifted.frame.used_top <= lifted.variadic.save_area:  # without optimisation, variables lie above it
                 lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
+
+    def _find_x87_results(self) -> bool:
+        """Functions that turned out to give back a long double; True where there are more than were known."""
+        found = {lifted.code.name for lifted in self.good() if lifted.flow is not None and lifted.flow.x87_results == 1}
+        grew = not found <= self.x87_functions
+        self.x87_functions |= found
+        return grew
 
     def _solve(self, lifted: Lifted) -> None:
         assert lifted.flow is not None

@@ -44,6 +44,9 @@ class OwnSignatures(CallSites):
         if not sites:
             lifted.signature.is_noreturn = True
             return False
+        if flow.x87_results:
+            lifted.signature.returns = [(f"f{n}", "x86_fp80") for n in reversed(range(flow.x87_results))]
+            return lifted.signature.returns != before
         lifted.signature.returns = []
         unread = self._unread(lifted)
 

@@ -251,8 +251,8 @@ class Values(Builder):
         return self.new(f"bitcast {e.ty} {value} to {want}")
 
     def _zero(self, ty: str) -> str:
-        if ty in ("float", "double"):
-            return "0.0"
+        if ty in ("float", "double", "x86_fp80"):
+            return "0.0" if ty != "x86_fp80" else "0xK00000000000000000000"
         return "zeroinitializer" if ty[0] == "<" else "null" if ty == "ptr" else "0"
 
     def _load(self, e: E, want: str) -> str:
@@ -416,8 +416,8 @@ class Values(Builder):
             return self.new(f"{op} {args[0].ty} {self.value(args[0])} to {ty}")
         if op == "shufflevector":
             lanes = ", ".join(f"i32 {k}" for k in e.aux)
-            a = self.value(args[0])
-            b = a if args[1] is args[0] else self.value(args[1])
+            a = self._lane_source(args[0])
+            b = a if args[1] is args[0] else self._lane_source(args[1])
             return self.new(f"shufflevector {args[0].ty} {a}, {args[1].ty} {b}, <{len(e.aux)} x i32> <{lanes}>")
         if op == "extractelement":
             return self.new(f"extractelement {args[0].ty} {self.value(args[0])}, i64 {e.aux}")
@@ -430,9 +430,17 @@ class Values(Builder):
         if op == "wrapped":
             assert e.args[0] is not None
             return self.new(f"extractvalue {{ {ty}, i1 }} {self._with_overflow(e.args[0])}, 0")
+        if op == "fneg":
+            return self.new(f"fneg {ty} {self.value(args[0])}")
         if op.startswith("wide "):
             return self._divide(op[5:], ty, args)
         return self.new(f"{op} {ty} {self.value(args[0])}, {self.value(args[1])}")
+
+    def _lane_source(self, e: E) -> str:
+        """A vector of which lanes are taken; where no lane of it is wanted, nobody has read it."""
+        if e.op == "reg" and (*self.at, e.aux) not in self.analysis.read_nodes:
+            return "poison"
+        return self.value(e)
 
     def _with_overflow(self, e: E) -> str:
         """The pair an overflow intrinsic gives; one call for value and overflow."""

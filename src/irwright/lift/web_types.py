@@ -217,6 +217,8 @@ class Typing:
             return "i1"
         if unit.startswith("xmm"):
             return self._vector_type(web)
+        if unit[0] == "f" or web.width == 80:
+            return "x86_fp80"
         width = 8 if width <= 8 else 16 if width <= 16 else 32 if width <= 32 else 64 if width <= 64 else 128
         if unit.startswith("s") and unit[1:].lstrip("-").isdigit() and width >= 32:
             return self._slot_type(web, width)

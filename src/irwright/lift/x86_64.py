@@ -63,6 +63,10 @@ CONDITION_CODES = {
 }
 
 
+class X87UnderflowError(LiftError):
+    """A register of the x87 stack is read that holds nothing yet: the call before gave back a result there."""
+
+
 class Machine:
     """Collects the effects of one instruction; `frame` gives the value of a register that holds a frame address."""
 
@@ -71,6 +75,10 @@ class Machine:
         self.effects: list[Effect] = []
         self.frame = frame
         self.defined = defined
+        self.depth = 0
+        """of the x87 stack"""
+        self.truncates = False
+        """the x87 control word says so"""
 
     # Operands
 
@@ -152,6 +160,28 @@ class Machine:
 
     def store(self, address: E, value: E, align: int = 1) -> None:
         self.effects.append(Effect("store", value=value, addr=address, aux=align))
+
+    # The x87 stack
+
+    def top(self, number: int) -> E:
+        """st(number)."""
+        if self.depth - 1 - number < 0:
+            raise X87UnderflowError(f"{self.insn.mnemonic} of an empty x87 register")
+        return reg("x86_fp80", f"f{self.depth - 1 - number}")
+
+    def set_top(self, number: int, value: E) -> None:
+        self.top(number)
+        self.set(f"f{self.depth - 1 - number}", value)
+
+    def push(self, value: E) -> None:
+        self.depth += 1
+        if self.depth > 8:
+            raise LiftError("an x87 stack that overflows")
+        self.set(f"f{self.depth - 1}", value)
+
+    def pop(self) -> None:
+        self.top(0)
+        self.depth -= 1
 
     # Conditions
 
