@@ -154,6 +154,10 @@ class CallSites:
         found.params += _in_memory(lifted, call, slots)
         return found
 
+    def _outside(self, call: Call) -> Signature | None:
+        """What is known of a callee before anything of this file is."""
+        return prototype(call.name) if call.name and call.name not in self.functions else None
+
     def _floats(self, status: dict[str, str], own: int) -> int:
         """How many vector registers could be arguments; a result may be handed on as it is."""
         if self.likely:
@@ -183,7 +187,7 @@ class CallSites:
         bounds: dict[str, tuple[int, int]] = dict.fromkeys(self.functions, (6, floats))
         for lifted in good:
             assert lifted.flow is not None
-            lifted.available = availability(lifted.flow, lambda _: None, keeps=self.may_keep)
+            lifted.available = availability(lifted.flow, self._outside, keeps=self.may_keep)
             if self.likely:
                 widen_by_order(lifted.flow, lifted.available)
         for name in self.functions:

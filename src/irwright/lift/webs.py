@@ -405,8 +405,9 @@ class Analysis:
                 return True
             if effect.kind == "store" and effect.addr is not None and self.slot(effect.addr) == unit:
                 return True
-            if effect.kind == "call" and effect.aux.is_own and not effect.aux.is_tail:
-                return True  # the callee gets what the machine had there
+            is_plain_call = effect.kind == "call" and not effect.aux.is_tail
+            if is_plain_call and (effect.aux.is_own or not self.signatures[effect.aux.index].is_known):
+                return True  # the callee gets what the machine had there, if it takes it at all
         return False
 
 
