@@ -98,7 +98,25 @@ open("testfixture.mk", "w").write("\n".join(rules) + "\n")
 END
 """
 
-NO_ROOT = "$([ $(id -u) != 0 ] || echo setpriv --bounding-set=-dac_override --inh-caps=-dac_override)"
+# As its makefile builds the shell, which the tests run.
+SQLITE_FLAGS = "-Oz " + " ".join(
+    f"-DSQLITE_{name}"
+    for name in (
+        "THREADSAFE=1",
+        "ENABLE_MATH_FUNCTIONS",
+        "ENABLE_FTS4",
+        "ENABLE_EXPLAIN_COMMENTS",
+        "ENABLE_UNKNOWN_SQL_FUNCTION",
+        "ENABLE_STMTVTAB",
+        "ENABLE_DBPAGE_VTAB",
+        "ENABLE_DBSTAT_VTAB",
+        "ENABLE_BYTECODE_VTAB",
+        "ENABLE_OFFSET_SQL_FUNC",
+    )
+)
+
+_RIGHTS = "-dac_override,-dac_read_search"
+NO_ROOT = f"$([ $(id -u) != 0 ] || echo setpriv --bounding-set={_RIGHTS} --inh-caps={_RIGHTS})"
 """root without its right to read and write whatever it likes, which tests of permissions take for a fault"""
 
 DASH_TESTS = r"""
@@ -225,8 +243,8 @@ PROJECTS = (
         configure=(f"{CONFIGURE} --with-tcl=/usr/lib/tcl8.6", "make sqlite3.c shell.c"),
         # The makefile compiles and links in one command.
         build=(
-            "$CC -Oz -fPIC -c sqlite3.c -o library.o",
-            "$CC -Oz -c shell.c -o shell.o",
+            f"$CC {SQLITE_FLAGS} -fPIC -c sqlite3.c -o library.o",
+            f"$CC {SQLITE_FLAGS} -c shell.c -o shell.o",
             "$CC -shared library.o -o libsqlite3.so.0.8.6 -lm && $CC shell.o library.o -o sqlite3 -lm",
         ),
         test=(
