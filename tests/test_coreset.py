@@ -178,12 +178,13 @@ def test_a_build_goes_on_where_it_was(two: list[Sample], tools: Toolchain, tmp_p
 def test_a_table_is_ordered_once_more_for_large_modules(two: list[Sample], tools: Toolchain, tmp_path: Path) -> None:
     first = first_plans(BUILT_FOR)
     table = Coreset(lists=first.lists[:3], pieces=(first.pieces[0], first.pieces[5], first.pieces[2]))
-    settings = BuildSettings(large_modules=2, large_from=100, large_to=900)
+    settings = BuildSettings(large_modules=2, large_from=100, large_to=900, large_lists=2, large_pieces=2)
     library = tools.library.path
     builder = Builder(two, tmp_path / "b", protocol("oz"), library=library, llvm_major=tools.major, settings=settings)
     ordered = builder.order_for_large(table)
     assert (ordered.lists, ordered.pieces, ordered.large_from) == (table.lists, table.pieces, 100)
-    assert ordered.large is not None and set(ordered.large.pieces) <= set(table.pieces) and ordered.large.lists_first
+    assert ordered.large is not None and ordered.large.lists_first
+    assert set(ordered.large.pieces) == set(table.pieces) and set(ordered.large.lists) == set(table.lists)
     assert read_coreset(write_coreset(ordered, protocol="oz", llvm_major=22, made_by={}), 22) == ordered
 
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from irwright.coreset_order import BroadcastRow, greedy_lists, greedy_pieces, lists_by_budget, order_table, weights_of
+from irwright.coreset_order import (
+    BroadcastRow,
+    greedy_lists,
+    greedy_pieces,
+    lists_by_budget,
+    order_for_large,
+    order_table,
+    weights_of,
+)
 from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.compiler import OK
+from irwright.llvm.compiler import OK, Outcome, OutcomeKind
 from irwright.llvm.pieces import Promoted
 from irwright.measure import Sizes
 from irwright.passes import PassList
@@ -134,3 +143,39 @@ def test_a_larger_budget_tries_all_that_a_smaller_one_tried() -> None:
             row = gains[budget - 1]
             assert now in (before, before + 1)
             assert row[now] == max(row[before : before + 2])
+
+
+# ---- large modules
+
+
+def large_row(lists: Sequence[float], sizes: Sequence[tuple[int, int] | None]) -> BroadcastRow:
+    """A module of two functions of 100 bytes and 100 more; what two `raw` plans and an `early` one make of them."""
+    plain = row(lists, [{}] * 3, functions={"f": 100, "g": 100})
+    trials = [
+        FunctionTrial(
+            plan=plan,
+            outcome=OK if pair else Outcome(kind=OutcomeKind.TIMEOUT, detail=""),
+            sizes=dict(zip("fg", (FunctionSize(size, 0, 0) for size in pair or ()), strict=False)),
+            references={"f": frozenset(), "g": frozenset()},
+        )
+        for plan, pair in zip(BOTH, sizes, strict=True)
+    ]
+    return replace(plain, pieces=trials, promoted=dict.fromkeys(("raw", "early"), plain.promoted["raw"]))
+
+
+BOTH = [PIECES[0], PIECES[1], Plan(preparation="early", tail=PassList.parse("dse"))]
+
+
+def test_a_preparation_that_needs_two_plans_comes_before_one_that_saves_little() -> None:
+    """Two raw plans, each of which spoils one function, save a third together; no greedy choice begins with one."""
+    rows = [large_row([0.95], [(50, 190), (190, 50), (97, 97)])]
+    table = order_for_large(PLANS[:1], BOTH, rows)
+    assert table.pieces[:2] == (BOTH[0], BOTH[1]) and set(table.pieces) == set(BOTH)
+    assert table.lists == (PLANS[0],) and table.lists_first[:3] == (0, 0, 0)
+    assert order_table(PLANS[:1], BOTH, rows, num_lists=1, num_pieces=3).pieces[0] == BOTH[2]
+
+
+def test_what_saves_most_at_once_comes_first_where_more_does_not_pay() -> None:
+    rows = [large_row([0.8], [(90, 150), (150, 90), (95, 95)]), large_row([1.0], [None, None, (90, 90)])]
+    table = order_for_large(PLANS[:1], BOTH, rows)
+    assert table.lists_first[:3] == (1, 1, 1) and table.pieces[0] == BOTH[2]

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any
 
 from irwright.coreset import first_plans
-from irwright.coreset_order import BroadcastRow, order_table
+from irwright.coreset_order import BroadcastRow, order_for_large, order_table
 from irwright.corpus.modules import modules, shared_functions
 from irwright.errors import CorpusError, IrwrightError
 from irwright.evaluator import Evaluator, FunctionTrial, Plan, TrialStore
@@ -66,10 +66,13 @@ class BuildSettings:
     seed: int = 1
     table_lists: int = 32
     table_pieces: int = 48
-    large_modules: int = 16
+    large_modules: int = 8
     """files of `large_from` to `large_to` instructions on which the table is ordered once more"""
-    large_from: int = 5000
-    large_to: int = 20_000
+    large_from: int = 20_000
+    large_to: int = 80_000
+    large_lists: int = 2
+    large_pieces: int = 6
+    """of each preparation"""
 
 
 Progress = Callable[[str, int, int], None]
@@ -130,7 +133,10 @@ class Builder:
         )
 
     def order_for_large(self, table: Coreset) -> Coreset:
-        """The table with an order of its plans for large modules: what saves most there comes late in the other."""
+        """The table with an order of its plans for large modules: what saves most there comes late in the other.
+
+        Of every preparation, only the first plans are tried: a compilation of a large module takes seconds.
+        """
         settings = self.settings
         # Bitcode has ten bytes for an instruction, more or less: smaller files need not be read.
         samples = [
@@ -139,16 +145,27 @@ class Builder:
             if not sample.function and sample.bitcode.stat().st_size >= 5 * settings.large_from
         ]
         limits = replace(settings, min_instructions=settings.large_from, max_instructions=settings.large_to)
+        lists = table.lists[: settings.large_lists]
+        preparations = dict.fromkeys(plan.preparation for plan in table.pieces)
+        pieces = [
+            plan
+            for preparation in preparations
+            for plan in [plan for plan in table.pieces if plan.preparation == preparation][: settings.large_pieces]
+        ]
         rows = self._each(
             samples,
             settings.large_modules,
             "broadcast to large modules",
-            lambda sample, pool: self._broadcast(sample, pool, table.lists, table.pieces, limits),
-            timeout_seconds=60.0,
+            lambda sample, pool: self._broadcast(sample, pool, lists, pieces, limits),
+            timeout_seconds=120.0,
         )
-        whole = replace(table, large=None)
-        large = order_table(whole.lists, whole.pieces, rows, num_lists=len(whole.lists), num_pieces=len(whole.pieces))
-        return replace(whole, large=large, large_from=settings.large_from)
+        first = order_for_large(lists, pieces, [row for row in rows if row.pieces is not None])
+        large = replace(
+            first,
+            lists=tuple(dict.fromkeys([*first.lists, *table.lists])),
+            pieces=tuple(dict.fromkeys([*first.pieces, *table.pieces])),
+        )
+        return replace(table, large=large, large_from=settings.large_from)
 
     def _each(
         self,

@@ -27,6 +27,9 @@ FIRST_LISTS = 2
 MAX_ANCHORS = 6
 """compositions of a module that are followed at a time"""
 
+NO_COMPOSITION = 10.0
+"""the cost of a composition of no plans: above that of any of one plan"""
+
 COUNTED_BUDGETS = 16
 """the budgets, from 1, whose gains choose among the starts"""
 
@@ -176,6 +179,94 @@ def greedy_pieces(
         order.append(chosen)
         fresh.clear()
     return [plans[index] for index in order], costs
+
+
+def order_for_large(lists: Sequence[Plan], pieces: Sequence[Plan], rows: Sequence[BroadcastRow]) -> Coreset:
+    """The plans in an order for large modules, of which a few have tried a few plans; the others follow behind.
+
+    No preparation suits all large modules, and a composition of one has to hold several plans before it is smaller
+    than -Oz at all, which a greedy order over all plans does not see. So lists and the plans of each preparation are
+    ordered by themselves, and then merged: of all ways to take them in turn, the one with the largest sum of gains.
+    """
+    weights = weights_of([row.total for row in rows])
+    tried = {index for row in rows for index, trial in enumerate(row.pieces or ()) if trial.outcome.ok}
+    ordered_lists = greedy_lists(lists, [row.lists for row in rows], weights, len(lists))
+    at = {plan: index for index, plan in enumerate(lists)}
+    after_lists = [[1.0] * len(rows)]
+    for plan in ordered_lists:
+        after_lists.append([min(cost, row.lists[at[plan]]) for cost, row in zip(after_lists[-1], rows, strict=True)])
+    orders, costs = [ordered_lists], [after_lists]
+    for preparation in dict.fromkeys(pieces[index].preparation for index in sorted(tried)):
+        indices = [index for index in sorted(tried) if pieces[index].preparation == preparation]
+        order, after = _greedy_family([_PieceTable(pieces, row, preparation) for row in rows], indices, weights)
+        orders.append([pieces[index] for index in order])
+        costs.append(after)
+    path = _merge(costs, weights)
+    steps = [orders[part][number] for part, number in path]
+    first_lists = [plan for plan in steps if plan in at]
+    first_pieces = [plan for plan in steps if plan not in at]
+    counts: list[int] = []
+    for budget in range(1, len(steps) + 2):
+        taken = steps[:budget]
+        if any(plan not in at for plan in taken):
+            taken = steps[: budget - 1]  # the composition costs one
+        counts.append(sum(plan in at for plan in taken))
+    return Coreset(
+        lists=tuple(dict.fromkeys([*first_lists, *lists])),
+        pieces=tuple(dict.fromkeys([*first_pieces, *pieces])),
+        lists_first=tuple(counts),
+    )
+
+
+def _greedy_family(
+    tables: Sequence[_PieceTable], indices: Sequence[int], weights: Sequence[float]
+) -> tuple[list[int], list[list[float]]]:
+    """Plans of one preparation in greedy order, and the costs of compositions of the first 0, 1, 2 ... of them."""
+    for table in tables:
+        table.cost = NO_COMPOSITION
+    order: list[int] = []
+    costs = [[NO_COMPOSITION] * len(tables)]
+    left = list(indices)
+
+    def cost(index: int) -> float:
+        pairs = zip(weights, tables, strict=True)
+        return sum(weight * (table.cost_with(index) if table.has(index) else table.cost) for weight, table in pairs)
+
+    while left:
+        chosen = min(left, key=lambda index: (cost(index), index))
+        left.remove(chosen)
+        for table in tables:
+            if table.has(chosen):
+                table.add(chosen)
+        order.append(chosen)
+        costs.append([table.cost for table in tables])
+    return order, costs
+
+
+def _merge(costs: Sequence[Sequence[Sequence[float]]], weights: Sequence[float]) -> list[tuple[int, int]]:
+    """(part, number) of each step of the best way to take the plans of several ordered parts in turn.
+
+    `costs` holds for each part the costs on every module after its first 0, 1, 2 ... plans.
+    """
+
+    def gain(state: tuple[int, ...]) -> float:
+        parts = zip(*(part[taken] for part, taken in zip(costs, state, strict=True)), strict=True)
+        return sum(weight * (1 - min(1.0, *options)) for weight, options in zip(weights, parts, strict=True))
+
+    start = (0,) * len(costs)
+    best: dict[tuple[int, ...], tuple[float, list[tuple[int, int]]]] = {start: (0.0, [])}
+    for _ in range(sum(len(part) - 1 for part in costs)):
+        following: dict[tuple[int, ...], tuple[float, list[tuple[int, int]]]] = {}
+        for state, (total, path) in best.items():
+            for part, taken in enumerate(state):
+                if taken + 1 < len(costs[part]):
+                    after = (*state[:part], taken + 1, *state[part + 1 :])
+                    value = total + gain(after)
+                    if after not in following or value > following[after][0] + 1e-12:
+                        following[after] = (value, [*path, (part, taken)])
+        best = following
+    ((_, path),) = best.values()
+    return path
 
 
 class _PieceTable:
