@@ -150,7 +150,7 @@ def test_a_larger_budget_tries_all_that_a_smaller_one_tried() -> None:
 
 def large_row(lists: Sequence[float], sizes: Sequence[tuple[int, int] | None]) -> BroadcastRow:
     """A module of two functions of 100 bytes and 100 more; what two `raw` plans and an `early` one make of them."""
-    plain = row(lists, [{}] * 3, functions={"f": 100, "g": 100})
+    plain = row(lists, [dict[str, int]()] * 3, functions={"f": 100, "g": 100})
     trials = [
         FunctionTrial(
             plan=plan,

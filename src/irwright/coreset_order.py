@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irwright.evaluator import FunctionTrial, Plan, Trial
+from irwright.function_search import reached
 from irwright.llvm.pieces import Promoted
 from irwright.task import Coreset
 
@@ -286,7 +287,8 @@ class _PieceTable:
             if plan.preparation == preparation and trial.outcome.ok:
                 self.sizes[index] = {name: size.total for name, size in trial.sizes.items()}
                 self.calls[index] = {name: names & statics for name, names in trial.references.items()}
-                self.reached[index] = _reached(promoted.roots, trial)
+                called = {name: trial.references.get(name, frozenset()) for name in trial.sizes}
+                self.reached[index] = frozenset(reached(promoted.roots, called))
         self.chosen: dict[int, dict[str, int]] = {}
         """anchor -> function -> smallest size among the chosen plans"""
         self.cost = 1.0
@@ -332,14 +334,3 @@ class _PieceTable:
         best = sorted(merged, key=lambda anchor: (self._share(merged[anchor]), anchor))[:MAX_ANCHORS]
         self.chosen = {anchor: merged[anchor] for anchor in best}
         self.cost = min(self.cost, *(self._share(sizes) for sizes in merged.values()))
-
-
-def _reached(roots: Iterable[str], trial: FunctionTrial) -> frozenset[str]:
-    seen: set[str] = set()
-    todo = [name for name in roots if name in trial.sizes]
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo += [called for called in trial.references.get(name, ()) if called in trial.sizes]
-    return frozenset(seen)

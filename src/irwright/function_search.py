@@ -7,13 +7,16 @@ piece (it is measured again as a whole). Functions of different bases are joined
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from irwright.evaluator import NOTHING, FunctionTrial, Plan
 from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList, PassSpace
 from irwright.task import BATCH, Task
+
+MAX_ANCHORS = 32
+"""trials whose sets of kept functions are starts of a composition"""
 
 
 @dataclass(slots=True)
@@ -66,6 +69,8 @@ class FunctionSearch:
         self._bases: list[Plan] = list(dict.fromkeys(base_of(plan) for plan in plans))
         self._candidates: dict[tuple[str, Plan], _Candidates] = {}
         self._choices: dict[str, dict[frozenset[str], _Choice]] = {}
+        self._anchors: dict[frozenset[str], None] = {}
+        """the functions that the module of each trial keeps"""
         self._donors: list[PassList] = list(dict.fromkeys(plan.tail for plan in plans if plan.tail.items))
 
     def add(self, trials: Iterable[FunctionTrial]) -> None:
@@ -76,6 +81,9 @@ class FunctionSearch:
             base, named = base_of(trial.plan), dict(trial.plan.tails)
             for name, size in trial.sizes.items():
                 self._note(name, base, named.get(name, trial.plan.tail), size.total, trial.references[name])
+            if len(self._anchors) < MAX_ANCHORS:
+                called = {name: trial.references[name] for name in trial.sizes}
+                self._anchors[frozenset(reached(self._promoted.roots, called))] = None
 
     def _note(self, name: str, base: Plan, tail: PassList, size: int, references: frozenset[str]) -> None:
         candidates = self._candidates.setdefault((name, base), _Candidates())
@@ -137,11 +145,19 @@ class FunctionSearch:
     def choose(self) -> dict[str, _Choice]:
         """A choice for every function that is reached from outside, of least total size.
 
-        Starts from each function's smallest and improves one function at a time: a choice that no longer calls
-        a static function may be larger itself and still save that function.
+        Starts from each function's smallest, and from the smallest that call no static function but those that one of
+        the trials keeps. Where all are chosen one by one, hardly a static function is inlined by all of its callers,
+        and the copies inlined by some are no gain: of a thousand functions, only the second way finds what saves.
         """
         order = [name for name in self._promoted.all_functions if name in self._choices]
-        chosen = {name: min(self._choices[name].values(), key=lambda choice: choice.size) for name in order}
+        anchored = [self._smallest(order, anchor) for anchor in self._anchors]
+        starts = [self._smallest(order, None), *([min(anchored, key=self._total)] if anchored else [])]
+        chosen = min((self._improve(start, order) for start in starts), key=self._total)
+        kept = self._reached(chosen)
+        return {name: chosen[name] for name in order if name in kept}
+
+    def _improve(self, chosen: dict[str, _Choice], order: Sequence[str]) -> dict[str, _Choice]:
+        """Change one function at a time: one that no longer calls a static function may save it, larger itself."""
         total = self._total(chosen)
         several = [name for name in order if len(self._choices[name]) > 1]
         for _ in range(3 if len(several) * len(order) < 20_000 else 0):
@@ -160,7 +176,16 @@ class FunctionSearch:
             total = self._drop_statics(chosen, total)
             if total == before:
                 break
-        return {name: chosen[name] for name in order if name in self._reached(chosen)}
+        return chosen
+
+    def _smallest(self, order: Sequence[str], anchor: frozenset[str] | None) -> dict[str, _Choice]:
+        """The smallest choice of each function, of those that call none beside `anchor` where there are any."""
+        chosen: dict[str, _Choice] = {}
+        for name in order:
+            choices = self._choices[name].values()
+            fitting = choices if anchor is None else [one for one in choices if one.references <= anchor] or choices
+            chosen[name] = min(fitting, key=lambda choice: choice.size)
+        return chosen
 
     def _drop_statics(self, chosen: dict[str, _Choice], total: int) -> int:
         """Let all callers of a static function do without it at once, where that is smaller; the new total."""
@@ -183,14 +208,7 @@ class FunctionSearch:
         return total
 
     def _reached(self, chosen: dict[str, _Choice]) -> set[str]:
-        seen: set[str] = set()
-        todo = [name for name in self._promoted.roots if name in chosen]
-        while todo:
-            name = todo.pop()
-            if name not in seen:
-                seen.add(name)
-                todo += [called for called in chosen[name].references if called in chosen]
-        return seen
+        return reached(self._promoted.roots, {name: choice.references for name, choice in chosen.items()})
 
     def _total(self, chosen: dict[str, _Choice]) -> int:
         return sum(chosen[name].size for name in self._reached(chosen))
@@ -208,6 +226,18 @@ class FunctionSearch:
             return None
         parts = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
         return Plan(parts=tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts))
+
+
+def reached(roots: Iterable[str], called: Mapping[str, Iterable[str]]) -> set[str]:
+    """The functions that are called from the roots, the roots among them; `called` has those that there are."""
+    seen: set[str] = set()
+    todo = [name for name in roots if name in called]
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += [other for other in called[name] if other in called]
+    return seen
 
 
 def base_of(plan: Plan) -> Plan:
