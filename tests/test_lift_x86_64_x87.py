@@ -10,9 +10,12 @@ from irwright.lift.disassembler import LiftSettings, disassemble
 from lifted_programs import kept, same_after_lifting
 
 
-@pytest.mark.parametrize(("compiler", "level"), [("clang", "-Oz"), ("clang", "-O2"), ("gcc", "-O2"), ("gcc", "-Os")])
-def test_long_doubles(compiler: str, level: str, tmp_path: Path) -> None:
-    assert kept(same_after_lifting("../programs/long_doubles.c", compiler, [level], tmp_path)) == {}
+@pytest.mark.parametrize(
+    ("compiler", "level"), [("clang", "-Oz"), ("clang", "-O2"), ("gcc", "-O2"), ("gcc", "-Os"), ("gcc", "-O0")]
+)
+@pytest.mark.parametrize("name", ["../programs/long_doubles.c", "long_double_calls.c"])
+def test_long_doubles(name: str, compiler: str, level: str, tmp_path: Path) -> None:
+    assert kept(same_after_lifting(name, compiler, [level], tmp_path)) == {}
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,16 @@ class CallSites:
         is_own = call.name in self.functions and not self.functions[call.name].problem
         if not size:
             known = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
-            missing = [u for u, _ in found.params if u[:6] == "stack." and call.stack + int(u[6:]) not in known]
-            if is_own and not call.is_tail and (missing or any(unit[:5] == "area." for unit, _ in found.params)):
+            missing = [
+                unit
+                for unit, ty in found.params
+                if unit[:6] == "stack." and (ty == "x86_fp80" or call.stack + int(unit[6:]) not in known)
+            ]
+            if (
+                (is_own or found.is_known)
+                and not call.is_tail
+                and (missing or any(unit[:5] == "area." for unit, _ in found.params))
+            ):
                 self.wanted_areas.setdefault(lifted.code.name, set()).add(call.index)
                 raise LiftError("arguments in memory that are not understood")
             return found

@@ -53,6 +53,9 @@ class Emitter(Transfers):
                 align = min(self.flow.align, (start + 8) & -(start + 8) or self.flow.align)
                 name = self._object_name(start)
                 entry.append(f"  {name} = alloca [{max(end - start, 1)} x i8], align {align}")
+        if self.is_dynamic:
+            self.names.intrinsic("llvm.stacksave.p0", "declare ptr @llvm.stacksave.p0()")
+            entry.append("  %stack = call ptr @llvm.stacksave.p0()")
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
         return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
@@ -128,6 +131,8 @@ class Emitter(Transfers):
             kind = effect.kind
             if kind in ("atomic", "cmpxchg"):
                 self._atomic(effect)
+            elif kind == "alloca":
+                self._dynamic_alloca(effect)
         for effect in step.effects:
             kind = effect.kind
             if kind == "set":

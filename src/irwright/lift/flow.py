@@ -30,6 +30,8 @@ XMM = tuple(f"xmm{n}" for n in range(16))
 CALLER_SAVED = tuple(name for name in GENERAL if name not in CALLEE_SAVED) + XMM
 NOT_ARGUMENTS = ("rax", "r10", "r11")
 JUNK = ("junk", 0)
+DYNAMIC = ("dynamic", 0)
+"""the stack pointer after a block of a size known at run time was taken off it, and copies of that"""
 
 Value = tuple[str, int | str]
 """("frame", offset), ("entry", register) or JUNK"""
@@ -132,7 +134,8 @@ class FlowBuilder:
         self.x87_calls: dict[tuple[int, int], int] = {}
         """by call: long doubles that it gives back, as what follows shows"""
         self.x87_at_return: set[int] = set()
-        self.truncating = _control_words(code.instructions)
+        self.control_words = _control_words(code.instructions)
+        self.is_dynamic = any(_moves_stack(insn) for insn in code.instructions)
         self.align = 16
         self.lowest = 0
         self.has_frame_pointer = False
@@ -419,7 +422,7 @@ class FlowBuilder:
     # Effects
 
     def _propagate(self, blocks: list[Block]) -> None:
-        start: State = {"rsp": ("frame", 0), "x87": ("depth", 0)}
+        start: State = {"rsp": ("frame", 0), "bottom": ("frame", 0), "x87": ("depth", 0)}
         self.x87_at_return = set()
         for block in blocks:
             block.state = None
@@ -457,6 +460,9 @@ class FlowBuilder:
                     merged = {k: v for k, v in following.state.items() if state.get(k) == v}
                     if len(merged) == len(following.state):
                         continue
+                    if "rsp" not in merged and DYNAMIC in (state["rsp"], following.state.get("rsp")):
+                        merged["rsp"] = DYNAMIC
+                        merged["bottom"] = state["bottom"]
                     if "rsp" not in merged:
                         raise LiftError("stack depths that differ where paths meet")
                     if "x87" not in merged:
@@ -467,9 +473,11 @@ class FlowBuilder:
 
     def _step(self, insn: Instruction, state: State) -> Step:
         rsp = state.get("rsp")
-        if rsp is None or rsp[0] != "frame":
+        if rsp is None or rsp[0] not in ("frame", "dynamic"):
             raise LiftError(f"a stack pointer that is not known ({insn.text})")
-        stack = int(rsp[1])
+        if rsp[0] == "frame":
+            state["bottom"] = rsp
+        stack = int(state["bottom"][1])
         self.lowest = min(self.lowest, stack)
 
         def frame(name: str) -> int | None:
@@ -483,7 +491,7 @@ class FlowBuilder:
 
         machine = Machine(insn, frame, lambda name: self._was_set(insn, name))
         machine.depth = int(state["x87"][1])
-        machine.truncates = "cw" in state
+        machine.rounding = int(state.get("cw", ("cw", 0))[1])
         special = _SPECIAL.get(insn.mnemonic)
         if special is not None:
             special(self, machine, insn, state, stack)
@@ -503,6 +511,8 @@ class FlowBuilder:
         if read is not None:
             machine.effects.append(Effect("set", read[0], machine.register(read[1], 64)))
         state["x87"] = ("depth", machine.depth)
+        if rsp[0] == "dynamic" and any(e.unit == "rsp" and e.value.op == "frame" for e in machine.effects if e.value):
+            machine.effects.append(Effect("stackrestore"))
         self._find_saves(machine.effects, state)
         self._transfer(machine.effects, state)
         return Step(insn, machine.effects, stack, bool(seen) or insn.mnemonic in _SPECIAL)
@@ -566,6 +576,8 @@ class FlowBuilder:
     def _known(self, value: E, state: State) -> Value | None:
         if value.op == "frame":
             return ("frame", int(value.aux))
+        if value.op == "fixed" and value.aux == "alloca":
+            return DYNAMIC
         if value.op == "reg":
             return state.get(value.aux)
         if value.op == "load" and value.args[0] is not None and value.args[0].op == "frame":
@@ -671,8 +683,10 @@ class FlowBuilder:
         if bits(value.ty) != 64:
             raise LiftError("a push of 16 bits")
         slot = E("frame", "i64", (), stack - 8)
-        m.set("rsp", slot)
-        self.lowest = min(self.lowest, stack - 8)
+        is_dynamic = state["rsp"] == DYNAMIC
+        if not is_dynamic:
+            m.set("rsp", slot)
+            self.lowest = min(self.lowest, stack - 8)
         following = self.by_place.get((insn.section, insn.end))
         is_popped = following is not None and following.mnemonic == "pop" and isinstance(following.operands[0], Reg)
         if is_popped and (insn.section, insn.end) not in self.leaders:
@@ -682,6 +696,8 @@ class FlowBuilder:
             self.moved[insn.section, insn.end] = f"p{insn.address}"
             m.set(f"p.{insn.address}", value)
             return
+        if is_dynamic:
+            raise LiftError("a push below memory of a size known at run time")
         m.store(slot, value)
 
     def _pop(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
@@ -701,19 +717,38 @@ class FlowBuilder:
             m.set(op.name, value)
         elif known is not None and known[0] == "entry" and known[1] in NOT_ARGUMENTS:
             m.kill(op.name)  # only gives back the room of a push
+        elif state["rsp"] == DYNAMIC:
+            raise LiftError("a pop from memory of a size known at run time")
         else:
             m.write(op, E("load", "i64", (E("frame", "i64", (), stack),), 8))
-        m.set("rsp", E("frame", "i64", (), stack + 8))
+        if state["rsp"] != DYNAMIC:
+            m.set("rsp", E("frame", "i64", (), stack + 8))
 
     def _control_word(self, _m: Machine, insn: Instruction, state: State, _stack: int) -> None:
-        """fldcw: into truncation for a conversion, and back."""
+        """fldcw: into another rounding mode for a conversion, and back."""
         place_ = insn.operands[0]
-        truncates = self.truncating.get(place_) if isinstance(place_, Mem) else None
-        if truncates is None:
+        rounding = self.control_words.get(place_) if isinstance(place_, Mem) else None
+        if rounding is None or rounding < 0:
             raise LiftError("fldcw of an unknown control word")
         state.pop("cw", None)
-        if truncates:
-            state["cw"] = ("cw", 1)
+        if rounding:
+            state["cw"] = ("cw", rounding)
+
+    def _takes_room(self, insn: Instruction, name: str) -> bool:
+        """True where a size is subtracted from the stack pointer, or from a copy of it made just before."""
+        if name == "rsp":
+            return True
+        if not self.is_dynamic:
+            return False
+        number = self.positions[insn.section, insn.address]
+        for before in reversed(self.code.instructions[max(0, number - 8) : number]):
+            first = before.operands[0] if before.operands else None
+            if isinstance(first, Reg) and first.name == "rsp":
+                return False
+            if isinstance(first, Reg) and first.name == name:
+                source = before.operands[1] if len(before.operands) > 1 else None
+                return before.mnemonic == "mov" and isinstance(source, Reg) and source.name == "rsp"
+        return False
 
     def _leave(self, m: Machine, _insn: Instruction, state: State, _stack: int) -> None:
         base = state.get("rbp")
@@ -729,6 +764,12 @@ class FlowBuilder:
         if isinstance(target, Reg) and target.width == 64 and not insn.prefix:
             before = m.frame(target.name)
             source = insn.operands[1] if len(insn.operands) > 1 else None
+            if insn.mnemonic == "sub" and not isinstance(source, Imm) and self._takes_room(insn, target.name):
+                assert source is not None
+                m.effects.append(Effect("alloca", value=m.read(source)))
+                m.set(target.name, E("fixed", "i64", (), "alloca"))
+                m.flags()
+                return
             if before is not None and isinstance(source, Imm) and source.ref is None:
                 if insn.mnemonic in ("add", "sub"):
                     change = source.value if insn.mnemonic == "add" else -source.value
@@ -750,13 +791,24 @@ class FlowBuilder:
         TABLE[insn.mnemonic](m, insn)
 
 
-def _control_words(insns: list[Instruction]) -> dict[Mem, bool]:
-    """Places that hold an x87 control word: as it was, or (True) changed to truncate."""
-    found: dict[Mem, bool] = {}
+def _moves_stack(insn: Instruction) -> bool:
+    """True for instructions that move the stack pointer by what is known at run time only."""
+    first = insn.operands[0] if insn.operands else None
+    if not isinstance(first, Reg) or first.name != "rsp" or len(insn.operands) < 2:
+        return False
+    source = insn.operands[1]
+    if insn.mnemonic == "sub":
+        return not isinstance(source, Imm)
+    return insn.mnemonic == "mov" and isinstance(source, Reg) and source.name != "rbp"
+
+
+def _control_words(insns: list[Instruction]) -> dict[Mem, int]:
+    """Places that hold an x87 control word: as it was (0), or with another rounding mode."""
+    found: dict[Mem, int] = {}
     for number, insn in enumerate(insns):
         first = insn.operands[0] if insn.operands else None
         if insn.mnemonic == "fnstcw" and isinstance(first, Mem):
-            found[first] = False
+            found[first] = 0
         if insn.mnemonic != "mov" or not isinstance(first, Mem) or first.width != 16:
             continue
         source = insn.operands[1]
@@ -765,8 +817,9 @@ def _control_words(insns: list[Instruction]) -> dict[Mem, bool]:
             if not isinstance(target, Reg) or not isinstance(source, Reg) or target.name != source.name:
                 continue
             mask = before.operands[1] if before.mnemonic == "or" else None
-            if isinstance(mask, Imm) and mask.value & 0xFFFF == (0xC if target.high else 0xC00):
-                found[first] = True
+            if isinstance(mask, Imm):
+                found[first] = mask.value & 0xFF if target.high else mask.value >> 8 & 0xFF
+                found[first] = found[first] if found[first] in (4, 8, 12) else -1
             break
     return found
 

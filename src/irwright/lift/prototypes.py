@@ -1,7 +1,7 @@
 """Prototypes of glibc's functions, from data/prototypes.tsv: name, LLVM result, LLVM parameters, remarks.
 
 The table is what clang makes of the headers of Debian 12 (`declare` lines of a file that names every function in
-them); remarks are `noreturn`, `returns_twice`, and `unsupported` where arguments go through memory or the x87.
+them); remarks are `noreturn`, `returns_twice`, and `unsupported` where structs go through memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def prototype(name: str) -> Signature | None:
     if row is None:
         return None
     if row[2] == "unsupported":
-        raise LiftError(f"a call of {name}, which takes or returns values in memory or on the x87")
+        raise LiftError(f"a call of {name}, which takes or returns structs in memory")
     return deepcopy(_parse(name))
 
 
@@ -51,6 +51,9 @@ def _parse(name: str) -> Signature:
             signature.attributes[number] = " ".join(words)
         if kind in ("float", "double") or kind.startswith("<"):
             unit, floats = FLOAT_ARGUMENTS[floats], floats + 1
+        elif kind == "x86_fp80":
+            stack = -(-stack // 16) * 16
+            unit, stack = f"stack.{stack}", stack + 16
         elif integers < 6:
             unit, integers = INTEGER_ARGUMENTS[integers], integers + 1
         else:
@@ -69,7 +72,8 @@ def _parse(name: str) -> Signature:
             taken = [unit for unit, _ in signature.returns]
             signature.returns.append((next(u for u in units[lane[0]] if u not in taken), lane))
     elif ty != "void":
-        signature.returns.append(("xmm0" if ty in ("float", "double") or ty[0] == "<" else "rax", ty))
+        unit = "xmm0" if ty in ("float", "double") or ty[0] == "<" else "f0" if ty == "x86_fp80" else "rax"
+        signature.returns.append((unit, ty))
     return signature
 
 

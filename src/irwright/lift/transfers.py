@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from irwright.errors import LiftError
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.flow import Call, Step
 from irwright.lift.signatures import Signature
@@ -28,6 +27,11 @@ class Transfers(Values):
                 f"atomicrmw {effect.aux} {pointer}, {ty} {self.value(effect.value, ty)} seq_cst, align {align}"
             )
             self.fixed["atomic"] = (old, ty)
+
+    def _dynamic_alloca(self, effect: Effect) -> None:
+        """A block of a size known at run time."""
+        assert effect.value is not None
+        self.fixed["alloca"] = (self.new(f"alloca i8, i64 {self.value(effect.value, 'i64')}, align 16"), "ptr")
 
     def _control(self, effect: Effect, step: Step) -> None:
         kind = effect.kind
@@ -62,6 +66,10 @@ class Transfers(Values):
         elif kind == "intrinsic":
             self.names.intrinsic(effect.aux, f"declare void @{effect.aux}()")
             self.line(f"call void @{effect.aux}()")
+        elif kind == "stackrestore":
+            self.is_dynamic = True
+            self.names.intrinsic("llvm.stackrestore.p0", "declare void @llvm.stackrestore.p0(ptr)")
+            self.line("call void @llvm.stackrestore.p0(ptr %stack)")
         elif kind == "string":
             self._string(effect)
         elif kind == "va_start":
@@ -186,11 +194,29 @@ class Transfers(Values):
             self.line(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {length}, i1 false)")
             return
         byte = self._repeated_byte(effect.value, width)
+        if byte is None:
+            self._fill(to, self.value(effect.value, f"i{width}"), width, self.value(count, "i64"))
+            return
         self.names.intrinsic("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         self.line(f"call void @llvm.memset.p0.i64(ptr {to}, i8 {byte}, i64 {length}, i1 false)")
 
-    def _repeated_byte(self, value: E, width: int) -> str:
-        """The byte that a stored value repeats."""
+    def _fill(self, to: str, value: str, width: int, count: str) -> None:
+        """`count` copies of a value, in a loop."""
+        before = next((line[:-1] for line in reversed(self.lines) if line[0] != " "), f"b{self.at[0]}")
+        self.counter += 1
+        name = f"fill{self.counter}"
+        self.line(f"br label %{name}")
+        self.lines.append(f"{name}:")
+        number = self.new(f"phi i64 [ 0, %{before} ], [ %{name}.next, %{name}.body ]")
+        self.line(f"br i1 {self.new(f'icmp ult i64 {number}, {count}')}, label %{name}.body, label %{name}.end")
+        self.lines.append(f"{name}.body:")
+        self.line(f"store i{width} {value}, ptr {self.new(f'getelementptr i{width}, ptr {to}, i64 {number}')}, align 1")
+        self.line(f"%{name}.next = add i64 {number}, 1")
+        self.line(f"br label %{name}")
+        self.lines.append(f"{name}.end:")
+
+    def _repeated_byte(self, value: E, width: int) -> str | None:
+        """The byte that a stored value repeats, where it is known to."""
         if width == 8:
             return self.value(value, "i8")
         if value.op == "reg":
@@ -199,7 +225,7 @@ class Transfers(Values):
                 whole = (constant & ((1 << width) - 1)).to_bytes(width // 8, "little")
                 if len(set(whole)) == 1:
                     return str(whole[0] - 256 if whole[0] > 127 else whole[0])
-        raise LiftError("rep stos of a value that is no repeated byte")
+        return None
 
     def _block_constant(self, unit: str) -> int | None:
         """The constant a unit was last set to in this block."""
@@ -325,6 +351,7 @@ CONTROL = frozenset(
         "intrinsic",
         "string",
         "prefetch",
+        "stackrestore",
         "va_start",
     ]
 )

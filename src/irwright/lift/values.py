@@ -93,6 +93,8 @@ class Values(Builder):
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
         self.skipped: set[int] = set()
+        self.is_dynamic = False
+        """the stack pointer is set back to what it was before blocks of unknown size"""
         self.frame_use = frame
         self.used_objects: set[int] = set()
         self.labels: dict[tuple[int, int], int] = {}

@@ -77,8 +77,8 @@ class Machine:
         self.defined = defined
         self.depth = 0
         """of the x87 stack"""
-        self.truncates = False
-        """the x87 control word says so"""
+        self.rounding = 0
+        """the bits of the x87 control word: 0 to nearest, 4 down, 8 up, 12 truncated"""
 
     # Operands
 

@@ -1,9 +1,9 @@
 """What x87 instructions do (Intel SDM volume 2), for long double: entries of the same table as x86_64.py.
 
 The register stack is resolved: `st(i)` at depth d is the unit `f{d-1-i}`, of type x86_fp80. The depth is 0 at entry and
-before calls; a result is `f0`. The rounding mode is to nearest, but between an `fldcw` that sets truncation for a
-conversion to an integer and the one that takes it back: then a store of an integer truncates, and nothing else is
-lifted. Precision is the full one of 64 bits, as Linux starts programs.
+before calls; a result is `f0`. The rounding mode is to nearest, but between an `fldcw` that sets another one for a
+conversion to an integral value and the one that takes it back: then only such conversions are lifted. Precision is
+the full one of 64 bits, as Linux starts programs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ CONSTANTS = {
     "fldlg2": 0x3FFD9A209A84FBCFF799,
     "fldln2": 0x3FFEB17217F7D1CF79AC,
 }
+DOWN, UP, TRUNCATED = 4, 8, 12
+"""rounding modes, as bits 8 to 15 of the control word have them"""
 OPERATIONS = {"fadd": "fadd", "fsub": "fsub", "fmul": "fmul", "fdiv": "fdiv"}
 
 
@@ -39,8 +41,14 @@ def _source(m: Machine, op: Operand, *, integer: bool = False) -> E:
 
 
 def _plain_mode(m: Machine, i: Instruction) -> None:
-    if m.truncates:
+    if m.rounding:
         raise LiftError(f"{i.mnemonic} in another rounding mode")
+
+
+def _rounded(m: Machine, a: E) -> E:
+    """A value made integral by the rounding mode, where that is not to nearest."""
+    name = {DOWN: "floor", UP: "ceil", TRUNCATED: "trunc"}.get(m.rounding)
+    return a if name is None else intrinsic(f"llvm.{name}.f80", LONG, a)
 
 
 @instruction("fld", "fild")
@@ -77,10 +85,10 @@ def store_integer(m: Machine, i: Instruction) -> None:
     assert isinstance(op, Mem)
     ty = f"i{op.width}"
     wide = "i32" if op.width == 16 else ty
-    if m.truncates or i.mnemonic == "fisttp":
+    if m.rounding == TRUNCATED or i.mnemonic == "fisttp":
         value = E("fptosi", wide, (m.top(0),))
     else:
-        value = intrinsic(f"llvm.lrint.{wide}.f80", wide, m.top(0))
+        value = intrinsic(f"llvm.lrint.{wide}.f80", wide, _rounded(m, m.top(0)))
     m.store(m.address(op), value if wide == ty else cast("trunc", ty, value))
     if i.mnemonic != "fist":
         m.pop()
@@ -118,9 +126,12 @@ def one_operand(m: Machine, i: Instruction) -> None:
     if i.mnemonic == "fchs":
         m.set_top(0, E("fneg", LONG, (a,)))
         return
-    if i.mnemonic != "fabs":
+    if i.mnemonic == "frndint":
+        m.set_top(0, _rounded(m, a) if m.rounding else intrinsic("llvm.rint.f80", LONG, a))
+        return
+    if i.mnemonic == "fsqrt":
         _plain_mode(m, i)
-    name = {"fabs": "fabs", "fsqrt": "sqrt", "frndint": "rint"}[i.mnemonic]
+    name = {"fabs": "fabs", "fsqrt": "sqrt"}[i.mnemonic]
     m.set_top(0, intrinsic(f"llvm.{name}.f80", LONG, a))
 
 
