@@ -89,7 +89,7 @@ def test_what_is_not_lifted_stays_machine_code(tmp_path: Path) -> None:
         (".globl f\n.type f,@function\nf:\nmovl $1, %ebx\nretq\n", "a return with rbx changed"),
         (".globl f\n.type f,@function\nf:\npushq $1\nretq\n", "a return with values left on the stack"),
         (".globl f\n.type f,@function\nf:\naddl $1, %edi\n", "code that runs past its end"),
-        (".globl f\n.type f,@function\nf:\nfld1\nretq\n", "instruction fld1"),
+        (".globl f\n.type f,@function\nf:\nfyl2x\nretq\n", "instruction fyl2x"),
         (".globl f\n.type f,@function\nf:\njmp .+3\nmovl $1, %eax\nretq\n", "a jump into the middle of an instruction"),
         (".globl f\n.type f,@function\nf:\npushq %rax\ncallq *%rdi\nmovl %ecx, %eax\npopq %rdx\nretq\n", "rcx is read"),
     ],
