@@ -362,3 +362,18 @@ def test_a_large_module_gets_the_order_for_large_ones(pools: dict[int, WorkerPoo
         task = task_on(pools[1], data, budget=2, coreset=replace(SMALL, large=large, large_from=start))
         search(task, "coreset")
         assert [trial.plan for trial in task.evaluator.trials[1:]] == list(expected.lists[:2])
+
+
+@pytest.mark.parametrize("name", ["machine", "checksum"])
+def test_a_trusted_prediction_is_about_what_would_be_measured(pool: WorkerPool, seeds: Seeds, name: str) -> None:
+    counted = [Counting(pool), Counting(pool)]
+    measured, trusting = (task_on(one, seeds.bitcode(name), budget=8) for one in counted)
+    search(measured, "coreset")
+    trusting.baseline, trusting.trusts_predictions = measured.baseline, True
+    search(trusting, "coreset")
+    assert counted[1].num_calls == counted[0].num_calls - 2, "neither the baseline nor the composed module"
+    assert trusting.evaluator.num_compilations == measured.evaluator.num_compilations == 8
+    (composed,) = (trial for trial in measured.evaluator.trials if trial.plan.parts)
+    (predicted,) = (trial for trial in trusting.evaluator.trials if trial.plan.parts)
+    assert predicted.plan == composed.plan
+    assert trusting.cost(predicted) == pytest.approx(measured.cost(composed), rel=0.01)

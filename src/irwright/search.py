@@ -78,7 +78,12 @@ def coreset_search(task: Task) -> None:
         return
     task.run(task.coreset.lists[:num_lists])
     _run_pieces(task, families, max(0, task.left - 1))
-    _compose(task, min(families, key=FunctionSearch.predicted))
+    best = min(families, key=FunctionSearch.predicted)
+    plan = best.plan() if task.trusts_predictions else None
+    if plan is None:
+        _compose(task, best)
+    elif task.left:
+        task.predict(plan, best.predicted())
     if task.left:
         task.run(task.coreset.lists[num_lists : num_lists + task.left])
 
