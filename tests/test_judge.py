@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from conftest import Seeds
 from irwright.evaluator import Plan
 from irwright.files import as_input
 from irwright.judge import Judge, ranked
+from irwright.llvm.toolchain import Toolchain
 from irwright.measure import protocol
 from irwright.passes import PassList
 from irwright.verify.verdicts import FunctionVerdict, ObjectVerdict, VerdictKind
@@ -87,6 +91,24 @@ def test_where_all_are_different_or_larger_there_is_none(piece: Workpiece) -> No
     fake = Fake(0)
     assert make_judge(fake).choose(piece, candidates(piece), baseline, 10) is None
     assert not fake.calls, "a larger object is not worth a comparison"
+
+
+def test_a_build_that_asks_more_of_the_linker_is_left_out(piece: Workpiece, tools: Toolchain, tmp_path: Path) -> None:
+    """A program may count on -Oz to remove a call of a function that exists nowhere."""
+    tried = candidates(piece)
+    whole = piece.baseline("obj")
+    other = tmp_path / "other.c"
+    other.write_text("int nowhere(void); int more(void) { return nowhere(); }\n")
+    fake = Fake(0)
+    judge = make_judge(fake)
+    baseline = subprocess.run(
+        [tools.need_clang(), "-Oz", "-c", str(other), "-o", "-"], stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert judge.choose(piece, tried, baseline, 1 << 20) is None
+    assert not fake.calls
+    assert len(judge.warnings) == len(tried)
+    assert re.search(r"an object of \d+ bytes is left out, it refers to '\w+', which", judge.warnings[0])
+    assert judge.choose(piece, tried, whole, 1 << 20) is not None
 
 
 def test_without_seeds_nothing_is_compared(piece: Workpiece) -> None:

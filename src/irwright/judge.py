@@ -1,7 +1,8 @@
 """The smallest build of a file that passes the checks.
 
 A search ends with many trials, best first. They are built as the user's compiler builds them, measured as files, and
-compared with the baseline under emulation; the first one that is smaller and not found different is the result.
+compared with the baseline, as a linker sees them and under emulation; the first one that is smaller and not found
+different is the result.
 What failed is reported, never silently dropped.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from irwright.errors import IrwrightError
 from irwright.evaluator import Plan, Trial
 from irwright.measure import Sizes, measure_object
+from irwright.symbols import link_problem, may_be_called, read_symbols
 from irwright.workpiece import Workpiece
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Judge:
         self.warnings, self.notes = [], []
         name = piece.item.name
         counts_instructions = piece.evaluator.protocol.counts_instructions
+        may_call = may_be_called(piece.flags)
         for plan, cost in candidates:
             try:
                 data = piece.build(plan, "obj")
@@ -86,6 +89,10 @@ class Judge:
                 self.notes.append(f"{sizes.total} bytes as a file, and {cost:g} in process")
             size = int(cost) if counts_instructions else sizes.total
             if size >= baseline_bytes:
+                continue
+            problem = link_problem(read_symbols(baseline), read_symbols(data), may_call)
+            if problem is not None:
+                self.warnings.append(f"{name}: an object of {size} bytes is left out, it {problem}")
                 continue
             verdict = self.compare(piece, baseline, data)
             wrong = verdict.first_difference if verdict is not None else None

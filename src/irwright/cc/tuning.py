@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from irwright.cc.arguments import Compile
 from irwright.cc.compilers import Compiler
-from irwright.cc.symbols import Symbols, read_symbols
 from irwright.coreset import load_coreset
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator, Plan, Trial
@@ -28,6 +27,7 @@ from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.passes import PassList
 from irwright.search import search
+from irwright.symbols import link_problem, may_be_called, read_symbols
 from irwright.task import Budget, Task
 
 if TYPE_CHECKING:
@@ -38,19 +38,6 @@ MAX_BUILT = 4
 
 NEARLY = 1.005
 """times the bytes of the plain object: what is above that in process is not smaller when the compiler lowers it"""
-
-ALWAYS_THERE = frozenset(("memcpy", "memmove", "memset", "memcmp"))
-"""Functions that every program has to have: compilers call them unasked, even in freestanding code"""
-
-IN_LIBC = ALWAYS_THERE.union(
-    "abs atoi bcmp fprintf fputc fputs free fwrite isalnum isalpha isdigit isspace labs malloc memchr printf putchar "  # noqa: SIM905
-    "puts sprintf stpcpy strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn "
-    "strstr tolower toupper".split()
-)
-"""Functions of every C library (not of libm, which may not be linked) that -Oz folds away, or calls in place of another
-one: a call more or less is no matter in hosted code"""
-
-FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-hosted", "-nostdinc", "-nostdlibinc", "-nostdlib")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +113,12 @@ def tune_object(
             candidates = _candidates(
                 job, compiler, builder, promising(evaluator, oz, baseline), baseline, folder, rejected
             )
-            is_hosted = not any(word.startswith(FREESTANDING) for word in job.words)
             best, verdict = verified_choice(
                 candidates,
                 plain,
                 evaluator,
                 rejected,
-                may_call=IN_LIBC if is_hosted else ALWAYS_THERE,
+                may_call=may_be_called(job.words),
                 seeds=verify_seeds,
                 keep=keep,
             )
@@ -162,7 +148,7 @@ def verified_choice(
     """
     offered = read_symbols(plain)
     for candidate in candidates:
-        problem, verdict = _link_problem(offered, read_symbols(candidate.object), may_call), None
+        problem, verdict = link_problem(offered, read_symbols(candidate.object), may_call), None
         if problem is None and seeds:
             verdict = _compare(plain, candidate.object, evaluator, seeds, keep)
             wrong = verdict.first_difference if verdict is not None else None
@@ -200,20 +186,6 @@ def _compare(
             )
     except IrwrightError:  # an object that only the emulator can't read
         return None
-
-
-def _link_problem(plain: Symbols, tuned: Symbols, may_call: frozenset[str]) -> str | None:
-    """What a linker would see of the change: another set of definitions, or a symbol it may not find.
-
-    Programs count on -Oz to remove calls: to functions that exist nowhere, as in checks at compile time, or in
-    libraries that are not linked.
-    """
-    wanted = tuned.undefined - plain.undefined - may_call
-    if wanted:
-        return f"refers to {sorted(wanted)[0]!r}, which the plain object does not"
-    if tuned.strong != plain.strong:
-        return f"defines other symbols: {sorted(map(str, tuned.strong ^ plain.strong))[0]}"
-    return None
 
 
 def promising(evaluator: Evaluator, oz: Plan, baseline: Sizes) -> Iterator[Trial]:

@@ -1,8 +1,9 @@
-"""What an object offers a linker and asks of it: the global symbols of an ELF object."""
+"""What an object offers a linker and asks of it: the global symbols of an ELF object, and what may change of them."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from irwright.errors import LLVMError
@@ -13,6 +14,20 @@ _LOCAL, _WEAK = 0, 2
 _RESERVED = 0xFF00
 
 
+ALWAYS_THERE = frozenset(("memcpy", "memmove", "memset", "memcmp"))
+"""Functions that every program has to have: compilers call them unasked, even in freestanding code"""
+
+IN_LIBC = ALWAYS_THERE.union(
+    "abs atoi bcmp fprintf fputc fputs free fwrite isalnum isalpha isdigit isspace labs malloc memchr printf putchar "  # noqa: SIM905
+    "puts sprintf stpcpy strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn "
+    "strstr tolower toupper".split()
+)
+"""Functions of every C library (not of libm, which may not be linked) that -Oz folds away, or calls in place of another
+one: a call more or less is no matter in hosted code"""
+
+FREESTANDING = ("-ffreestanding", "-fno-builtin", "-fno-hosted", "-nostdinc", "-nostdlibinc", "-nostdlib")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbols:
     """Global symbols by what they are to a linker."""
@@ -21,6 +36,25 @@ class Symbols:
     strong: frozenset[tuple[str, int, int]]
     """(name, type, visibility) of definitions that other objects may count on; copies that every object with a use
     makes for itself (C++ inline functions, in COMDAT groups) are none of them"""
+
+
+def may_be_called(flags: Iterable[str]) -> frozenset[str]:
+    """Functions that code compiled with these options may call where the plain object doesn't."""
+    return ALWAYS_THERE if any(flag.startswith(FREESTANDING) for flag in flags) else IN_LIBC
+
+
+def link_problem(plain: Symbols, tuned: Symbols, may_call: frozenset[str]) -> str | None:
+    """What a linker would see of the change: another set of definitions, or a symbol it may not find.
+
+    Programs count on -Oz to remove calls: to functions that exist nowhere, as in checks at compile time, or in
+    libraries that are not linked.
+    """
+    wanted = tuned.undefined - plain.undefined - may_call
+    if wanted:
+        return f"refers to {sorted(wanted)[0]!r}, which the plain object does not"
+    if tuned.strong != plain.strong:
+        return f"defines other symbols: {sorted(map(str, tuned.strong ^ plain.strong))[0]}"
+    return None
 
 
 def read_symbols(data: bytes) -> Symbols:

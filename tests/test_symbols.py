@@ -11,9 +11,9 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irwright.cc.symbols import read_symbols
 from irwright.errors import LLVMError
 from irwright.llvm.toolchain import Toolchain
+from irwright.symbols import ALWAYS_THERE, IN_LIBC, may_be_called, read_symbols
 
 SOURCE = """
 extern int there(int);
@@ -81,3 +81,9 @@ def test_hostile_objects_are_errors(
 def test_what_is_no_object_is_an_error(data: bytes) -> None:
     with pytest.raises(LLVMError, match="not a well-formed ELF object: no ELF header"):
         read_symbols(data)
+
+
+def test_freestanding_code_may_call_what_compilers_always_call() -> None:
+    assert may_be_called(["-Wall", "-fPIC"]) == IN_LIBC > ALWAYS_THERE
+    for flag in ("-ffreestanding", "-fno-builtin", "-fno-builtin-strlen", "-nostdlib"):
+        assert may_be_called(["-Wall", flag]) == ALWAYS_THERE
