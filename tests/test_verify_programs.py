@@ -159,6 +159,14 @@ def test_a_reference_is_what_all_plain_builds_do(tools: Toolchain, tmp_path: Pat
     assert set(programs.REFERENCES) == {"at -O0", "as -Oz before any pass", "at -Oz"}
 
 
+def test_a_program_of_coroutines_is_compared_with_its_optimised_build(tools: Toolchain, tmp_path: Path) -> None:
+    """Without any pass there is no code of it."""
+    program = find_programs(Path(__file__).parent / "programs" / "coroutines.cpp")[0]
+    linker = Linker(tools.need_clang(), tmp_path)
+    found = reference(program, tools.need_clang(), linker, tmp_path, Limits())
+    assert found.run.code == 0 and found.executable.exists()
+
+
 def test_a_compiler_that_takes_too_long_leaves_the_program_out(
     tools: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
