@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
-from conftest import Run
+from conftest import Run, Seeds
 from irwright import cli_models
 
 
@@ -54,3 +55,23 @@ def test_usage(irwright: Run, tmp_path: Path, words: str, message: str) -> None:
 def test_no_examples(irwright: Run, tmp_path: Path) -> None:
     ended = irwright("train", "--examples", tmp_path, "-o", tmp_path / "run")
     assert ended.code == 1 and "no examples in it; `irwright examples` makes some" in ended.err
+
+
+def test_tuning_with_a_model(irwright: Run, tmp_path: Path, seeds: Seeds) -> None:
+    pytest.importorskip("xllamacpp", reason="needs the extra `model`")
+    from irwright.lm.export import write_gguf
+    from lm_tools import small_model, small_tokenizer
+
+    vocabulary = small_tokenizer()
+    model = small_model(vocabulary.num_tokens)
+    write_gguf(tmp_path / "m.gguf", model, vocabulary, kind="q8_0")
+    (tmp_path / "small.c").write_text("int twice(int x) { return x + x; }\n")
+    words = ["tune", tmp_path / "small.c", "--budget", "6", "--json", "--model", tmp_path / "m.gguf"]
+    ended = irwright(*words, "--model-lists", "3")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)[0]["num_compilations"] == 6
+    large = irwright("tune", seeds.source("checksum"), "--json", *words[-2:], "--budget", "2", "--no-verify")
+    assert large.code == 0
+    assert "m.gguf: too-long: HTTP 400" in large.err
+    gone = irwright("tune", tmp_path / "small.c", "--model", tmp_path / "none.gguf")
+    assert gone.code == 1 and "no such model; give a GGUF file" in gone.err

@@ -24,7 +24,7 @@ from irwright import __version__
 from irwright.cli_cc import cc, cxx
 from irwright.cli_corpus import corpus, examples
 from irwright.cli_lift import disassemble, roundtrip
-from irwright.cli_models import export, train
+from irwright.cli_models import export, model_options, proposing, train
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
 from irwright.cli_screen import screen
 from irwright.cli_tables import coreset
@@ -111,6 +111,7 @@ def _read_inputs(paths: Sequence[str], compile_commands: Path | None, flags: tup
     help="Tune what a compile_commands.json compiles (those of PATH... if any), each with its own flags.",
 )
 @tuning_options
+@model_options
 @click.pass_context
 def tune(
     ctx: click.Context,
@@ -119,6 +120,9 @@ def tune(
     emit: str,
     as_json: bool,
     compile_commands: Path | None,
+    model: str | None,
+    model_lists: int,
+    tokenizer: Path | None,
     **options: Any,
 ) -> int:
     """Search for smaller objects of C, C++ and LLVM IR files.
@@ -129,6 +133,8 @@ def tune(
     Without -o nothing is written. A result is never larger than what clang -Oz makes: where nothing smaller is
     found, that is the result.
     """
+    from dataclasses import replace
+
     from irwright.console import ProgressLine, ResultTable
     from irwright.tuner import TuneFailure, tune_files
 
@@ -140,10 +146,13 @@ def tune(
         raise click.UsageError("-o - writes one result to standard output, and nothing else")
     results: list[TuneResult] = []
     num_failed = 0
-    with ProgressLine(len(inputs), settings.budget) as progress:
+    with (
+        proposing(model, count=model_lists, tokenizer=tokenizer, seed=settings.seed) as propose,
+        ProgressLine(len(inputs), settings.budget) as progress,
+    ):
         for outcome in tune_files(
             inputs,
-            settings,
+            replace(settings, propose=propose),
             output=None if output == "-" else output,
             jobs=options["jobs"],
             on_progress=progress.update,

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from irwright.cli_options import debug_option
 from irwright.errors import ToolchainError
+
+if TYPE_CHECKING:
+    from irwright.tuner import Propose
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 STAGE_NAMES = ("pretrain", "emulate", "tune", "disassemble")
 
@@ -51,6 +59,57 @@ def _amount(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int
     if amount < 1:
         raise click.BadParameter("give at least one token")
     return amount
+
+
+def model_options(command: F) -> F:
+    """The options that say which model is asked."""
+    options = (
+        click.option(
+            "--model",
+            metavar="FILE|FOLDER|URL",
+            help="Try first what this model proposes: a GGUF, a folder of transformers, a server (http://HOST:PORT).",
+        ),
+        click.option(
+            "--model-lists", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="How many lists."
+        ),
+        click.option(
+            "--tokenizer",
+            type=click.Path(path_type=Path, exists=True),
+            metavar="PATH",
+            help="Of the model that a server has, if it is one of `irwright train`: tokenizer.json or the GGUF.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def proposing(model: str | None, *, count: int, tokenizer: Path | None, seed: int) -> Generator[Propose | None]:
+    """A function that asks the model for lists, while the `with` lasts; what went wrong is said at the end."""
+    if model is None:
+        yield None
+        return
+    need_extra("model", "asking a model")
+    from irwright.passes import PassList
+    from irwright.proposers import ModelProposer, open_model
+
+    asked: list[ModelProposer] = []
+    with open_model(model, tokenizer=tokenizer) as opened:
+
+        def propose(ir: str, llvm_major: int) -> list[PassList]:
+            proposer = ModelProposer(model=opened, llvm_major=llvm_major, seed=seed)
+            asked.append(proposer)
+            return [one.passes for one in proposer.lists(ir, count)]
+
+        yield propose
+    problems = Counter(problem for proposer in asked for problem in proposer.problems)
+    for problem, times in problems.most_common(5):
+        click.echo(f"irwright: warning: {model}: {problem}" + (f" ({times} times)" if times > 1 else ""), err=True)
+    num_invalid = sum(proposer.num_invalid for proposer in asked)
+    if num_invalid:
+        num_asked = sum(proposer.num_asked for proposer in asked)
+        click.echo(f"irwright: warning: {model}: {num_invalid} of {num_asked} answers hold no pass list", err=True)
 
 
 @click.command()

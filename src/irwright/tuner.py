@@ -15,12 +15,13 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from irwright.corpus.canonical import canonicalise
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Plan
 from irwright.files import HasBitcode, Input, as_input, plan_outputs, write_output
@@ -41,6 +42,9 @@ logger = logging.getLogger(__name__)
 Tunable = str | Path | bytes | HasBitcode | Input
 OnProgress = Callable[[str, int, float], None]
 """called with the file, the compilations spent on it, and its smallest size so far (under the protocol)"""
+
+Propose = Callable[[str, int], Iterable[PassList]]
+"""pass lists for a module, given its canonical, unoptimised IR and the LLVM major"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ class Settings:
     """as `toolchain.find` takes it"""
     coreset: Coreset | None = None
     """None is the one irwright brings for the protocol and LLVM"""
+    propose: Propose | None = None
+    """lists to try first, as from a model; they are compilations like others"""
     trials_folder: Path | None = None
     """where trials are kept, in a folder per module; a search that finds its trials there resumes"""
     timeout_seconds: float = 30.0
@@ -420,6 +426,9 @@ class Tuner:
             switches=settings.switches,
             on_trial=on_trial,
         )
+        if settings.propose is not None:
+            ir = canonicalise(evaluator.compile(Plan(base=PassList()), "ll").decode(errors="replace"))[0]
+            task.run([Plan(base=passes) for passes in settings.propose(ir, piece.toolchain.major)])
         best = search(task, settings.strategy)
         plan = minimise_plan(best.plan, evaluator) if settings.minimise else best.plan
         return plan, evaluator.evaluate([plan])[0].cost(settings.protocol)

@@ -123,6 +123,11 @@ class Tokenizer:
             raise ModelError(f"the tokenizer has no token {token!r}; is it one of `irwright train`?")
         return number
 
+    def known(self, tokens: Iterable[str]) -> list[int]:
+        """The numbers of those of these tokens that there are."""
+        numbers = (self._hf.token_to_id(token) for token in tokens)
+        return [number for number in numbers if number is not None]
+
     def encode(self, text: str | bytes) -> list[int]:
         """Tokens of any text or bytes; `decode` gives them back as they were."""
         if isinstance(text, str):

@@ -1,0 +1,186 @@
+"""What proposes: pass lists for a module from the table or from a language model, code from a model.
+
+Nothing here is believed. A proposed list is run and measured like any other (task.py), proposed IR is compiled and
+compared. `open_model` finds out what kind of model a name stands for.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from irwright.coreset import load_coreset
+from irwright.errors import InputError
+from irwright.lm.tokenizer import Tokenizer
+from irwright.models.answers import Answer, Choice, Constraint, LanguageModel, Request
+from irwright.models.endpoint import EndpointModel, check_url
+from irwright.models.folder import FolderModel
+from irwright.models.gguf_file import read_head
+from irwright.models.lists import ListLanguage
+from irwright.models.local import LocalModel
+from irwright.passes import DEFAULT_LLVM, PassList
+from irwright.tasks import tune
+from irwright.tasks.text import SIZES
+
+KEY_VARIABLE = "IRWRIGHT_API_KEY"
+NUM_ALTERNATIVES = 16
+MAX_LIST_TOKENS = 256
+TRIES = 3
+"""questions per list wanted, where a model repeats itself or says no list"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One pass list that a proposer thinks good."""
+
+    passes: PassList
+    logprob: float | None = None
+    """of the list as a whole, by a model that tells"""
+    oz_bytes: int | None = None
+    """predicted size under -Oz"""
+    tuned_bytes: int | None = None
+    """predicted size with the list"""
+
+
+class ListProposer(Protocol):
+    """Proposes different pass lists for a module, best first; fewer than `count` where it has no more."""
+
+    def lists(self, ir: str, count: int) -> Iterator[Proposal]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoresetProposer:
+    """The shipped table of whole lists, the same for every module."""
+
+    protocol: str = "oz"
+    llvm_major: int = DEFAULT_LLVM
+
+    def lists(self, ir: str, count: int) -> Iterator[Proposal]:
+        """The first lists of the table."""
+        for plan in load_coreset(self.protocol, self.llvm_major).lists[:count]:
+            if plan.is_one_list:
+                yield Proposal(passes=plan.as_list())
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelProposer:
+    """A language model, asked until it said `count` different lists or has been asked TRIES times as often."""
+
+    model: LanguageModel
+    llvm_major: int = DEFAULT_LLVM
+    constrained: bool = True
+    """Let a native model say valid lists only."""
+    seed: int = 0
+    temperature: float = 0.8
+    """Where a model does not tell alternatives and has to be sampled."""
+    num_asked: int = 0
+    num_invalid: int = 0
+    """Answers without a list of this LLVM."""
+    problems: tuple[str, ...] = ()
+    """What went wrong, a line for each answer that is not ok."""
+
+    def lists(self, ir: str, count: int) -> Iterator[Proposal]:
+        """Different lists; most likely first where the model tells probabilities."""
+        prompt = tune.prompt(ir, style=self.model.style)
+        seen: set[str] = set()
+        native = self.model.style == "native" and self.constrained
+        answers = self._by_priority(prompt, count) if native else self._sampled(prompt, count)
+        for answer, logprob in answers:
+            found = tune.parse(answer.text, style=self.model.style, llvm_major=self.llvm_major)
+            if found.passes is None or not found.passes.items:
+                self.num_invalid += 1
+            elif str(found.passes) not in seen:
+                seen.add(str(found.passes))
+                yield Proposal(
+                    passes=found.passes, logprob=logprob, oz_bytes=found.oz_bytes, tuned_bytes=found.tuned_bytes
+                )
+            if len(seen) == count:
+                return
+
+    def _ask(self, request: Request) -> Answer | None:
+        """An answer that is ok; others are kept as problems."""
+        self.num_asked += 1
+        answer = self.model.ask(request)
+        if answer.outcome == "ok":
+            return answer
+        self.problems = (*self.problems, f"{answer.outcome}: {answer.detail}")
+        return None
+
+    def _sampled(self, prompt: str, count: int) -> Iterator[tuple[Answer, None]]:
+        """The likeliest answer, then samples."""
+        for number in range(TRIES * count):
+            temperature = self.temperature if number else 0.0
+            answer = self._ask(Request(prompt=prompt, temperature=temperature, seed=self.seed + number))
+            if answer is None:
+                return  # a server that hangs once is not asked again
+            yield answer, None
+
+    def _by_priority(self, prompt: str, count: int) -> Iterator[tuple[Answer, float | None]]:
+        """Priority sampling (arXiv 2402.18734): each answer goes on from the likeliest beginning not yet taken.
+
+        No beginning is taken twice, so that no answer comes twice, and the same model gives the same answers.
+        """
+        language = ListLanguage(self.llvm_major)
+        open_beginnings: list[tuple[float, tuple[int, ...], str]] = [(0.0, (), "")]
+        for _ in range(TRIES * count):
+            if not open_beginnings:
+                return
+            cost, tokens, text = heapq.heappop(open_beginnings)
+            answer = self._ask(
+                Request(
+                    prompt=prompt,
+                    begun=tokens,
+                    max_tokens=MAX_LIST_TOKENS,
+                    constraint=Constraint(language=language, after=text),
+                    num_alternatives=NUM_ALTERNATIVES,
+                )
+            )
+            if answer is None:
+                return
+            for choice in answer.choices:
+                for other in choice.alternatives:
+                    if other.token != choice.token and _goes_on(language, text, other):
+                        heapq.heappush(
+                            open_beginnings, (cost - other.logprob, (*tokens, other.token), text + other.text)
+                        )
+                if not language.can_become(text + choice.text):
+                    break
+                cost, tokens, text = cost - choice.logprob, (*tokens, choice.token), text + choice.text
+            yield answer, -cost
+
+
+def _goes_on(language: ListLanguage, text: str, choice: Choice) -> bool:
+    """True if a list goes on with this token: the end of a list is a beginning of none."""
+    return bool(choice.text) and choice.text != SIZES and language.can_become(text + choice.text)
+
+
+def open_model(
+    name: str, *, tokenizer: Path | None = None, model: str | None = None, threads: int | None = None
+) -> LanguageModel:
+    """A GGUF file, a folder of transformers (or a run), or the address of a server.
+
+    `tokenizer` makes a server's model native: a `tokenizer.json`, its folder, or the GGUF that is served. `model` is
+    its name there. A key is taken from IRWRIGHT_API_KEY.
+    """
+    if "://" in name:
+        known = None if tokenizer is None else _tokenizer_of(tokenizer)
+        return EndpointModel(check_url(name), model=model, key=os.environ.get(KEY_VARIABLE), tokenizer=known)
+    path = Path(name)
+    if path.is_dir():
+        return FolderModel(path / "model" if (path / "model" / "config.json").exists() else path)
+    if not path.exists():
+        raise InputError(name, "no such model; give a GGUF file, a folder of transformers, or http://HOST:PORT")
+    return LocalModel(path, threads=threads)
+
+
+def _tokenizer_of(path: Path) -> Tokenizer:
+    if path.suffix != ".gguf":
+        return Tokenizer.load(path)
+    text = read_head(path).tokenizer
+    if text is None:
+        raise InputError(str(path), "no tokenizer of irwright in this GGUF")
+    return Tokenizer(text, path=str(path))

@@ -1,0 +1,53 @@
+"""Proposers: different valid lists from every kind of model, the same from each way of running one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from irwright.errors import InputError
+from irwright.models.answers import Answer, Request, Scripted
+from irwright.proposers import CoresetProposer, ModelProposer, open_model
+
+IR = "define i32 @f(i32 %0) {\n  ret i32 %0\n}\n"
+
+
+def test_the_table_proposes_its_lists() -> None:
+    lists = [str(one.passes) for one in CoresetProposer().lists(IR, 3)]
+    assert len(set(lists)) == 3
+
+
+def test_answers_that_are_no_list_are_counted_and_repeated_ones_left_out() -> None:
+    model = Scripted(
+        ["<code>opt -p 'module(default<Oz>)'</code>", "I can't", "-passes=sroa,nope", "opt -p 'sroa'"], "meta"
+    )
+    proposer = ModelProposer(model=model)
+    assert [str(one.passes) for one in proposer.lists(IR, 3)] == ["default<Oz>", "sroa"]
+    assert (proposer.num_asked, proposer.num_invalid) == (9, 4)
+    assert model.asked[0].prompt.startswith("[INST] Tell me how to optimize this LLVM-IR")
+    assert [one.temperature for one in model.asked[:2]] == [0.0, 0.8]
+
+
+def test_a_model_that_fails_is_asked_once() -> None:
+    class Gone(Scripted):
+        def ask(self, request: Request) -> Answer:
+            return Answer(outcome="timeout", detail="no answer in 3 seconds")
+
+    for style in ("native", "meta"):
+        proposer = ModelProposer(model=Gone([""], style))
+        assert list(proposer.lists(IR, 4)) == []
+        assert (proposer.num_asked, proposer.problems) == (1, ("timeout: no answer in 3 seconds",))
+
+
+def test_predicted_sizes_come_along() -> None:
+    proposer = ModelProposer(model=Scripted(["sroa,early-cse<|sizes|>90 80"]))
+    (one,) = proposer.lists(IR, 1)
+    assert (one.oz_bytes, one.tuned_bytes) == (90, 80)
+
+
+def test_names_of_models(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such model; give a GGUF file, a folder of transformers, or http://HOST"):
+        open_model(str(tmp_path / "none.gguf"))
+    with open_model("http://127.0.0.1:9", model="m") as model:
+        assert (model.name, model.style) == ("http://127.0.0.1:9 m", "meta")
