@@ -47,7 +47,7 @@ def find_clobbers(
         calls[name] = set()
         for insn in code.instructions:
             if insn.mnemonic == "call" or insn.mnemonic[0] == "j":
-                target = callee(code, insn) if isinstance(insn.operands[0], Imm) else None
+                target = callee(code, insn)
                 if target is None:
                     written = set(ALL)
                     break

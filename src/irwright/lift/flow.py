@@ -111,6 +111,8 @@ class Flow:
     """block indices in reverse postorder"""
     x87_results: int = 0
     """long doubles that it gives back"""
+    table_jumps: frozenset[tuple[int, int]] = frozenset()
+    """(section, address) of jumps through tables"""
 
 
 class FlowBuilder:
@@ -175,6 +177,7 @@ class FlowBuilder:
             has_frame_pointer=self.has_frame_pointer,
             order=order,
             x87_results=max(self.x87_at_return, default=0),
+            table_jumps=frozenset(self.table_jumps),
         )
 
     # Places

@@ -157,7 +157,9 @@ class FileLifter(OwnSignatures):
     def _own_callee(self, code: Code, insn: Instruction) -> str | None:
         """The function of this file that a direct call or jump leads to; None for others."""
         op = insn.operands[0]
-        assert isinstance(op, Imm)
+        if not isinstance(op, Imm):
+            flow = self.functions[code.name].flow
+            return code.name if flow is not None and (insn.section, insn.address) in flow.table_jumps else None
         ref = op.ref if op.ref is not None else Ref(None, insn.section, op.value)
         if ref.symbol is not None:
             return ref.symbol if ref.symbol in self.functions and not ref.offset else None

@@ -39,6 +39,8 @@ class ModuleNames:
         self.layout = layout
         self.functions = functions
         self.places = places
+        self.weak = {symbol.name for symbol in program.symbols if symbol.section == -1 and symbol.binding == "weak"}
+        """undefined symbols that may stay so"""
         self.declarations: dict[str, str] = {}
         self.pending: list[DataObject] = []
         self.defined: set[str] = set()
@@ -119,7 +121,8 @@ class ModuleNames:
         self.declarations.setdefault(one.name, text)
 
     def _declare(self, name: str, *, is_local: bool) -> None:
-        self.declarations.setdefault(name, f"{quoted(name)} = external {'dso_local ' if is_local else ''}global i8")
+        linkage = "extern_weak" if name in self.weak else "external"
+        self.declarations.setdefault(name, f"{quoted(name)} = {linkage} {'dso_local ' if is_local else ''}global i8")
 
     def definition(self, one: DataObject) -> str:
         """A global with its content."""
@@ -200,7 +203,7 @@ class ModuleNames:
         elif ref.symbol in self.layout.by_name and ref.symbol not in self.layout.inner:
             self._use(self.layout.by_name[ref.symbol])
         else:
-            self.declarations.setdefault(ref.symbol, f"{quoted(ref.symbol)} = external global i8")
+            self._declare(ref.symbol, is_local=False)
         return quoted(ref.symbol)
 
     def callee(self, name: str, signature: Signature) -> str:
@@ -214,7 +217,8 @@ class ModuleNames:
             params.append("...")
         result = f"{signature.attributes.get(-1, '')} {signature.result_text()}".strip()
         known = self.declarations.get(name, "")
-        if name not in self.defined and (not known or " = external " in known):
+        local = "extern_weak " if name in self.weak else local
+        if name not in self.defined and (not known or " = extern" in known):
             twice = " returns_twice" if signature.returns_twice else ""
             self.declarations[name] = f"declare {local}{result} {quoted(name)}({', '.join(params)}){twice}"
         return quoted(name)
