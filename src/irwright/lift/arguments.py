@@ -150,6 +150,7 @@ class CallSites:
         vectors = call.num_vectors if call.num_vectors >= 0 else self._floats(status, own_floats)
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
+        status = {**status, **dict.fromkeys(fixed, DEFINED)}  # a callee of this file may have some that nobody sets
         limit = _prefix(status, INTEGER_ARGUMENTS, own)
         if self.likely:
             limit = min(limit, _evidence(status, lifted.unread.get(call.index, set())))
