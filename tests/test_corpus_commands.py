@@ -11,6 +11,7 @@ import pytest
 
 from irwright.corpus.commands import (
     Command,
+    build_kind,
     find_commands,
     guess_commands,
     parse_arguments,
@@ -79,6 +80,7 @@ def test_compile_commands(tmp_path: Path) -> None:
     assert read_compile_commands(path, tmp_path) == [
         Command(source="a.c", flags=('-DA="x y"',)),
         Command(source="b d/b.c", flags=("-I.",)),
+        Command(source="c.cpp", flags=()),
     ]
 
 
@@ -204,3 +206,25 @@ def test_a_hanging_build_is_killed(tmp_path: Path, clang: Path, monkeypatch: pyt
     commands = find_commands(make_spec(), tree, clang=clang, log=tmp_path / "log")
     assert [command.source for command in commands] == ["a.c"], "what was compiled until then counts"
     assert "killed after 1 s" in (tmp_path / "log").read_text()
+
+
+CXX_MAKEFILE = "all: a.o b.o\n%.o: %.c ; $(CC) -c $< -o $@\n%.o: %.cc ; $(CXX) -DN -c $< -o $@\n"
+
+
+def test_cxx_is_recorded_where_the_package_says_so(tmp_path: Path, clang: Path) -> None:
+    write(tmp_path, {"Makefile": CXX_MAKEFILE, "a.c": "int a;\n", "b.cc": "int b(int x) { return x; }\n"})
+    found = find_commands(make_spec(cxx=True), tmp_path, clang=clang, log=tmp_path / "log")  # type: ignore[arg-type]
+    assert found == [Command(source="a.c", flags=()), Command(source="b.cc", flags=("-DN",))]
+    for made in tmp_path.glob("*.o"):
+        made.unlink()
+    assert [c.source for c in find_commands(make_spec(), tmp_path, clang=clang, log=tmp_path / "log")] == ["a.c"]
+    assert wanted("src/x.cpp", cxx=True) and not wanted("src/x.cpp") and not wanted("tests/x.cpp", cxx=True)
+
+
+def test_auto_looks_what_there_is(tmp_path: Path) -> None:
+    assert build_kind(tmp_path) == "guess"
+    for sign, kind in (("Makefile", "make"), ("meson.build", "meson"), ("CMakeLists.txt", "cmake")):
+        write(tmp_path, {sign: ""})
+        assert build_kind(tmp_path) == kind
+    write(tmp_path, {"configure": ""})
+    assert build_kind(tmp_path) == "configure"

@@ -42,7 +42,10 @@ def test_lists_become_tuples() -> None:
         ({**ENTRY, "flag": ["-w"]}, "unknown key 'flag' of package 'foo'; did you mean 'flags'?"),
         ({"package": "foo", "role": "training", "build": "make"}, "package 'foo' has no 'version'; add it to the "),
         ({**ENTRY, "role": "test"}, "package 'foo' has role 'test'; choose from training, heldout"),
-        ({**ENTRY, "build": "meson"}, "package 'foo' has build 'meson'; choose from configure, cmake, make, guess"),
+        (
+            {**ENTRY, "build": "scons"},
+            "package 'foo' has build 'scons'; choose from configure, cmake, meson, make, guess",
+        ),
         ({**ENTRY, "package": "../foo"}, "package '../foo' has package '../foo'; "),
         ({**ENTRY, "version": "1/0"}, "package 'foo' has version '1/0'; "),
     ],

@@ -1,11 +1,13 @@
 """How each source of a package is compiled: the package's own build, watched, or a guess.
 
-There are four ways, chosen per package in the package list:
+There are these ways, chosen per package in the package list:
 
     configure   run ./configure, then make with a recording compiler
     make        make alone, with a recording compiler
     cmake       cmake writes compile_commands.json; nothing is built
-    guess       every .c file, with every folder that holds a header somebody includes
+    meson       the same with meson
+    guess       every source, with every folder that holds a header somebody includes
+    auto        the first of configure, cmake, meson, make for which the tree holds a file; else guess
 
 A build need not succeed: make goes on after errors, and each attempt to compile a file is recorded. A build that
 records nothing fails its package; a guess in its place would make other modules on other machines. Commands are
@@ -25,10 +27,10 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from irwright.corpus.packages import PackageSpec
+from irwright.corpus.packages import BuildKind, PackageSpec
 from irwright.errors import CorpusError
 
 SKIPPED_FOLDERS = re.compile(
@@ -43,8 +45,18 @@ SKIPPED_FOLDERS = re.compile(
 SKIPPED_FILES = re.compile(r"(.*[-_])?(tests?|fuzz(er)?|bench(mark)?|example|demo)([-_].*)?|conftest", re.IGNORECASE)
 """The same for file names without `.c`."""
 
+C_SUFFIXES = (".c",)
+CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".C", ".c++")
+_SIGNS: tuple[tuple[str, BuildKind], ...] = (
+    ("configure", "configure"),
+    ("CMakeLists.txt", "cmake"),
+    ("meson.build", "meson"),
+    ("Makefile", "make"),
+    ("makefile", "make"),
+    ("GNUmakefile", "make"),
+)
 _CONFIGURE_SECONDS = 240
-_MAKE_SECONDS = 400
+_MAKE_SECONDS = 1800
 _AUTOCONF_ARGUMENTS = (
     *("--prefix=/usr", "--disable-shared", "--enable-static", "--disable-nls"),
     *("--disable-dependency-tracking", "--disable-maintainer-mode"),
@@ -84,27 +96,39 @@ def find_commands(spec: PackageSpec, tree: Path, *, clang: Path, log: Path) -> l
     Runs the package's build inside `tree`; its output goes to `log`. CorpusError when a needed tool is missing.
     """
     root = tree / spec.root
+    if spec.build == "auto":
+        spec = replace(spec, build=build_kind(root))
     if spec.build == "guess":
-        commands = guess_commands(tree, skip=spec.skip)
+        commands = guess_commands(tree, skip=spec.skip, cxx=spec.cxx)
     elif spec.build == "cmake":
         commands = _from_cmake(spec, tree, root, clang=clang, log=log)
+    elif spec.build == "meson":
+        commands = _from_meson(spec, tree, root, clang=clang, log=log)
     else:
         commands = _from_make(spec, tree, root, clang=clang, log=log)
     if not commands:
         needs = f"; it needs {' and '.join(spec.needs)}" if spec.needs else ""
         raise CorpusError(f"the build of package {spec.package!r} compiled nothing{needs}; see {log}")
-    commands = [command for command in commands if wanted(command.source, spec.skip)]
+    commands = [command for command in commands if wanted(command.source, spec.skip, cxx=spec.cxx)]
     best: dict[str, Command] = {}
     for command in sorted(commands, key=lambda command: (command.source, len(command.flags), command.flags)):
         best.setdefault(command.source, command)
     return [Command(source=command.source, flags=command.flags + spec.flags) for command in best.values()]
 
 
-def wanted(source: str, skip: Sequence[str] = ()) -> bool:
+def build_kind(root: Path) -> BuildKind:
+    """What `auto` means for a tree."""
+    for sign, kind in _SIGNS:
+        if (root / sign).is_file():
+            return kind
+    return "guess"
+
+
+def wanted(source: str, skip: Sequence[str] = (), *, cxx: bool = False) -> bool:
     """Whether a source (path in the archive) belongs in the corpus: no test, example, other platform or `skip`."""
     path = PurePosixPath(source)
     return (
-        path.suffix == ".c"
+        path.suffix in (C_SUFFIXES + CXX_SUFFIXES if cxx else C_SUFFIXES)
         and not any(SKIPPED_FOLDERS.fullmatch(part) for part in path.parts[:-1])
         and not SKIPPED_FILES.fullmatch(path.stem)
         and not any(fnmatch.fnmatchcase(source, pattern) for pattern in skip)
@@ -124,7 +148,7 @@ def read_compile_commands(path: Path, tree: Path) -> list[Command]:
 
 
 def parse_arguments(arguments: Sequence[str], *, directory: Path, tree: Path) -> list[Command]:
-    """Turn the arguments of one compiler call into a Command for each C file of the tree it compiles.
+    """Turn the arguments of one compiler call into a Command for each C or C++ file of the tree it compiles.
 
     Keeps what changes the meaning of the code (-D, -I, -std, -f, -m, ...) and drops optimisation, debug,
     warning, dependency and output options.
@@ -145,7 +169,7 @@ def parse_arguments(arguments: Sequence[str], *, directory: Path, tree: Path) ->
             next(words, None)
         elif _KEPT.match(word) and not _DROPPED.match(word):
             flags.append(word)
-        elif not word.startswith("-") and word.endswith(".c"):
+        elif not word.startswith("-") and word.endswith(C_SUFFIXES + CXX_SUFFIXES):
             sources.append(_relative(word, directory, tree, must_exist=True))
     return [
         Command(source=source, flags=tuple(flags))
@@ -162,11 +186,11 @@ def _relative(path: str, directory: Path, tree: Path, *, must_exist: bool) -> st
     return full.relative_to(tree).as_posix() if full.is_relative_to(tree) else path
 
 
-def guess_commands(tree: Path, *, skip: Sequence[str] = ()) -> list[Command]:
-    """Return a Command for every wanted .c file: include every folder from which some #include resolves."""
+def guess_commands(tree: Path, *, skip: Sequence[str] = (), cxx: bool = False) -> list[Command]:
+    """Return a Command for every wanted source: include every folder from which some #include resolves."""
     files = [path.relative_to(tree) for path in sorted(tree.rglob("*")) if path.is_file()]
-    sources = [path.as_posix() for path in files if wanted(path.as_posix(), skip)]
-    headers = [path for path in files if path.suffix in (".h", ".inc", ".def", ".c")]
+    sources = [path.as_posix() for path in files if wanted(path.as_posix(), skip, cxx=cxx)]
+    headers = [path for path in files if path.suffix in (".h", ".hh", ".hpp", ".hxx", ".inc", ".def", ".c")]
     headers = [path for path in headers if not any(SKIPPED_FOLDERS.fullmatch(part) for part in path.parts[:-1])]
     included: set[str] = set()
     for path in headers:
@@ -190,7 +214,20 @@ def _from_cmake(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: 
         compiler = _write_recorder(Path(scratch), clang)
         command = ["cmake", "-S", str(root), "-B", str(folder), "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
         command += [f"-DCMAKE_C_COMPILER={compiler}", "-DCMAKE_INSTALL_PREFIX=/usr", *spec.configure]
+        command += [f"-DCMAKE_CXX_COMPILER={compiler}++"] if spec.cxx else []
         _run(command, cwd=tree, log=log, timeout_seconds=_CONFIGURE_SECONDS)
+    path = folder / "compile_commands.json"
+    return read_compile_commands(path, tree) if path.exists() else []
+
+
+def _from_meson(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: Path) -> list[Command]:
+    _need("meson", spec)
+    folder = tree / "irwright-build"
+    with tempfile.TemporaryDirectory(prefix="irwright-") as scratch:
+        compiler = _write_recorder(Path(scratch), clang)
+        command = ["meson", "setup", str(folder), str(root), "--buildtype=plain", *spec.configure]
+        environment = {"CC": str(compiler), "CXX": f"{compiler}++"}
+        _run(command, cwd=tree, log=log, timeout_seconds=_CONFIGURE_SECONDS, environment=environment)
     path = folder / "compile_commands.json"
     return read_compile_commands(path, tree) if path.exists() else []
 
@@ -199,6 +236,7 @@ def _from_make(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: P
     _need("make", spec)
     with tempfile.TemporaryDirectory(prefix="irwright-") as scratch:
         compiler = _write_recorder(Path(scratch), clang)
+        compilers = {"CC": str(compiler)} | ({"CXX": f"{compiler}++"} if spec.cxx else {})
         if spec.build == "configure":
             script = root / "configure"
             if not script.is_file():
@@ -214,16 +252,16 @@ def _from_make(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: P
                 cwd=root,
                 log=log,
                 timeout_seconds=_CONFIGURE_SECONDS,
-                environment={"CC": str(compiler)},
+                environment=compilers,
             )
         records = Path(scratch) / "records"
         records.mkdir()
         _run(
-            ["make", "-k", f"CC={compiler}", *spec.make],
+            ["make", "-k", *(f"{name}={value}" for name, value in compilers.items()), *spec.make],
             cwd=root,
             log=log,
             timeout_seconds=_MAKE_SECONDS,
-            environment={"CC": str(compiler), "IRWRIGHT_RECORD": str(records)},
+            environment={**compilers, "IRWRIGHT_RECORD": str(records)},
         )
         commands: list[Command] = []
         for record in records.iterdir():
@@ -233,9 +271,12 @@ def _from_make(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: P
 
 
 def _write_recorder(folder: Path, clang: Path) -> Path:
+    """A recording C compiler; the C++ one beside it has `++` behind its name."""
     path = folder / "irwright-cc"
-    path.write_text(_RECORDER.format(clang=shlex.quote(str(clang))))
-    path.chmod(0o755)
+    driver = shlex.quote(str(clang))
+    for name, command in ((path, driver), (Path(f"{path}++"), f"{driver} --driver-mode=g++")):
+        name.write_text(_RECORDER.format(clang=command))
+        name.chmod(0o755)
     return path
 
 

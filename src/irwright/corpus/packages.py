@@ -1,6 +1,6 @@
 """Which source packages the corpus is made of, and where its files live.
 
-Owns `data/packages.json`: Debian source packages written in C, each with its upstream version, the hash
+Owns `data/packages.json`: Debian source packages written in C or C++, each with its upstream version, the hash
 of its release archive and a role. `training` packages feed search, the coreset and the models; `heldout`
 packages are only ever measured on. No project serves both roles. Fetching is debian.py's, compiling build.py's.
 """
@@ -23,7 +23,7 @@ from irwright.errors import CorpusError
 Role = Literal["training", "heldout"]
 """What a package may be used for."""
 
-BuildKind = Literal["configure", "cmake", "make", "guess"]
+BuildKind = Literal["configure", "cmake", "meson", "make", "guess", "auto"]
 """How the compile commands of a package are learnt, see commands.py."""
 
 
@@ -38,7 +38,7 @@ class PackageSpec:
     role: Role
     """`training` or `heldout`."""
     build: BuildKind
-    """What the release archive offers: a configure script, CMake, a plain makefile or nothing."""
+    """What the release archive offers: a configure script, CMake, Meson, a plain makefile or nothing; `auto` looks."""
     sha256: str = ""
     """Hash of the release archive; empty accepts any."""
     root: str = ""
@@ -52,6 +52,8 @@ class PackageSpec:
     skip: tuple[str, ...] = ()
     """Sources to leave out (glob patterns on the path in the archive), beside `commands.SKIPPED_FOLDERS`."""
 
+    cxx: bool = False
+    """C++ sources are taken too."""
     needs: tuple[str, ...] = ()
     """Debian packages its build wants installed, beside a C library, make and cmake."""
 
