@@ -73,28 +73,56 @@ def fetch(packages: tuple[str, ...], role: Any, keep_trees: bool, jobs: int, llv
 @corpus.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @corpus_option
+@click.option("--project", metavar="NAME", help="Of folders and files (default: named after each).")
+@click.option("--version", "project_version", default="", metavar="TEXT", help="Of that project.")
+@click.option("--licence", default="", metavar="SPDX", help="Of that project (default: what its files say).")
+@click.option(
+    "--split", type=click.Choice(("train", "heldout")), default="train", show_default=True, help="Of folders and files."
+)
+@click.option("--flag", "flags", multiple=True, metavar="FLAG", help="A compiler flag for the sources of folders.")
 @jobs_option
 @ray_option
 @llvm_option
 @debug_option
-def add(sources: tuple[str, ...], folder: Path | None, jobs: int | None, ray: str | None, llvm: str | None) -> int:
-    """Put modules into a corpus: every SOURCE is `fetched` (what `irwright corpus fetch` has built).
+def add(
+    sources: tuple[str, ...],
+    folder: Path | None,
+    project: str | None,
+    project_version: str,
+    licence: str,
+    split: Any,
+    flags: tuple[str, ...],
+    jobs: int | None,
+    ray: str | None,
+    llvm: str | None,
+) -> int:
+    """Put modules into a corpus.
 
-    A repeated or continued run does no work twice; a module that can't be read costs itself.
+    A SOURCE is a folder of C and C++ (with or without compile_commands.json), a file of LLVM IR (.ll, .bc) or machine
+    code (.o, .s, .a: lifted), debian:NAME, pypi:NAME, or `fetched`: what `irwright corpus fetch` has built. A repeated
+    or continued run does no work twice; what does not compile or can't be read costs itself.
     """
-    from irwright.corpus.sources import find_modules
     from irwright.corpus.store import add as add_modules
     from irwright.corpus.store import default_corpus, open_corpus
+    from irwright.intake.sources import Intake
+    from irwright.intake.trees import Project
     from irwright.llvm.toolchain import find
     from irwright.llvm.worker import default_jobs
 
     toolchain = find(llvm=llvm)
+    given: Project | None = None
+    if project or project_version or licence or split != "train":
+        if not project:
+            raise click.UsageError("--version, --licence and --split are of a --project; name it")
+        given = Project(name=project, version=project_version, split=split, licence=licence, origin=" ".join(sources))
+    num_jobs = jobs or default_jobs()
+    intake = Intake(clang=toolchain.need_clang(), jobs=num_jobs, llvm=llvm, project=given, flags=flags)
     added = add_modules(
         open_corpus(folder or default_corpus()),
-        find_modules(sources),
+        intake.modules(sources),
         library=toolchain.library.path,
         llvm=toolchain.library.version,
-        jobs=jobs or default_jobs(),
+        jobs=num_jobs,
         ray=ray,
         progress=lambda line: click.echo(line, err=True),
     )
@@ -102,9 +130,10 @@ def add(sources: tuple[str, ...], folder: Path | None, jobs: int | None, ray: st
         f"{added.num_modules:,} modules with {added.num_functions:,} functions added, "
         f"{added.num_kept:,} modules were there"
     )
-    for reason, count in added.problems.most_common(20):
+    problems = added.problems + intake.problems
+    for reason, count in problems.most_common(20):
         click.echo(f"{count:7,}  {reason}", err=True)
-    return int(bool(added.problems) and not added.num_modules and not added.num_kept)
+    return int(bool(problems) and not added.num_modules and not added.num_kept)
 
 
 @corpus.command()

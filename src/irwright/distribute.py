@@ -5,34 +5,27 @@ it was on, which is tried again; an item that keeps killing its process ends as 
 that raises an error of irwright's. So nothing is lost and nothing comes twice; what results mean, and where they are
 kept so that a later run need not ask again, is the caller's business (shards.py).
 
-Work travels pickled between processes of one user; nothing from outside is unpickled.
+Processes of this machine are those of processes.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from ctypes import CDLL
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
-from socket import socketpair
 from typing import Any
 
 from irwright.errors import IrwrightError, WorkerError
+from irwright.processes import WorkerProcess
 
 Work = Callable[[Any], Any]
 """What is done to an item: picklable, as are items and results. State that is dear to make (a compile worker) is kept
 by the work itself, in its module."""
 
 RETRIES = 2
-_LAST_BYTES = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,35 +54,13 @@ class _Worker:
     """One process that does one item at a time."""
 
     def __init__(self, work: Work) -> None:
-        ours, theirs = socketpair()
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        start = "from irwright.distribute import main; main()"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", start, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-        )
-        theirs.close()
-        self.connection = Connection(ours.detach())
+        self.process = WorkerProcess("irwright.distribute", (), memory_bytes=0)
+        self.connection = self.process.connection
         self.connection.send(work)
 
-    def last_words(self) -> str:
-        """How the process ended, with the last line it wrote."""
-        code = self.process.wait()
-        died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        size = self.log.seek(0, os.SEEK_END)
-        self.log.seek(max(0, size - _LAST_BYTES))
-        lines = self.log.read().decode(errors="replace").strip().splitlines()
-        return f"the worker ended with {died}" + (f": {lines[-1]}" if lines else "")
-
-    def close(self) -> None:
-        self.connection.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.log.close()
+    def begin(self, item: Any) -> None:
+        with contextlib.suppress(OSError):  # it died between two items: seen when its answer is read
+            self.connection.send(item)
 
 
 def _here(work: Work, items: Iterable[Any], *, jobs: int, retries: int) -> Iterator[tuple[int, Done]]:
@@ -106,7 +77,7 @@ def _here(work: Work, items: Iterable[Any], *, jobs: int, retries: int) -> Itera
                     break
                 worker = idle.pop() if idle else _Worker(work)
                 running[worker.connection] = (worker, number, item)
-                _send(worker, item)
+                worker.begin(item)
             if not running:
                 return
             for connection in wait(list(running)):
@@ -114,8 +85,8 @@ def _here(work: Work, items: Iterable[Any], *, jobs: int, retries: int) -> Itera
                 try:
                     done: Done = worker.connection.recv()
                 except (EOFError, OSError):
-                    words = worker.last_words()
-                    worker.close()
+                    words = f"the worker ended with {worker.process.last_words()}"
+                    worker.process.close()
                     tries[number] = tries.get(number, 0) + 1
                     if tries[number] <= retries:
                         again.append((number, item))
@@ -126,12 +97,7 @@ def _here(work: Work, items: Iterable[Any], *, jobs: int, retries: int) -> Itera
                 yield number, done
     finally:
         for worker in [*idle, *(worker for worker, _, _ in running.values())]:
-            worker.close()
-
-
-def _send(worker: _Worker, item: Any) -> None:
-    with contextlib.suppress(OSError):  # it died between two items: seen when its answer is read
-        worker.connection.send(item)
+            worker.process.close()
 
 
 def run(work: Work, item: Any) -> Done:
@@ -142,12 +108,8 @@ def run(work: Work, item: Any) -> Done:
         return Done(problem=str(error))
 
 
-def main() -> None:
-    """Be a worker on the socket whose descriptor is argv[1] until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    if sys.platform == "linux":
-        CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
-    connection = Connection(int(sys.argv[1]))
+def serve(connection: Connection, _words: Sequence[str]) -> None:
+    """Be a worker (processes.py) until the connection is closed."""
     work: Work = connection.recv()
     while True:
         try:

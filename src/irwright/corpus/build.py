@@ -222,10 +222,12 @@ def _compile(
     bitcode = output / f"{command.source}.bc"
     bitcode.parent.mkdir(parents=True, exist_ok=True)
     words = [*command.flags, *SEED_FLAGS, "-emit-llvm", "-c", command.source, "-o", str(bitcode)]
-    problem = _clang(clang, words, cwd=tree)[1]
+    problem = run_clang(clang, words, cwd=tree)[1]
     if not problem:
         # The text is only for counting and hashing; reading the bitcode back proves it whole, too.
-        text, problem = _clang(clang, ["-x", "ir", str(bitcode), *SEED_FLAGS, "-S", "-emit-llvm", "-o", "-"], cwd=tree)
+        text, problem = run_clang(
+            clang, ["-x", "ir", str(bitcode), *SEED_FLAGS, "-S", "-emit-llvm", "-o", "-"], cwd=tree
+        )
         if not problem:
             content, functions = hash_ir(text)
             return Record(
@@ -245,7 +247,7 @@ def _compile(
     return Failure(path=command.source, reason=problem)
 
 
-def _clang(clang: Path, arguments: Sequence[str], *, cwd: Path) -> tuple[str, str]:
+def run_clang(clang: Path, arguments: Sequence[str], *, cwd: Path) -> tuple[str, str]:
     """Run clang; return its output and the first error line (empty: none)."""
     try:
         result = subprocess.run(

@@ -52,6 +52,7 @@ class AptFetcher:
     """
 
     def __init__(self, cache: Path, *, system: Path = Path("/etc/apt"), apt_get: str = "apt-get") -> None:
+        self._cache = cache
         self._archives = work_folder(cache) / "archives"
         self._home = work_folder(cache) / "apt"
         self._system = system
@@ -72,9 +73,14 @@ class AptFetcher:
             )
         return archive
 
+    def newest(self, package: str) -> str:
+        """The newest upstream version of a source package; CorpusError where Debian has none of that name."""
+        with self._lock:
+            self._prepare()
+            return upstream_version(self._versions(package)[-1])
+
     def _find(self, spec: PackageSpec) -> Path | None:
-        stem = f"{spec.package}_{spec.version}.orig"
-        return next((path for suffix in _ARCHIVE_SUFFIXES if (path := self._archives / (stem + suffix)).exists()), None)
+        return find_archive(self._cache, spec.package, spec.version)
 
     def _download(self, spec: PackageSpec) -> Path:
         self._prepare()
@@ -169,6 +175,12 @@ class AptFetcher:
             env={**os.environ, "LC_ALL": "C"},
             check=False,
         )
+
+
+def find_archive(cache: Path, package: str, version: str) -> Path | None:
+    """The release archive of a package in the cache, None where it was not fetched."""
+    stem = work_folder(cache) / "archives" / f"{package}_{version}.orig"
+    return next((path for suffix in _ARCHIVE_SUFFIXES if (path := Path(f"{stem}{suffix}")).exists()), None)
 
 
 def upstream_version(version: str) -> str:
