@@ -5,6 +5,7 @@ cli.py has the other commands, and puts these among them. Heavy imports stand in
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,17 +139,49 @@ def add(
 
 @corpus.command()
 @corpus_option
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw it (.svg, .png).")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
 @debug_option
-def stats(folder: Path | None) -> None:
-    """Count packages, files and functions: those that are fetched, and those of the corpus."""
+def stats(folder: Path | None, plot: Path | None, as_json: bool) -> None:
+    """Count the corpus: projects, functions, tokens, sizes, licences, languages; and what was fetched."""
+    from irwright.corpus import statistics
     from irwright.corpus.modules import modules
     from irwright.corpus.packages import default_cache
+    from irwright.corpus.store import default_corpus, open_corpus
 
-    click.secho(f"{'role':<10}  {'packages':>8}  {'files':>8}  {'functions':>9}", bold=True)
+    found = statistics.count(open_corpus(folder or default_corpus()))
+    if plot is not None:
+        statistics.plot(found, plot)
+    if as_json:
+        click.echo(json.dumps({split: numbers.to_json() for split, numbers in found.items()}, indent=2))
+        return
+    for line in statistics.describe(found):
+        click.echo(line)
+    click.echo()
+    click.secho(f"{'fetched':<10}  {'packages':>8}  {'files':>8}  {'functions':>9}", bold=True)
     for role in ("training", "heldout"):
-        found = modules(role, cache=default_cache())
-        packages, functions = len({module.package for module in found}), sum(m.num_functions for m in found)
-        click.echo(f"{role:<10}  {packages:>8,}  {len(found):>8,}  {functions:>9,}")
+        ready = modules(role, cache=default_cache())
+        packages, functions = len({module.package for module in ready}), sum(m.num_functions for m in ready)
+        click.echo(f"{role:<10}  {packages:>8,}  {len(ready):>8,}  {functions:>9,}")
+
+
+@corpus.command()
+@corpus_option
+@debug_option
+def check(folder: Path | None) -> None:
+    """Choose functions as `examples` does, and look for held-out code among the training ones; exit 1 if there is."""
+    from irwright.corpus.selection import check_leaks, select
+    from irwright.corpus.store import default_corpus, open_corpus
+
+    chosen = select(open_corpus(folder or default_corpus()))
+    check_leaks(chosen.functions)
+    sides = {split: sum(f.split == split for f in chosen.functions) for split in ("train", "heldout")}
+    click.echo(
+        f"no leak: {sides['train']:,} training and {sides['heldout']:,} held-out functions of {chosen.num_seen:,}, "
+        f"{chosen.num_distinct:,} of them distinct"
+    )
+    for reason, count in sorted(chosen.dropped.items()):
+        click.echo(f"{count:7,}  left out: {reason}")
 
 
 def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
