@@ -224,7 +224,7 @@ def main() -> None:
     paths = sample(cache_folder() / "lift-sample" / f"{arguments.level}-{arguments.seed}", arguments.num,
                    arguments.level, arguments.seed)[arguments.first :]  # fmt: skip
     rows: list[Row] = []
-    variant = ORDER[arguments.variant]
+    variant = ORDER[int(arguments.variant)]
     with WorkerPool(find().library.path, jobs=1, timeout_seconds=60) as pool:
         disassembler = Disassembler(pool, LiftSettings())
         for path in paths:

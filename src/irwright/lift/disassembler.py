@@ -6,7 +6,7 @@ texts are linked, and what is judged is the linked module as it is written, lowe
 
 from __future__ import annotations
 
-import itertools
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +30,10 @@ from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool
 
 DEFAULT_BUDGET = 24
+PUSHED = re.compile(rb"\x6a.\x41?[\x58-\x5f]", re.DOTALL)
+"""push 5; pop rax"""
+MOVED = re.compile(rb"[\xb8-\xbf][\x01-\x7f]\0\0\0")
+"""mov eax, 5"""
 
 
 class Verdict(StrEnum):
@@ -332,14 +336,13 @@ class Disassembler:
 
 
 def attributes(source: Source) -> str:
-    """Function attributes by what the code looks like: for size or for speed, with frame pointers or without."""
-    texts = [insn for code in source.program.functions for insn in code.instructions]
-    pushes = sum(
-        a.mnemonic == "push" and b.mnemonic == "pop" and a.end == b.address and a.text[5:6].isdigit()
-        for a, b in itertools.pairwise(texts)
-    )
-    size = "z" if pushes or len(texts) < 40 else ""
-    return attributes_text(size=size, frame_pointer="none")
+    """Function attributes by what the code looks like: for speed (aligned), for size (short moves), or smallest."""
+    homes = {section for code in source.program.functions for section, _, _ in code.pieces}
+    sections = [source.program.sections[index] for index in sorted(homes)]
+    if any(section.align >= 16 for section in sections):
+        return attributes_text(size="", frame_pointer="none")
+    data = b"".join(section.data for section in sections)
+    return attributes_text(size="z" if PUSHED.search(data) or not MOVED.search(data) else "s", frame_pointer="none")
 
 
 def _bodies(ir: str) -> dict[str, str]:
