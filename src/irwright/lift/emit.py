@@ -48,11 +48,16 @@ class Emitter(Transfers):
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
         ends = [*self.frame_use.starts[1:], self.frame_use.top]
-        for start, end in zip(self.frame_use.starts, ends, strict=True):
+        births: list[str] = []
+        for start, end in reversed([*zip(self.frame_use.starts, ends, strict=True)]):
             if start in self.used_objects:
                 align = min(self.flow.align, (start + 8) & -(start + 8) or self.flow.align)
                 name = self._object_name(start)
                 entry.append(f"  {name} = alloca [{max(end - start, 1)} x i8], align {align}")
+                if self.options.lifetimes:
+                    self.names.intrinsic("llvm.lifetime.start.p0", "declare void @llvm.lifetime.start.p0(ptr)")
+                    births.append(f"  call void @llvm.lifetime.start.p0(ptr {name})")
+        entry += births
         if self.is_dynamic:
             self.names.intrinsic("llvm.stacksave.p0", "declare ptr @llvm.stacksave.p0()")
             entry.append("  %stack = call ptr @llvm.stacksave.p0()")

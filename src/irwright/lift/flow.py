@@ -18,6 +18,7 @@ from irwright.lift import x86_64_x87 as _x87
 from irwright.lift.expressions import CC_UNITS, E, Effect, Ref, bits, const, reg
 from irwright.lift.objects import place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program, Reg, Section
+from irwright.lift.tails import split_tails
 from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine, X87UnderflowError
 
 assert _sse and _x87
@@ -119,12 +120,21 @@ class FlowBuilder:
     """Builds the Flow of one function."""
 
     def __init__(
-        self, program: Program, code: Code, is_noreturn: Callable[[Ref], bool], returns_x87: Callable[[Ref], bool]
+        self,
+        program: Program,
+        code: Code,
+        is_noreturn: Callable[[Ref], bool],
+        returns_x87: Callable[[Ref], bool],
+        *,
+        tails: bool = False,
     ) -> None:
         self.program = program
         self.code = code
         self.is_noreturn = is_noreturn
         self.returns_x87 = returns_x87
+        self.tails = tails
+        self.joined: dict[tuple[int, int], Instruction] = {}
+        """by place: what follows in its block, where that is a copy"""
         self.by_place: dict[tuple[int, int], Instruction] = {}
         self.positions: dict[tuple[int, int], int] = {}
         self.by_end: dict[tuple[int, int], Instruction] = {}
@@ -152,6 +162,7 @@ class FlowBuilder:
             self.by_end[insn.section, insn.end] = insn
         self._find_tables()
         blocks = self._blocks()
+        self._split_tails(blocks)
         self.calls: list[Call] = []
         while True:
             before = dict(self.x87_calls)
@@ -179,6 +190,23 @@ class FlowBuilder:
             x87_results=max(self.x87_at_return, default=0),
             table_jumps=frozenset(self.table_jumps),
         )
+
+    def _split_tails(self, blocks: list[Block]) -> None:
+        """Merged ends taken apart; the copies get places of their own."""
+
+        def may_copy(insn: Instruction) -> bool:
+            place_ = (insn.section, insn.address)
+            return place_ not in self.table_reads and place_ not in self.table_jumps
+
+        shapes = [(block.insns, block.successors, block.predecessors) for block in blocks]
+        for one in split_tails(shapes, may_copy, calls=self.tails):
+            self.joined[one.before.section, one.before.address] = one.copies[0]
+            self.by_end[one.copies[0].section, one.copies[0].address] = one.before
+            for insn, original in zip(one.copies, one.originals, strict=True):
+                place_ = (insn.section, insn.address)
+                self.by_place[place_] = insn
+                self.positions[place_] = self.positions[original.section, original.address]
+                self.by_end[insn.section, insn.end] = insn
 
     # Places
 
@@ -690,13 +718,14 @@ class FlowBuilder:
         if not is_dynamic:
             m.set("rsp", slot)
             self.lowest = min(self.lowest, stack - 8)
-        following = self.by_place.get((insn.section, insn.end))
+        joined = self.joined.get((insn.section, insn.address))
+        following = joined or self.by_place.get((insn.section, insn.end))
         is_popped = following is not None and following.mnemonic == "pop" and isinstance(following.operands[0], Reg)
-        if is_popped and (insn.section, insn.end) not in self.leaders:
+        if following is not None and is_popped and (joined or (insn.section, insn.end) not in self.leaders):
             # `push 5; pop rax` is a short way to say `mov rax, 5`; the memory below the stack is no object.
             if isinstance(op, Imm) and op.ref is None and op.value >= 0:
                 value = const("i32", op.value)
-            self.moved[insn.section, insn.end] = f"p{insn.address}"
+            self.moved[following.section, following.address] = f"p{insn.address}"
             m.set(f"p.{insn.address}", value)
             return
         if is_dynamic:

@@ -15,6 +15,8 @@ from irwright.lift.program import Imm, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 
 DEFINED, ENTRY, RESULT = "defined", "entry", "result"
+MIXED = "mixed "
+"""before a unit: on some paths a call left something there, on others it was set"""
 Status = dict[str, str]
 TRACKED = frozenset((*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS, *RESULTS))
 
@@ -82,6 +84,9 @@ def _meet(a: Status, b: Status) -> Status:
                 merged[unit] = status
             else:
                 merged[unit] = next(kind for kind in ("part", ENTRY, RESULT) if kind in (status, other))
+    for unit in RESULTS:
+        if {a.get(unit), b.get(unit)} == {DEFINED, RESULT} or MIXED + unit in a or MIXED + unit in b:
+            merged[MIXED + unit] = "yes"
     return merged
 
 
@@ -106,6 +111,7 @@ def _advance(
             state.pop(f"{effect.unit}.width", None)
         elif effect.kind == "set" and effect.unit in TRACKED:
             assert effect.value is not None
+            state.pop(MIXED + effect.unit, None)
             width = bits(effect.value.ty)
             if effect.value.op == "const" and width == 64 and mnemonic == "pop":
                 width = 32  # `push -1; pop rax` says nothing of the width
@@ -122,6 +128,7 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
     clobbers = call.clobbered if keeps else frozenset(CALLER_SAVED)
     for unit in clobbers:
         state.pop(unit, None)
+        state.pop(MIXED + unit, None)
     if callee is None:
         for unit, width in (("rax", "0" if likely else "64"), ("xmm0", "64")):
             if unit in clobbers:

@@ -24,6 +24,8 @@ class Guess:
     narrow: bool = True
     """arguments of unknown functions that are set with 32 bits have 32"""
     whole_copies: bool = True
+    tails: bool = False
+    """calls that several blocks end in were one call each"""
 
 
 SOUND = Guess()

@@ -177,7 +177,9 @@ class FileLifter(OwnSignatures):
         return name
 
     def _build(self, lifted: Lifted) -> None:
-        lifted.flow = FlowBuilder(self.program, lifted.code, self.is_noreturn, self.returns_x87).build()
+        lifted.flow = FlowBuilder(
+            self.program, lifted.code, self.is_noreturn, self.returns_x87, tails=self.guess.tails
+        ).build()
         for call in lifted.flow.calls:
             if call.target is not None:
                 if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
@@ -205,7 +207,7 @@ class FileLifter(OwnSignatures):
             ]
             lifted.signature.is_variadic = True
             lifted.signature.num_fixed = len(lifted.signature.params)
-            if lifted.frame.used_top <= lifted.variadic.save_area:  # without optimisation, variables lie above it
+            if lifted.frame.used_top <= lifted.variadic.save_area + 1:  # without optimisation, variables lie above it
                 lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
 
     def _find_x87_results(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from irwright.errors import LiftError
 from irwright.lift.arguments import CallSites, area_attribute
 from irwright.lift.flow import Call, Flow
-from irwright.lift.inference import DEFINED, RESULT
+from irwright.lift.inference import DEFINED, MIXED, RESULT
 from irwright.lift.lifted import Lifted
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import (
@@ -65,7 +65,9 @@ class OwnSignatures(CallSites):
         elif integer and "rax" in unread and "xmm0" not in unread:
             float_ = False
         if self.likely and integer and "rax" not in unread and not self._deallocates_around_result(flow):
-            integer = not everywhere("rax", DEFINED, "part") or not _has_side_effects(flow)
+            # Every definition is read by something: then rax is left over, unless nothing but results come there.
+            scratch = any(site.get("rax") != RESULT or MIXED + "rax" in site for site in sites)
+            integer = not scratch or not _has_side_effects(flow)
             float_ = float_ and "xmm0" in unread
         results: list[str] = []
         if integer:

@@ -57,6 +57,8 @@ class Options:
     """branches name what falls through first"""
     apart: bool = False
     """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
+    lifetimes: bool = True
+    """objects on the stack begin to live at entry: a barrier to what is moved about there"""
     branches: tuple[tuple[int, str], ...] = ()
     """forms of single branches by block: `fall` or `jump` comes first, with as many `+` as it is likelier"""
 
