@@ -39,8 +39,9 @@ PLAIN = Options(apart=True)
 FALLS = Options(apart=True, falls_first=True)
 WEIGHTS, COLD = Options(weights=True), Options(weights=True, hot_loops=False)
 SPLIT = Guess(likely=True, split=True)
-WIDE = Guess(likely=True, narrow=False)
-COPIES = Guess(likely=True, whole_copies=False)
+WIDE = Guess(likely=True, split=True, narrow=False)
+COPIES = Guess(likely=True, split=True, whole_copies=False)
+TAILS = Guess(likely=True, split=True, tails=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,44 +55,41 @@ class Variant:
     """result type to try in place of the inferred one"""
 
 
-FIRST = Variant(LIKELY, PLAIN, "light")
+FIRST = Variant(SPLIT, PLAIN, "light")
 ORDER: tuple[Variant, ...] = (
     FIRST,
-    Variant(LIKELY, FALLS, "cse"),
-    Variant(LIKELY, WEIGHTS, "cse"),
-    Variant(SPLIT, PLAIN, "light"),
-    Variant(LIKELY, PLAIN, "flat"),
     Variant(SPLIT, FALLS, "cse"),
+    Variant(LIKELY, WEIGHTS, "flat"),
+    Variant(SPLIT, PLAIN, "flat"),
+    Variant(LIKELY, PLAIN, "light"),
+    Variant(SPLIT, FALLS, "cse", "void"),
+    Variant(WIDE, FALLS, "cse"),
+    Variant(SPLIT, PLAIN, "light", "void"),
+    Variant(SPLIT, PLAIN, "light", "i32"),
+    Variant(SPLIT, PLAIN, "light", "i8"),
     Variant(LIKELY, WEIGHTS, "light"),
-    Variant(LIKELY, PLAIN, "oz"),
-    Variant(LIKELY, PLAIN, "combine"),
-    Variant(LIKELY, PLAIN, "order"),
-    Variant(LIKELY, PLAIN, "shape"),
-    Variant(SPLIT, WEIGHTS, "light"),
-    Variant(SPLIT, PLAIN, "sroa"),
+    Variant(LIKELY, FALLS, "cse"),
     Variant(SPLIT, PLAIN, "oz"),
-    Variant(LIKELY, WEIGHTS, "sroa"),
-    Variant(LIKELY, WEIGHTS, "oz"),
-    Variant(LIKELY, PLAIN, "light", "void"),
-    Variant(LIKELY, PLAIN, "light", "i32"),
-    Variant(LIKELY, PLAIN, "light", "i64"),
-    Variant(WIDE, PLAIN, "light"),
-    Variant(COPIES, PLAIN, "light"),
-    Variant(LIKELY, COLD, "light"),
-    Variant(LIKELY, PLAIN, "late"),
-    Variant(LIKELY, PLAIN, "cse"),
-    Variant(LIKELY, WEIGHTS, "combine"),
-    Variant(LIKELY, WEIGHTS, "shape"),
     Variant(SPLIT, PLAIN, "combine"),
     Variant(SPLIT, PLAIN, "order"),
-    Variant(SPLIT, WEIGHTS, "sroa"),
-    Variant(LIKELY, PLAIN, "light", "i8"),
-    Variant(LIKELY, PLAIN, "oz", "void"),
-    Variant(LIKELY, PLAIN, "oz", "i64"),
-    Variant(WIDE, PLAIN, "oz"),
+    Variant(WIDE, PLAIN, "light"),
+    Variant(TAILS, PLAIN, "light"),
+    Variant(COPIES, FALLS, "cse"),
+    Variant(SPLIT, PLAIN, "sroa"),
+    Variant(SPLIT, PLAIN, "shape"),
+    Variant(SPLIT, PLAIN, "light", "i64"),
+    Variant(COPIES, PLAIN, "light"),
+    Variant(SPLIT, WEIGHTS, "cse"),
+    Variant(SPLIT, FALLS, "light"),
+    Variant(TAILS, FALLS, "cse"),
+    Variant(SPLIT, FALLS, "cse", "i64"),
+    Variant(SPLIT, WEIGHTS, "light"),
+    Variant(SPLIT, WEIGHTS, "flat"),
+    Variant(LIKELY, COLD, "light"),
+    Variant(LIKELY, PLAIN, "late"),
+    Variant(LIKELY, WEIGHTS, "shape"),
+    Variant(LIKELY, PLAIN, "oz"),
     Variant(WIDE, WEIGHTS, "light"),
-    Variant(COPIES, PLAIN, "oz"),
-    Variant(COPIES, WEIGHTS, "light"),
 )
 SOUND_ORDER: tuple[Variant, ...] = (
     Variant(SOUND, PLAIN, "light"),
