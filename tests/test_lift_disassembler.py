@@ -67,7 +67,7 @@ def test_an_exact_function_says_so() -> None:
     assert (one.verdict, one.similarity, one.num_variants) == (Verdict.EXACT, 1.0, 1)
     assert "define dso_local i32 @f(" in one.ir
     assert result.to_json()["totals"]["exact"] == 1
-    assert "leal (%rdi,%rsi), %eax" in report_page(result)
+    assert "leal (%rdi,%rsi), %eax" in report_page([result], "f.s")
 
 
 def test_what_is_not_lifted_stays_machine_code(tmp_path: Path) -> None:

@@ -10,18 +10,27 @@ TYPE_CHECKING = False  # typing takes as long to import as all that `irwright cc
 if TYPE_CHECKING:
     from typing import Any
 
-    from irwright.lift.disassembler import LiftResult, LiftSettings, disassemble
+    from irwright.lift.disassembler import ArchiveResult, LiftResult, LiftSettings, disassemble, disassemble_archive
     from irwright.tuner import TuneResult, tune
 
 __version__ = "0.1.0"
 
-__all__ = ["LiftResult", "LiftSettings", "TuneResult", "__version__", "disassemble", "tune"]
+__all__ = [
+    "ArchiveResult",
+    "LiftResult",
+    "LiftSettings",
+    "TuneResult",
+    "__version__",
+    "disassemble",
+    "disassemble_archive",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in ("TuneResult", "tune"):
         from irwright import tuner as home
-    elif name in ("LiftResult", "LiftSettings", "disassemble"):
+    elif name in ("ArchiveResult", "LiftResult", "LiftSettings", "disassemble", "disassemble_archive"):
         from irwright.lift import disassembler as home
     else:
         raise AttributeError(f"module 'irwright' has no attribute {name!r}")

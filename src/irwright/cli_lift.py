@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 import click
 
 from irwright.cli_options import CompilerFlagsCommand, debug_option, llvm_option
-from irwright.errors import InputError
+from irwright.errors import InputError, StorageError
 
 if TYPE_CHECKING:
-    from irwright.lift.disassembler import LiftResult, LiftSettings
+    from irwright.lift.disassembler import LiftSettings
+    from irwright.lift.verdicts import ArchiveResult, LiftResult
 
 
 def _settings(budget: int, verify: bool, function: str | None, llvm: str | None) -> LiftSettings:
@@ -30,16 +32,50 @@ def _finish(result: LiftResult, output: str | None, report: Path | None, as_json
     from irwright.lift.report import report_page
 
     if report is not None:
-        write_output(report, report_page(result).encode(errors="surrogateescape"))
+        write_output(report, report_page([result], result.file).encode(errors="surrogateescape"))
     if output is not None and output != "-":
-        write_output(Path(output), result.ir.encode(errors="surrogateescape"))
-    if as_json:
-        click.echo(json.dumps(result.to_json(), indent=2))
-    elif output == "-":
+        write_output(_inside(output, result.file), result.ir.encode(errors="surrogateescape"))
+    if output == "-":
         click.echo(result.ir, nl=False)
+    elif as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
     else:
         print_lifting(result)
     return 0
+
+
+def _inside(output: str, name: str) -> Path:
+    """Where a module goes: `-o` may be a folder."""
+    path = Path(output)
+    return path / f"{_plain(Path(name).stem)}.ll" if path.is_dir() or output.endswith("/") else path
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "_", Path(name).name).lstrip(".") or "member"
+
+
+def _finish_archive(result: ArchiveResult, output: str | None, report: Path | None, as_json: bool) -> int:
+    from irwright.console import print_archive
+    from irwright.files import write_output
+    from irwright.lift.report import report_page
+
+    if report is not None:
+        write_output(report, report_page(result.members, result.file).encode(errors="surrogateescape"))
+    if output is not None:
+        folder = Path(output)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(output, f"can't be made: {error.strerror or error}") from error
+        for member in result.members:
+            write_output(folder / f"{_plain(member.file)}.ll", member.ir.encode(errors="surrogateescape"))
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        print_archive(result)
+    for name, problem in result.problems:
+        click.echo(f"irwright: {result.file}({name}): {problem}", err=True)
+    return 1 if result.problems else 0
 
 
 @click.command()
@@ -64,22 +100,25 @@ def disassemble(
     as_json: bool,
     llvm: str | None,
 ) -> int:
-    """Lift x86-64 assembly or an object to LLVM IR that recompiles, with a verdict per function.
+    """Lift x86-64 assembly, an object or a static library to LLVM IR that recompiles, with a verdict per function.
 
-    FILE is assembly text (AT&T or Intel) or an ELF object; - is standard input. The module links in place of what it
-    came from. A verdict speaks of the module as written, lowered by code generation alone:
-    clang -x ir -Oz -Xclang -disable-llvm-passes -S.
+    FILE is assembly text (AT&T or Intel), an ELF object or an archive of objects (then -o names a folder, for a
+    module per member); - is standard input. The module links in place of what it came from. A verdict speaks of the
+    module as written, lowered by code generation alone: clang -x ir -Oz -Xclang -disable-llvm-passes -S.
     """
+    from irwright.lift.disassembler import MAX_INPUT_BYTES, disassemble_archive, read_input
     from irwright.lift.disassembler import disassemble as lift
 
     if not target.startswith(("x86_64", "x86-64", "amd64")):
         raise click.UsageError(f"code for {target!r} can't be lifted; x86_64 can")
     settings = _settings(budget, verify, function, llvm)
-    if path == "-":
-        result = lift(sys.stdin.buffer.read(), name="<stdin>", settings=settings)
-    else:
-        result = lift(Path(path), settings=settings)
-    return _finish(result, output, report, as_json)
+    name = "<stdin>" if path == "-" else path
+    data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1) if path == "-" else read_input(Path(path))
+    if data.startswith((b"!<arch>\n", b"!<thin>\n")):
+        if output == "-":
+            raise click.UsageError("an archive has a module per member; -o names a folder for them")
+        return _finish_archive(disassemble_archive(data, name=name, settings=settings), output, report, as_json)
+    return _finish(lift(data, name=name, settings=settings), output, report, as_json)
 
 
 @click.command(cls=CompilerFlagsCommand)

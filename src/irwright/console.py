@@ -19,7 +19,7 @@ import click
 
 from irwright.doctor import Diagnosis
 from irwright.explain import Explanation, FunctionChange, Share, side_by_side
-from irwright.lift.disassembler import LiftResult
+from irwright.lift.verdicts import ArchiveResult, LiftResult
 from irwright.measure import Gain, Protocol, gain
 from irwright.pass_table import PASSES, params_worth_trying, usable_passes
 from irwright.screen_results import Summary, Verdict
@@ -323,15 +323,35 @@ VERDICT_COLOURS = {"exact": "green", "equivalent": "green", "different": "red"}
 
 def print_lifting(result: LiftResult) -> None:
     """A line for each function, then how many have which verdict."""
-    column = max(8, *(len(one.function) for one in result.functions))
+    _print_functions(result)
+    _print_verdicts(result.totals, result.seconds)
+
+
+def print_archive(result: ArchiveResult) -> None:
+    """The same for each member of a static library, then for all."""
+    for member in result.members:
+        click.secho(member.file, bold=True, underline=True)
+        _print_functions(member)
+        click.echo()
+    click.echo(f"{len(result.members)} members, ", nl=False)
+    _print_verdicts(result.totals, result.seconds)
+
+
+def _print_functions(result: LiftResult) -> None:
+    column = max([8, *(min(60, len(one.demangled or one.function)) for one in result.functions)])
     click.secho(f"{'function':<{column}}  {'verdict':<12}  alike  variants       s  instructions", bold=True)
     for one in result.functions:
         verdict = click.style(f"{one.verdict:<12}", fg=VERDICT_COLOURS.get(str(one.verdict), "yellow"))
         counts = f"{one.similarity:>4.0%}  {one.num_variants:>8}  {one.seconds:>6.2f}  {one.num_instructions:>12}"
-        click.echo(f"{one.function:<{column}}  {verdict}  {counts}  {one.reason}".rstrip())
-    totals = result.totals
+        title = one.demangled or one.function
+        title = title if len(title) <= column else f"{title[: column - 1]}…"
+        click.echo(f"{title:<{column}}  {verdict}  {counts}  {one.reason}".rstrip())
+
+
+def _print_verdicts(totals: dict[str, int], seconds: float) -> None:
     words = ", ".join(f"{count} {name}" for name, count in totals.items() if count and name != "functions")
-    click.echo(f"{totals['functions']} functions: {words}; {result.seconds:.1f} s")
+    functions = f"{totals['functions']} function{'' if totals['functions'] == 1 else 's'}"
+    click.echo(f"{functions}{': ' if words else ''}{words}; {seconds:.1f} s")
 
 
 # ------------------------------------------------------------------ doctor, passes

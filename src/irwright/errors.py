@@ -76,6 +76,10 @@ class InputError(IrwrightError):
         self.problem = problem
 
 
+class NoFunctionError(InputError):
+    """A file without the function that was asked for."""
+
+
 class SourceError(InputError):
     """clang rejected a source; `diagnostics` is all of clang's stderr, the message its first error."""
 

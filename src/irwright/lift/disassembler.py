@@ -8,104 +8,34 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from irwright.errors import InputError, IrwrightError, LLVMError
+from irwright.errors import InputError, IrwrightError, LLVMError, NoFunctionError
 from irwright.lift.assembly import SPILL, as_module, prepare
 from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
+from irwright.lift.demangle import demangled
 from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
-from irwright.lift.objects import Decoder, members, read_object
+from irwright.lift.objects import BITCODE, Decoder, members, read_object
 from irwright.lift.program import Program
 from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search
+from irwright.lift.verdicts import ArchiveResult, LiftedFunction, LiftResult, Verdict
 from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool
 
 DEFAULT_BUDGET = 24
+MAX_INPUT_BYTES = 64 << 20
 PUSHED = re.compile(rb"\x6a.\x41?[\x58-\x5f]", re.DOTALL)
 """push 5; pop rax"""
 MOVED = re.compile(rb"[\xb8-\xbf][\x01-\x7f]\0\0\0")
 """mov eax, 5"""
-
-
-class Verdict(StrEnum):
-    """What is known of a lifted function."""
-
-    EXACT = "exact"
-    """recompiles to the same instructions on the same data"""
-    EQUIVALENT = "equivalent"
-    """behaved the same in every run that was conclusive"""
-    DIFFERENT = "different"
-    INCONCLUSIVE = "inconclusive"
-    """recompiles to other instructions, and no run decided"""
-    NOT_LIFTED = "not-lifted"
-    """stays machine code in the module"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiftedFunction:
-    """One function of a result."""
-
-    function: str
-    verdict: Verdict
-    similarity: float
-    """share of equal lines, 0 to 1"""
-    num_variants: int
-    seconds: float
-    reason: str
-    num_instructions: int
-    original: tuple[str, ...] = ()
-    """comparable lines of the assembly it came from"""
-    recompiled: tuple[str, ...] = ()
-    ir: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "function": self.function,
-            "verdict": str(self.verdict),
-            "similarity": round(self.similarity, 4),
-            "num_variants": self.num_variants,
-            "seconds": round(self.seconds, 4),
-            "reason": self.reason,
-            "instructions": self.num_instructions,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiftResult:
-    """A lifted file."""
-
-    file: str
-    target: str
-    ir: str
-    """the module, as it is written and judged"""
-    asm: str
-    """what code generation makes of it"""
-    functions: tuple[LiftedFunction, ...]
-    seconds: float
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Functions by verdict."""
-        counts = Counter(str(one.verdict) for one in self.functions)
-        return {"functions": len(self.functions), **{str(v): counts[str(v)] for v in Verdict}}
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "file": self.file,
-            "target": self.target,
-            "functions": [one.to_json() for one in self.functions],
-            "totals": self.totals,
-            "seconds": round(self.seconds, 3),
-        }
 
 
 Progress = Callable[[str, int, int], None]
@@ -152,20 +82,60 @@ def disassemble(
         return Disassembler(pool, settings, on_progress).run(data, title)
 
 
+def disassemble_archive(
+    what: str | Path | bytes,
+    *,
+    name: str | None = None,
+    settings: LiftSettings | None = None,
+    on_progress: Progress | None = None,
+) -> ArchiveResult:
+    """Lift every object of a static library; those that can't be lifted are among the problems."""
+    settings = settings or LiftSettings()
+    started = time.monotonic()
+    data, title = _read(what, name)
+    if len(data) > MAX_INPUT_BYTES:
+        raise InputError(title, f"has more than {MAX_INPUT_BYTES >> 20} MiB; larger files are not lifted")
+    toolchain = find("x86_64", llvm=settings.llvm)
+    done: list[LiftResult] = []
+    problems: list[tuple[str, str]] = []
+    with WorkerPool(toolchain.library.path, jobs=1, timeout_seconds=settings.timeout_seconds) as pool:
+        disassembler = Disassembler(pool, settings, on_progress)
+        for member, content in members(data, title):
+            try:
+                done.append(disassembler.run(content, member))
+            except NoFunctionError:
+                continue
+            except IrwrightError as error:
+                problems.append((member, str(error).removeprefix(f"{member}: ")))
+    if settings.function is not None and not done and not problems:
+        raise NoFunctionError(title, f"has no function {settings.function!r} in any of its members")
+    return ArchiveResult(
+        file=title,
+        target=TRIPLE,
+        members=tuple(done),
+        problems=tuple(problems),
+        seconds=time.monotonic() - started,
+    )
+
+
 def _read(what: str | Path | bytes, name: str | None) -> tuple[bytes, str]:
     if isinstance(what, bytes):
         return what, name or "<bytes>"
     if isinstance(what, str) and "\n" in what:
         return what.encode(errors="surrogateescape"), name or "<text>"
-    path = Path(what)
+    return read_input(Path(what)), name or str(what)
+
+
+def read_input(path: Path) -> bytes:
+    """A file's bytes; InputError where it can't be read or is far too large."""
     try:
         if path.is_dir():
             raise InputError(str(path), "is a folder; name the files in it")
-        if path.stat().st_size > 64 << 20:
-            raise InputError(str(path), f"has {path.stat().st_size} bytes; files above {64 << 20} bytes are not lifted")
-        return path.read_bytes(), name or str(path)
+        with path.open("rb") as file:
+            data = file.read(MAX_INPUT_BYTES + 1)
     except OSError as error:
         raise InputError(str(path), f"can't be read: {error.strerror}") from error
+    return data
 
 
 class Disassembler:
@@ -180,12 +150,9 @@ class Disassembler:
         """The result of one file."""
         started = time.monotonic()
         source = self.read(data, name)
-        if not source.program.functions:
+        if not source.program.functions and not any(source.layout.objects.values()):
             raise InputError(name, "has no functions")
-        wanted = self.settings.function
-        if wanted is not None and all(code.name != wanted for code in source.program.functions):
-            close = ", ".join(code.name for code in source.program.functions[:5])
-            raise InputError(name, f"has no function {wanted!r}; it has {close}")
+        wanted = self._wanted(source, name)
         search = Search(self.pool, source.program, source.layout, source.text, self.settings.budget, attributes(source))
         candidates: dict[str, Candidate] = {}
         for number, code in enumerate(source.program.functions):
@@ -206,16 +173,34 @@ class Disassembler:
             seconds=time.monotonic() - started,
         )
 
+    def _wanted(self, source: Source, name: str) -> str | None:
+        """The function that alone is reported, by its symbol or as C++ spells it."""
+        asked = self.settings.function
+        if asked is None:
+            return None
+        symbols = [code.name for code in source.program.functions]
+        found = [one for one in symbols if asked in (one, demangled(one), demangled(one).partition("(")[0])]
+        if not found:
+            close = get_close_matches(asked, symbols, 3) or symbols[:5]
+            raise NoFunctionError(name, f"has no function {asked!r}; it has {', '.join(close)}")
+        if len(found) > 1 and asked not in found:
+            spelled = ", ".join(repr(demangled(one)) for one in found[:5])
+            raise InputError(name, f"has several functions {asked!r}: {spelled}")
+        return asked if asked in found else found[0]
+
     # Reading
 
     def read(self, data: bytes, name: str) -> Source:
         """Text is assembled; an object is read, and its functions printed for comparison."""
+        if len(data) > MAX_INPUT_BYTES:
+            raise InputError(name, f"has more than {MAX_INPUT_BYTES >> 20} MiB; larger files are not lifted")
         if data.startswith(b"!<arch>\n"):
             found = members(data, name)
             if len(found) != 1:
-                raise InputError(name, f"is an archive of {len(found)} objects; extract them with `ar x {name}`")
+                problem = f"is an archive of {len(found)} objects; irwright.disassemble_archive lifts all of them"
+                raise InputError(name, problem)
             data = found[0][1]
-        if data[:4] == b"\x7fELF":
+        if data[:4] in (b"\x7fELF", *BITCODE):
             program = read_object(data, name)
             Decoder(program).decode_all()
             program.tables = find_tables(program)
@@ -311,6 +296,7 @@ class Disassembler:
                     seconds=one.seconds,
                     reason=reason,
                     num_instructions=len(code.instructions),
+                    demangled=demangled(code.name),
                     original=tuple(before),
                     recompiled=tuple(after),
                     ir=bodies.get(code.name, ""),

@@ -77,7 +77,9 @@ class Linkage:
             line = line.replace(", align ", f", comdat(${quote(group)}), align ", 1) if ", align " in line else line
         if one.is_private:
             return line.replace("dso_local ", "private ", 1)
-        return line.replace("dso_local ", "internal ", 1) if one.is_local else line
+        if one.is_local:
+            return line.replace("dso_local ", "internal ", 1)
+        return line.replace("dso_local ", "", 1) if one.name in self.program.tabled else line
 
     def _readable(self, line: str) -> str:
         """Places in whole sections by the symbols that cover them."""
@@ -112,7 +114,8 @@ class Linkage:
         if section.group and symbol.binding == "weak":
             linkage = "weak_odr "
         visibility = _visibility(symbol)
-        start = f"define {linkage}{'' if linkage == 'internal ' or visibility else 'dso_local '}{visibility}{match[3]}"
+        near = "" if linkage == "internal " or visibility or symbol.name in self.program.tabled else "dso_local "
+        start = f"define {linkage}{near}{visibility}{match[3]}"
         line = start + line[match.start(4) - 1 :]
         words = f' section "{section.name}"' if not section.name.startswith(".text") else ""
         if section.group:
@@ -135,10 +138,10 @@ class Linkage:
             if symbol.binding == "local" and symbol.name not in self.named_in_asm:
                 continue
             kind = "ifunc" if symbol.kind == "ifunc" else "alias"
-            lines[symbol.name] = f"{quoted(symbol.name)} = {_linkage(symbol)}{kind} i8, ptr {quoted(name)}"
+            lines[symbol.name] = f"{quoted(symbol.name)} = {self._linkage(symbol)}{kind} i8, ptr {quoted(name)}"
         for name, one, symbol in self.layout.aliases:
             if symbol.binding != "local":
-                lines[name] = f"{quoted(name)} = {_linkage(symbol)}alias i8, ptr {quoted(one.name)}"
+                lines[name] = f"{quoted(name)} = {self._linkage(symbol)}alias i8, ptr {quoted(one.name)}"
         for symbol, one in self.layout.inner_symbols:
             if one.name in {name.strip('"') for name in taken} and (
                 symbol.binding != "local" or symbol.name in self.used_aliases
@@ -147,8 +150,16 @@ class Linkage:
                 place = f"getelementptr (i8, ptr {quoted(one.name)}, i64 {symbol.offset})"
                 place = place if symbol.offset else quoted(one.name)
                 ty = f"[{symbol.size} x i8]"
-                lines[symbol.name] = f"{quoted(symbol.name)} = {_linkage(symbol)}{thread}alias {ty}, ptr {place}"
+                lines[symbol.name] = f"{quoted(symbol.name)} = {self._linkage(symbol)}{thread}alias {ty}, ptr {place}"
         return lines
+
+    def _linkage(self, symbol: Symbol) -> str:
+        """Linkage and visibility words of an alias."""
+        if symbol.binding == "local":
+            return "internal "
+        weak = "weak " if symbol.binding == "weak" else ""
+        near = "" if symbol.name in self.program.tabled else "dso_local "
+        return f"{weak}{_visibility(symbol) or near}"
 
     def _declares(self, line: str, names: Collection[str]) -> bool:
         """True for the declaration of something that gets an alias."""
@@ -158,11 +169,3 @@ class Linkage:
 
 def _visibility(symbol: Symbol) -> str:
     return f"{symbol.visibility} " if symbol.visibility != "default" and symbol.binding != "local" else ""
-
-
-def _linkage(symbol: Symbol) -> str:
-    """Linkage and visibility words of an alias."""
-    if symbol.binding == "local":
-        return "internal "
-    weak = "weak " if symbol.binding == "weak" else ""
-    return f"{weak}{_visibility(symbol) or 'dso_local '}"

@@ -208,7 +208,8 @@ class ModuleNames:
 
     def callee(self, name: str, signature: Signature) -> str:
         """A function to call, declared."""
-        local = "dso_local " if name in self.functions or self._is_near(name) else ""
+        is_near = name in self.functions and name not in self.program.tabled
+        local = "dso_local " if is_near or self._is_near(name) else ""
         params: list[str] = []
         fixed = signature.params[: signature.num_fixed] if signature.is_variadic else signature.params
         for number, (_, ty) in enumerate(fixed):
@@ -243,10 +244,10 @@ def module_text(bodies: list[str], names: ModuleNames, attributes: str, triple: 
     return "\n".join(lines) + "\n"
 
 
-def flags_text(pic: bool) -> str:
+def flags_text(pic: bool, *, shared: bool = False) -> str:
     """Module flags as clang sets them."""
     flags = ['!{i32 1, !"wchar_size", i32 4}', '!{i32 7, !"uwtable", i32 2}']
     if pic:
-        flags += ['!{i32 8, !"PIC Level", i32 2}', '!{i32 7, !"PIE Level", i32 2}']
+        flags += ['!{i32 8, !"PIC Level", i32 2}'] + ([] if shared else ['!{i32 7, !"PIE Level", i32 2}'])
     lines = [f"!llvm.module.flags = !{{{', '.join(f'!{10 + n}' for n in range(len(flags)))}}}"]
     return "\n".join(lines + [f"!{10 + n} = {flag}" for n, flag in enumerate(flags)])

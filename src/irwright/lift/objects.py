@@ -7,6 +7,7 @@ an InputError or a function's problem. Sizes are bounded before anything is read
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from irwright.lift.expressions import Ref
 from irwright.lift.program import Code, Imm, Instruction, Mem, Operand, Program, Reg, Relocation, Section, Symbol
 
 MAX_BYTES = 32 << 20
+BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
+"""how LLVM bitcode begins"""
 MAX_FUNCTION_BYTES = 256 << 10
 """larger functions are not lifted"""
 
@@ -42,25 +45,36 @@ _SPECIAL_SECTIONS = {"SHN_UNDEF": -1, "SHN_ABS": -2, "SHN_COMMON": -3}
 
 def members(data: bytes, name: str) -> list[tuple[str, bytes]]:
     """The objects of an `ar` archive, or the one object itself."""
+    if data.startswith(b"!<thin>\n"):
+        raise InputError(name, "is a thin archive, whose members lie in other files; name those")
     if not data.startswith(b"!<arch>\n"):
         return [(name, data)]
     found: list[tuple[str, bytes]] = []
+    seen: Counter[str] = Counter()
     position, names = 8, b""
     while position + 60 <= len(data):
         header = data[position : position + 60]
-        try:
-            size = int(header[48:58])
-        except ValueError as error:
-            raise InputError(name, f"a broken archive: no size in the member at byte {position}") from error
+        size = int(header[48:58]) if header[48:58].strip().isdigit() else -1
+        if size < 0 or header[58:] != b"`\n":
+            raise InputError(name, f"a broken archive: no size in the member at byte {position}")
         title = header[:16].rstrip()
         body = data[position + 60 : position + 60 + size]
+        if len(body) != size:
+            raise InputError(name, f"a broken archive: the member at byte {position} ends past the end of the file")
         position += 60 + size + (size & 1)
         if title == b"//":
             names = body
-        elif title not in (b"/", b"/SYM64/"):
-            if title[:1] == b"/" and title[1:].isdigit():
-                title = names[int(title[1:]) :].split(b"\n")[0]
-            found.append((f"{name}({title.rstrip(b'/').decode(errors='replace')})", body))
+            continue
+        if title in (b"/", b"/SYM64/") or title.startswith(b"__.SYMDEF"):
+            continue
+        if title[:1] == b"/" and title[1:].isdigit():
+            title = names[int(title[1:]) :].split(b"\n")[0]
+        elif title[:3] == b"#1/" and title[3:].isdigit():  # BSD: the name lies before the content
+            length = int(title[3:])
+            title, body = body[:length].rstrip(b"\0"), body[length:]
+        member = title.rstrip(b"/").decode(errors="replace")
+        seen[member] += 1
+        found.append((f"{member}.{seen[member]}" if seen[member] > 1 else member, body))
     return found
 
 
@@ -68,6 +82,8 @@ def read_object(data: bytes, name: str) -> Program:
     """Read an x86-64 ELF relocatable object; InputError for anything else."""
     if len(data) > MAX_BYTES:
         raise InputError(name, f"has {len(data)} bytes; files above {MAX_BYTES} bytes are not lifted")
+    if data[:4] in BITCODE:
+        raise InputError(name, "is LLVM bitcode (-flto), so it is IR already; llvm-dis prints it")
     if data[:4] != b"\x7fELF":
         raise InputError(name, "is no ELF object")
     from elftools.common.exceptions import ELFError
@@ -88,8 +104,19 @@ def read_object(data: bytes, name: str) -> Program:
         raise InputError(name, f"is no well-formed ELF object ({type(error).__name__})") from error
     if not program.symbols:
         raise InputError(name, "has no symbol table (stripped?); functions can't be told apart")
+    _note_tables(program)
     find_functions(program)
     return program
+
+
+def _note_tables(program: Program) -> None:
+    for section in program.sections:
+        for relocation in section.relocations.values():
+            symbol = program.symbols[relocation.symbol]
+            if relocation.kind in ("GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"):
+                program.tabled.add(symbol.name)
+                program.is_shared |= symbol.section >= 0
+            program.is_shared |= relocation.kind in ("TLSGD", "TLSLD")
 
 
 def _read(elf: Any, name: str) -> Program:

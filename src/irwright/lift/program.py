@@ -164,6 +164,10 @@ class Program:
     """instructions that comments call spills and reloads"""
     text: str = ""
     """the assembly text, where the input was text"""
+    tabled: set[str] = field(default_factory=set[str])
+    """names reached through the global offset table, so that another file's may be meant"""
+    is_shared: bool = False
+    """made for a shared library: the file's own symbols or thread-local variables are reached indirectly"""
     producer: str = ""
     """what the compilers said of themselves (.comment)"""
     indirect: set[str] | None = None

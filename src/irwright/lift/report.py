@@ -1,59 +1,51 @@
-"""One HTML page of a lifted file: assembly, IR and recompiled assembly side by side, differences marked."""
+"""One HTML page of lifted files: assembly, IR and recompiled assembly side by side, differences marked.
+
+The page (data/lift_report.html) needs nothing beside itself: the functions are in it as JSON, and drawn when asked for.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from html import escape
+from importlib import resources
+from typing import Any
 
-from irwright.lift.disassembler import LiftedFunction, LiftResult
+import irwright
+from irwright.lift.verdicts import LiftedFunction, LiftResult
 
-STYLE = """
-body{font:14px system-ui;margin:1.5em;color:#222} table{border-collapse:collapse}
-td,th{padding:.2em .7em;text-align:left}
-.n{text-align:right} pre{margin:0;font:12px/1.45 ui-monospace,monospace;white-space:pre}
-.row{display:flex;gap:1em;overflow-x:auto}
-.col{flex:1 1 0;min-width:22em;overflow-x:auto;border:1px solid #ddd;padding:.5em} .d{background:#fde2c8;display:block}
-summary{cursor:pointer;padding:.3em 0} .exact,.equivalent{color:#176b2c} .different{color:#b00020}
-.inconclusive,.not-lifted{color:#8a6100}
-"""
+MAX_COMPARED_LINES = 4000
+"""of longer functions, lines are paired by number"""
 
 
-def report_page(result: LiftResult) -> str:
-    """The page; it needs nothing beside itself."""
-    rows = "".join(
-        f"<tr><td>{escape(name)}<td class=n>{count}" for name, count in result.totals.items() if name != "functions"
-    )
-    parts = [
-        "<!doctype html><meta charset=utf-8>",
-        f"<title>{escape(result.file)}</title><style>{STYLE}</style>",
-        f"<h1>{escape(result.file)}</h1><p>{len(result.functions)} functions, {escape(result.target)}</p>",
-        f"<table>{rows}</table>",
-        *[_function(one) for one in result.functions],
-    ]
-    return "\n".join(parts) + "\n"
+def report_page(results: Sequence[LiftResult], title: str) -> str:
+    """The page of one file, or of the members of an archive."""
+    template = (resources.files(irwright) / "data" / "lift_report.html").read_text()
+    functions = [_function(one, result.file) for result in results for one in result.functions]
+    data = {"target": results[0].target if results else "", "functions": functions}
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
+    head, middle, tail = template.split("@TITLE@")
+    before, after = tail.split("@DATA@")
+    name = escape(title)
+    return f"{head}{name}{middle}{name}{before}{text}{after}"
 
 
-def _function(one: LiftedFunction) -> str:
-    left, right = _marked(one.original, one.recompiled)
-    reason = f" {escape(one.reason)}" if one.reason else ""
-    head = (
-        f"<summary><b>{escape(one.function)}</b> <span class={one.verdict}>{one.verdict}</span>"
-        f" {one.similarity:.0%}, {one.num_instructions} instructions,"
-        f" {one.num_variants} variants{reason}</summary>"
-    )
-    columns = "".join(
-        f"<div class=col><b>{title}</b><pre>{text}</pre></div>"
-        for title, text in (("assembly", left), ("IR", escape(one.ir)), ("recompiled", right))
-    )
-    return f"<details>{head}<div class=row>{columns}</div></details>"
+def _function(one: LiftedFunction, file: str) -> dict[str, Any]:
+    return one.to_json() | {
+        "demangled": one.demangled,
+        "file": file,
+        "original": one.original,
+        "recompiled": one.recompiled,
+        "pairs": _pairs(one.original, one.recompiled),
+        "ir": one.ir,
+    }
 
 
-def _marked(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, str]:
-    left: list[str] = []
-    right: list[str] = []
-    for kind, a1, a2, b1, b2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        for lines, out in ((a[a1:a2], left), (b[b1:b2], right)):
-            for line in lines:
-                text = escape(line if line.endswith(":") else f"    {line}")
-                out.append(text + "\n" if kind == "equal" else f"<span class=d>{text}</span>")
-    return "".join(left), "".join(right)
+def _pairs(a: tuple[str, ...], b: tuple[str, ...]) -> list[tuple[int, int, int, int, int]]:
+    """(1 where equal, lines of the one, lines of the other), in order."""
+    if len(a) + len(b) > MAX_COMPARED_LINES:
+        common = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        return [(1, 0, common, 0, common), (0, common, len(a), common, len(b))]
+    codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    return [(int(kind == "equal"), a1, a2, b1, b2) for kind, a1, a2, b1, b2 in codes]

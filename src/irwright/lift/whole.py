@@ -54,7 +54,7 @@ class Assembler:
         names.defined.add(name)
         body = lifter.emit(name, names, options)  # type: ignore[arg-type]
         names.declarations.pop(name, None)
-        return module_text([body], names, self.attributes, TRIPLE, flags_text(self.pic))
+        return module_text([body], names, self.attributes, TRIPLE, flags_text(self.pic, shared=self.program.is_shared))
 
     def parts(self, optimised: Mapping[str, str], kept: Collection[str]) -> list[str]:
         """Textual modules to link: data first, then functions in the order of the file.
@@ -126,7 +126,7 @@ class Assembler:
             lines.append(
                 f'@llvm.compiler.used = appending global [{len(used)} x ptr] [{values}], section "llvm.metadata"'
             )
-        text = module_text(lines, names, self.attributes, TRIPLE, flags_text(self.pic))
+        text = module_text(lines, names, self.attributes, TRIPLE, flags_text(self.pic, shared=self.program.is_shared))
         head, _, rest = text.partition("\n\n")
         return head + "\n\n" + "".join(f'module asm "{line}"\n' for line in asm) + rest
 
