@@ -14,6 +14,7 @@ from irwright.errors import (
     ClosedError,
     CorpusError,
     InputError,
+    InsideCodeError,
     IRError,
     IrwrightError,
     LeakError,
@@ -25,6 +26,7 @@ from irwright.errors import (
     StorageError,
     ToolchainError,
     WorkerError,
+    X87UnderflowError,
 )
 
 ALL: list[tuple[IrwrightError, str]] = [
@@ -47,6 +49,8 @@ ALL: list[tuple[IrwrightError, str]] = [
     (ClosedError("this LLVM context is closed"), "this LLVM context is closed"),
     (WorkerError("this worker pool is closed"), "this worker pool is closed"),
     (LiftError("instruction vpaddd"), "instruction vpaddd"),
+    (InsideCodeError("main"), "the address of a place in code"),
+    (X87UnderflowError("fstp of an empty x87 register"), "fstp of an empty x87 register"),
     (StorageError("trials.parquet", "no space left"), "trials.parquet: no space left"),
     (CorpusError("zlib: not found"), "zlib: not found"),
     (LeakError("project 'zlib' is both"), "project 'zlib' is both"),

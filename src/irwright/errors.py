@@ -10,6 +10,8 @@
     ├── ClosedError              use of a Context, Module or worker after close (a bug of the caller)
     ├── WorkerError              a worker process could not be started or kept alive
     ├── LiftError                machine code that can't be lifted, as one phrase; kept per function
+    │   ├── InsideCodeError      something points into the code of a function; knows which
+    │   └── X87UnderflowError    a register of the x87 stack is read that holds nothing
     ├── StorageError             a result that could not be written or read back
     ├── CorpusError              a package or project that could not be fetched or unpacked
     │   └── LeakError            held-out code among what models are trained on
@@ -113,6 +115,18 @@ class WorkerError(IrwrightError):
 
 class LiftError(IrwrightError):
     """Machine code of a function that can't be lifted; a phrase that says why, kept as the function's reason."""
+
+
+class InsideCodeError(LiftError):
+    """Something that points into the code of a function."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__("the address of a place in code")
+        self.function = function
+
+
+class X87UnderflowError(LiftError):
+    """A register of the x87 stack is read that holds nothing yet: the call before gave back a result there."""
 
 
 class StorageError(IrwrightError):

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from irwright.errors import LiftError
+from irwright.errors import LiftError, X87UnderflowError
 from irwright.lift import x86_64_sse as _sse  # fills the table
 from irwright.lift import x86_64_x87 as _x87
 from irwright.lift.expressions import CC_UNITS, E, Effect, Ref, bits, const, reg
 from irwright.lift.objects import place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program, Reg, Section
 from irwright.lift.tails import split_tails
-from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine, X87UnderflowError
+from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine
 
 assert _sse and _x87
 

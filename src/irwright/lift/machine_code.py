@@ -10,10 +10,9 @@ from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import replace
 
-from irwright.errors import LiftError
+from irwright.errors import InsideCodeError, LiftError
 from irwright.lift.data import Layout, quote
 from irwright.lift.expressions import Ref
-from irwright.lift.names import InsideCodeError
 from irwright.lift.objects import place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program
 

@@ -6,7 +6,7 @@ the data module it is the globals themselves.
 
 from __future__ import annotations
 
-from irwright.errors import LiftError
+from irwright.errors import InsideCodeError, LiftError
 from irwright.lift.data import DataObject, Layout, quote
 from irwright.lift.expressions import Ref
 from irwright.lift.program import Code, Program
@@ -19,14 +19,6 @@ FEATURES = '"target-cpu"="x86-64" "target-features"="+cx8,+fxsr,+mmx,+sse,+sse2,
 def quoted(name: str) -> str:
     """A name as LLVM writes it after @."""
     return f"@{quote(name)}"
-
-
-class InsideCodeError(LiftError):
-    """Something that points into the code of a function."""
-
-    def __init__(self, function: str) -> None:
-        super().__init__("the address of a place in code")
-        self.function = function
 
 
 class ModuleNames:

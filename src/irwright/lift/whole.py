@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from irwright.errors import InputError, LiftError
+from irwright.errors import InputError, InsideCodeError, LiftError
 from irwright.lift.data import DataObject, Layout
 from irwright.lift.lifter import FileLifter
 from irwright.lift.linkage import Linkage
 from irwright.lift.machine_code import MachineCode
-from irwright.lift.names import FEATURES, InsideCodeError, ModuleNames, flags_text, module_text, quoted
+from irwright.lift.names import FEATURES, ModuleNames, flags_text, module_text, quoted
 from irwright.lift.objects import place
 from irwright.lift.program import Program
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from irwright.errors import LiftError
+from irwright.errors import LiftError, X87UnderflowError
 from irwright.lift.expressions import (
     CC_UNITS,
     Address,
@@ -61,10 +61,6 @@ CONDITION_CODES = {
     "g": ("g", False),
     "nle": ("g", False),
 }
-
-
-class X87UnderflowError(LiftError):
-    """A register of the x87 stack is read that holds nothing yet: the call before gave back a result there."""
 
 
 class Machine:
