@@ -4,6 +4,7 @@
     ├── ToolchainError           no usable clang or libLLVM; says how to get one
     ├── PassListError            text that is no pass list; knows the column
     ├── InputError               a file that can't be used as what it was given as
+    │   ├── NoFunctionError      a file without the function that was asked for
     │   ├── SourceError          a source that clang rejects; carries clang's first diagnostic
     │   └── IRError              not IR, broken IR, or IR of a newer LLVM; file, line, column
     ├── LLVMError                LLVM refused or failed an operation on good input
