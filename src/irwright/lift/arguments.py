@@ -267,6 +267,7 @@ class CallSites:
         returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
         analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
         analysis.areas = lifted.frame.areas
+        analysis.hands_on = not self.may_keep or not any(one.problem for one in self.functions.values())
         analysis.whole_copies = self.guess.whole_copies
         return analysis
 

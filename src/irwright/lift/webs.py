@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from irwright.errors import LiftError
 from irwright.lift.expressions import E, Effect, bits, element
 from irwright.lift.flow import (
+    CALLER_SAVED,
     CC_UNITS_,
     X87_UNITS,
     Call,
@@ -21,6 +22,7 @@ from irwright.lift.flow import (
 from irwright.lift.signatures import RESULTS, Signature
 
 Demand = dict[str, int]
+ALL = frozenset(CALLER_SAVED)
 BITWISE = ("and", "or", "xor")
 
 
@@ -55,6 +57,8 @@ class Analysis:
         self.slots = slots
         self.areas: dict[int, int] = {}
         """by call: bytes at the stack pointer that it may take"""
+        self.hands_on = True
+        """what nothing has set may be an argument all the same: no callee keeps registers that nobody knows of"""
         self.whole_copies = False
         """a copy of 64 bits reads them all, even where its own uses need fewer"""
         self.live_in: list[Demand] = [{} for _ in flow.blocks]
@@ -360,6 +364,10 @@ class Analysis:
                     self.defining.add(node)
                     self.write_nodes[index, number, unit] = node
                     self.step_demand[index, number, unit] = after[unit]
+                elif not self.hands_on and call.is_own and unit in CALLER_SAVED and call.clobbered >= ALL:
+                    raise LiftError(
+                        f"{unit} is read after a call of {call.name}, of which nobody knows what it changes"
+                    )
                 else:
                     self.undefined.add(node)
 
@@ -406,7 +414,7 @@ class Analysis:
             if effect.kind == "store" and effect.addr is not None and self.slot(effect.addr) == unit:
                 return True
             is_plain_call = effect.kind == "call" and not effect.aux.is_tail
-            if is_plain_call and (effect.aux.is_own or not self.signatures[effect.aux.index].is_known):
+            if is_plain_call and self.hands_on and not self.signatures[effect.aux.index].is_known:
                 return True  # the callee gets what the machine had there, if it takes it at all
         return False
 
