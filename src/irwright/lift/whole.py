@@ -68,6 +68,8 @@ class Assembler:
         except InsideCodeError as error:
             raise LeftOverError({error.function}) from error
         self.named_in_asm = machine.named
+        weak = [one.name for one in self.program.symbols if one.section == -1 and one.binding == "weak"]
+        asm += [f".weak {name}" for name in weak if name in machine.named]
         wanted = set(re.findall(r"@([\w.$-]+)", "\n".join(bodies.values())))
         wanted |= set(re.findall(r'@"([^"]+)"', "\n".join(bodies.values())))
         wanted |= self.named_in_asm
