@@ -51,7 +51,7 @@ def test_json_and_one_function(irwright: Run, files: Path) -> None:
     assert ended.code == 0
     row = json.loads(ended.out)
     (verdict,) = row.pop("verdicts")
-    assert row == {"functions": 1, "equal": 1, "inconclusive": 0, "different": 0, "block_coverage": 1.0}
+    assert row == {"functions": 1, "equal": 1, "same_code": 0, "inconclusive": 0, "different": 0, "block_coverage": 1.0}
     assert (verdict["function"], verdict["kind"], verdict["num_runs"]) == ("half", "equal", 3)
 
 

@@ -21,13 +21,14 @@ def test_equal_at_every_level(compile_c: Compile) -> None:
     signatures = compile_c.signatures(SUM)
     objects = [compile_c(SUM, level) for level in ("-O0", "-O1", "-O2", "-Oz")]
     for candidate in objects:
-        verdict = compare_objects(objects[0], candidate, signatures=signatures)
+        verdict = compare_objects(objects[0], candidate, signatures=signatures, run_same=True)
         (function,) = verdict.functions
         assert (function.kind, function.num_conclusive) == (VerdictKind.EQUAL, 8), function
         assert function.blocks_covered == function.blocks
         assert verdict.to_json() == {
             "functions": 1,
             "equal": 1,
+            "same_code": 0,
             "inconclusive": 0,
             "different": 0,
             "block_coverage": 1.0,

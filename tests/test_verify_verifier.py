@@ -93,7 +93,7 @@ def test_a_killed_worker_costs_one_verdict(compile_c: Compile) -> None:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        verdict = verifier.compare(data, data, limits=limits)
+        verdict = verifier.compare(data, data, limits=limits, run_same=True)
         killer.join()
         assert verifier.num_replaced == 1
     first, second = verdict.functions

@@ -53,8 +53,8 @@ def verify(
     """Run the functions of two objects on the same inputs, and say which behave differently.
 
     ORIGINAL and CANDIDATE are relocatable objects (.o) of one program for x86-64 or AArch64. A function is equal
-    (no run differs), different (with an input that shows it), or inconclusive (no run says anything, with the
-    reason). Without --ir only effects on memory and calls are compared, results are not.
+    (no run differs, or its machine code is the same), different (with an input that shows it), or inconclusive (no run
+    says anything, with the reason). Without --ir only effects on memory and calls are compared, results are not.
 
     Exits with 1 where a function is different.
     """
@@ -92,11 +92,14 @@ def _print_table(verdict: ObjectVerdict) -> None:
     for row in rows:
         runs, blocks = f"{row.num_conclusive}/{row.num_runs}", f"{row.blocks_covered}/{row.blocks}"
         kind = click.style(f"{row.kind:<12}", fg=COLOURS[row.kind])
-        reason = "" if row.kind == "equal" else row.reason
+        reason = "" if row.kind == "equal" and not row.is_same_code else row.reason
         click.echo(f"{row.function:<{width}}  {kind}  {runs:>7}  {blocks:>9}  {reason}".rstrip())
+    same = f" ({verdict.same_code} the same machine code)" if verdict.same_code else ""
+    whose = "the others'" if same else "their"
+    ran = f"; {100 * verdict.block_coverage:.0f} % of {whose} blocks ran" if verdict.same_code < len(rows) else ""
     click.echo(
-        f"{len(rows)} functions: {verdict.equal} equal, {verdict.inconclusive} inconclusive,"
-        f" {verdict.different} different; {100 * verdict.block_coverage:.0f} % of their blocks ran"
+        f"{len(rows)} functions: {verdict.equal} equal{same}, {verdict.inconclusive} inconclusive,"
+        f" {verdict.different} different{ran}"
     )
 
 

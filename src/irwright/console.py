@@ -140,9 +140,11 @@ class ResultTable:
         if functions:
             blocks = sum(one.blocks for one in functions)
             covered = 100 * sum(one.blocks_covered for one in functions) / max(1, blocks)
+            same = sum(one.is_same_code for one in functions)
             self._print(
-                f"verified against -Oz on {settings.verify_seeds} inputs a function: {equal} of {len(functions)} equal,"
-                f" {len(functions) - equal} inconclusive, none different; {covered:.0f} % of their blocks ran"
+                f"verified against -Oz on {settings.verify_seeds} inputs a function: {equal} of {len(functions)} equal"
+                f" ({same} the same machine code), {len(functions) - equal} inconclusive, none different; "
+                f"{covered:.0f} % of the blocks of those that changed ran"
             )
         if not self._to_stderr:
             written = [result.output for result in self._results if result.output]

@@ -24,6 +24,7 @@ from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_runs
+from irwright.verify.same_code import same_functions
 from irwright.verify.signatures import Signature
 from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
 
@@ -45,11 +46,12 @@ def compare_objects(
     limits: Limits | None = None,
     functions: Collection[str] | None = None,
     names: tuple[str, str, str] = ("original", "candidate", "reference"),
+    run_same: bool = False,
 ) -> ObjectVerdict:
     """Verdicts on the functions that both objects have, or on those named; InputError for what is no object.
 
     `reference` is the same program without optimisation; `signatures` are those of the unoptimised IR; `names`
-    are how errors call the objects.
+    are how errors call the objects. Functions of the same machine code are equal without a run, unless `run_same`.
     """
     comparer = Comparer(
         original,
@@ -60,6 +62,7 @@ def compare_objects(
         limits=limits,
         functions=functions,
         names=names,
+        run_same=run_same,
     )
     return ObjectVerdict(functions=comparer.run())
 
@@ -78,6 +81,7 @@ class Comparer:
         limits: Limits | None = None,
         functions: Collection[str] | None = None,
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
+        run_same: bool = False,
     ) -> None:
         given = [data for data in (original, candidate, reference) if data is not None]
         self.objects = [read_elf(data, name) for data, name in zip(given, names, strict=False)]
@@ -97,6 +101,8 @@ class Comparer:
         """on which the last function was compared"""
         self.names = self._choose(functions)
         self._callable = self._find_callable()
+        images = self._original.image, self._candidate.image
+        self._same = frozenset[str]() if run_same else same_functions(*images)
 
     def _emulator(self, which: int, fill: int = 0) -> Emulator:
         """The emulator of an object; with `fill`, laid out and filled in another way."""
@@ -140,11 +146,13 @@ class Comparer:
         """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
         verdicts = [self.compare(name) for name in self.names]
         covered = self.covered()
-        return tuple(replace(verdict, blocks_covered=covered[verdict.function].bit_count()) for verdict in verdicts)
+        return tuple(
+            replace(verdict, blocks_covered=covered.get(verdict.function, 0).bit_count()) for verdict in verdicts
+        )
 
     def covered(self) -> dict[str, int]:
         """Bits of the blocks that ran so far, by function."""
-        return {name: self._blocks_of(name).covered(self._executed) for name in self.names}
+        return {name: self._blocks_of(name).covered(self._executed) for name in self.names if name not in self._same}
 
     def _blocks_of(self, name: str) -> Blocks:
         if name not in self._blocks:
@@ -160,6 +168,17 @@ class Comparer:
 
     def compare(self, name: str) -> FunctionVerdict:
         """The verdict on one function."""
+        if name in self._same:
+            return FunctionVerdict(
+                function=name,
+                kind=VerdictKind.EQUAL,
+                reason="the same machine code",
+                seed=None,
+                num_runs=0,
+                num_conclusive=0,
+                blocks=0,
+                blocks_covered=0,
+            )
         ours, theirs = self._original.image.functions[name], self._candidate.image.functions[name]
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
         if problem is not None:

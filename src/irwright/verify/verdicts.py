@@ -27,7 +27,7 @@ class VerdictKind(StrEnum):
     """What was found of a function."""
 
     EQUAL = "equal"
-    """nothing differs in the runs that were conclusive"""
+    """nothing differs in the runs that were conclusive, or the machine code is the same and was not run"""
     DIFFERENT = "different"
     INCONCLUSIVE = "inconclusive"
 
@@ -45,9 +45,14 @@ class FunctionVerdict:
     num_runs: int
     num_conclusive: int
     blocks: int
-    """basic blocks of the original"""
+    """basic blocks of the original; 0 where it was not run"""
     blocks_covered: int
     """of them executed, in runs of any function"""
+
+    @property
+    def is_same_code(self) -> bool:
+        """Equal because its machine code is the same: nothing ran."""
+        return self.kind is VerdictKind.EQUAL and not self.num_runs
 
     def __str__(self) -> str:
         counts = f"{self.num_conclusive} of {self.num_runs} runs, {self.blocks_covered} of {self.blocks} blocks"
@@ -76,8 +81,13 @@ class ObjectVerdict:
         return self._count(VerdictKind.INCONCLUSIVE)
 
     @property
+    def same_code(self) -> int:
+        """Of the equal ones, those that were not run because their machine code is the same."""
+        return sum(verdict.is_same_code for verdict in self.functions)
+
+    @property
     def block_coverage(self) -> float:
-        """Share of basic blocks of the compared functions that ran; 1 where there are none."""
+        """Share of basic blocks that ran, of the functions that were not the same already; 1 where there are none."""
         blocks = sum(verdict.blocks for verdict in self.functions)
         return sum(verdict.blocks_covered for verdict in self.functions) / blocks if blocks else 1.0
 
@@ -103,6 +113,7 @@ class ObjectVerdict:
         return {
             "functions": len(self.functions),
             "equal": self.equal,
+            "same_code": self.same_code,
             "inconclusive": self.inconclusive,
             "different": self.different,
             "block_coverage": round(self.block_coverage, 4),

@@ -41,6 +41,7 @@ class _Task:
     limits: Limits
     functions: tuple[str, ...] | None
     names: tuple[str, str, str]
+    run_same: bool
 
     def comparer(self) -> Comparer:
         from irwright.verify.differ import Comparer  # the emulator, in workers alone
@@ -54,6 +55,7 @@ class _Task:
             limits=self.limits,
             functions=self.functions,
             names=self.names,
+            run_same=self.run_same,
         )
 
 
@@ -130,6 +132,7 @@ class Verifier:
         limits: Limits | None = None,
         functions: Collection[str] | None = None,
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
+        run_same: bool = False,
     ) -> ObjectVerdict:
         """As differ.compare_objects; a function on which a worker is lost is inconclusive.
 
@@ -146,6 +149,7 @@ class Verifier:
             limits=limits or Limits(),
             functions=None if functions is None else tuple(functions),
             names=names,
+            run_same=run_same,
         )
         verdict = _Comparison(self, task).run()
         differing = tuple(one.function for one in verdict.functions if one.kind is VerdictKind.DIFFERENT)
