@@ -278,9 +278,16 @@ def test_the_command_says_what_is_wrong(irwright: Run, tmp_path: Path) -> None:
     assert "1 in all, 1 of them pass everywhere" in right.out
     assert "1 programs, 1 different objects linked and run, LLVM 22.1.8" in right.out
     assert "1 programs left out: fails at -O0" in right.out
-    wrong = irwright("screen", "sroa", tmp_path / "plan.json", "--programs", tmp_path / "p", "-j", "1")
+    saved = tmp_path / "saved"
+    words = ["sroa", tmp_path / "plan.json", "--programs", tmp_path / "p", "-j", "1", "--save", saved]
+    wrong = irwright("screen", *words)
     assert wrong.code == 1
     assert "wrong: one.c: prints 'same' in place of 'apart' in line 3\n  with {\"base\": \"mergefunc\"}" in wrong.out
+    (folder,) = saved.iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["one.c", "plan.json", "wrong.ll", "wrong.o"]
+    assert json.loads((folder / "plan.json").read_text()) == {"base": "mergefunc"}
+    assert (folder / "one.c").read_text() == TELLS_TWINS_APART
+    assert b"define" in (folder / "wrong.ll").read_bytes() and (folder / "wrong.o").read_bytes()[:4] == b"\x7fELF"
     data = json.loads(irwright("screen", tmp_path / "plan.json", "--programs", tmp_path / "p", "--json").out)
     assert data["totals"]["wrong"] == 1 and data["programs"] == 1
     (failure,) = data["failures"]

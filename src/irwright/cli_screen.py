@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Keep judgements here (JSON lines), and go on from them.",
 )
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write program, shortest plan, IR and object of each wrong result there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Programs at a time (default: all cores).")
 @llvm_option
@@ -60,6 +66,7 @@ def screen(
     max_programs: int | None,
     run_seconds: float,
     store: Path | None,
+    save: Path | None,
     as_json: bool,
     jobs: int | None,
     llvm: str | None,
@@ -92,7 +99,8 @@ def screen(
         limits = Limits(seconds=run_seconds)
         reports: list[ProgramReport] = []
         num_jobs = jobs or default_jobs()
-        for report in screen_programs(programs, candidates, llvm=llvm, jobs=num_jobs, limits=limits, store=store):
+        running = screen_programs(programs, candidates, llvm=llvm, jobs=num_jobs, limits=limits, store=store, save=save)
+        for report in running:
             reports.append(report)
             if sys.stderr.isatty():
                 click.echo(f"\r{len(reports)}/{len(programs)} {report.program:<60.60}", err=True, nl=False)

@@ -10,6 +10,7 @@ program in which clang's sanitizers find undefined behaviour is counted apart to
 
 from __future__ import annotations
 
+import json
 import queue
 import tempfile
 import threading
@@ -22,9 +23,9 @@ from pathlib import Path
 from typing import Self
 
 from irwright.candidates import Candidate
-from irwright.errors import InputError, LLVMError
+from irwright.errors import InputError, LLVMError, StorageError
 from irwright.evaluator import Plan
-from irwright.files import Input
+from irwright.files import Input, write_output
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call
 from irwright.measure import protocol
@@ -47,7 +48,16 @@ from irwright.workpiece import Workpiece, Workshop
 class Screener:
     """Screens one program after the other with a worker that stays; `with` ends it. Not for several threads."""
 
-    def __init__(self, *, llvm: str | None = None, limits: Limits | None = None, compile_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        llvm: str | None = None,
+        limits: Limits | None = None,
+        compile_seconds: float = 30.0,
+        save: Path | None = None,
+    ) -> None:
+        """`save` is a folder for what shows each wrong result again: program, plan, IR and object."""
+        self._save = save
         self._limits = limits or Limits()
         self._clang = find(llvm=llvm).need_clang()
         self._workshop = Workshop(protocol("oz"), llvm=llvm, timeout_seconds=compile_seconds)
@@ -77,7 +87,9 @@ class Screener:
             try:
                 expected = reference(program, self._clang, self._linker, folder, self._limits)
                 with self._workshop.open(item) as piece:
-                    bench = _Bench(program, piece, expected, self._linker, self._bundler, folder, self._limits)
+                    bench = _Bench(
+                        program, piece, expected, self._linker, self._bundler, folder, self._limits, self._save
+                    )
                     judgements = bench.judge(candidates, minimise=minimise)
                     num_objects = len(bench.seen)
             except LeftOut as left_out:
@@ -105,7 +117,9 @@ class _Bench:
         bundler: Bundler,
         folder: Path,
         limits: Limits,
+        save: Path | None,
     ) -> None:
+        self._save = save
         self.seen: dict[bytes, Judgement] = {}
         """by hash of the object"""
         self._plans: dict[Plan, bytes | Judgement] = {}
@@ -127,18 +141,18 @@ class _Bench:
 
     def judge(self, candidates: Sequence[Candidate], *, minimise: bool) -> dict[str, Judgement]:
         """The worst verdict over each candidate's plans, by its name."""
-        planned: dict[str, Sequence[Plan] | Judgement] = {}
+        planned: dict[Candidate, Sequence[Plan] | Judgement] = {}
         for candidate in candidates:
             try:
-                planned[candidate.name] = plans = candidate.plans(self._piece)
+                planned[candidate] = plans = candidate.plans(self._piece)
             except LLVMError as error:
-                planned[candidate.name] = Judgement(verdict=Verdict.INVALID, detail=str(error))
+                planned[candidate] = Judgement(verdict=Verdict.INVALID, detail=str(error))
                 continue
             for plan in plans:
                 self._build(plan)
-        return {name: self._worst(plans, minimise=minimise) for name, plans in planned.items()}
+        return {one.name: self._worst(one, plans, minimise=minimise) for one, plans in planned.items()}
 
-    def _worst(self, plans: Sequence[Plan] | Judgement, *, minimise: bool) -> Judgement:
+    def _worst(self, candidate: Candidate, plans: Sequence[Plan] | Judgement, *, minimise: bool) -> Judgement:
         if isinstance(plans, Judgement):
             return plans
         if not plans:
@@ -149,6 +163,7 @@ class _Bench:
             return worst
         plan = plans[judged.index(worst)]
         shorter = self._minimise(plan) if minimise else None
+        self._keep(candidate, shorter or plan)
         undefined = self._find_undefined()
         if undefined is not None:
             detail = f"{worst.detail}; undefined behaviour: {undefined}"
@@ -217,6 +232,21 @@ class _Bench:
 
         return shorten_plan(plan, cost, tails=True)
 
+    def _keep(self, candidate: Candidate, plan: Plan) -> None:
+        """Write what shows a wrong result again, where that was asked for."""
+        if self._save is None:
+            return
+        path, evaluator = self._program.path, self._piece.evaluator
+        folder = self._save / f"{self._program.name.replace('/', '-')}-{candidate.key}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(str(folder), f"can't be made: {error.strerror}") from error
+        write_output(folder / path.name, path.read_bytes())
+        write_output(folder / "plan.json", json.dumps(plan.to_json(), indent=2).encode() + b"\n")
+        for kind in ("ll", "obj"):
+            write_output(folder / f"wrong.{'o' if kind == 'obj' else kind}", evaluator.compile(plan, kind))
+
     def _find_undefined(self) -> str | None:
         if not self._undefined:
             clang = self._piece.toolchain.need_clang()
@@ -233,16 +263,18 @@ def screen(
     limits: Limits | None = None,
     store: Path | None = None,
     minimise: bool = True,
+    save: Path | None = None,
 ) -> Generator[ProgramReport]:
     """Screen the candidates on every program, `jobs` programs at a time; reports in the order of the programs.
 
     With `store`, judgements are kept in that file (JSON lines) as they are made, and those kept are not made again.
+    `save` is a folder for what shows each wrong result again.
     """
     toolchain = find(llvm=llvm)
     kept = JudgementStore(store, toolchain.library.version) if store is not None else None
     stopped = threading.Event()
     idle: queue.SimpleQueue[Screener] = queue.SimpleQueue()
-    screeners = [Screener(llvm=llvm, limits=limits) for _ in range(max(1, jobs))]
+    screeners = [Screener(llvm=llvm, limits=limits, save=save) for _ in range(max(1, jobs))]
     for screener in screeners:
         idle.put(screener)
 
