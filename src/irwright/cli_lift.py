@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +88,11 @@ def _finish_archive(result: ArchiveResult, output: str | None, report: Path | No
 @click.option("--verify/--no-verify", default=True, help="Run what is not exact beside the original.")
 @click.option("--function", metavar="NAME", help="Report on this function alone.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page of all functions.")
+@click.option(
+    "--proposer",
+    metavar="COMMAND",
+    help="Ask a command for IR of what is not exact: JSON lines in and out, see docs/formats.md. It is judged as ours is.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @llvm_option
 @debug_option
@@ -97,6 +104,7 @@ def disassemble(
     verify: bool,
     function: str | None,
     report: Path | None,
+    proposer: str | None,
     as_json: bool,
     llvm: str | None,
 ) -> int:
@@ -106,19 +114,27 @@ def disassemble(
     module per member); - is standard input. The module links in place of what it came from. A verdict speaks of the
     module as written, lowered by code generation alone: clang -x ir -Oz -Xclang -disable-llvm-passes -S.
     """
-    from irwright.lift.disassembler import MAX_INPUT_BYTES, disassemble_archive, read_input
+    from irwright.lift.disassembler import MAX_INPUT_BYTES, LiftSettings, disassemble_archive, read_input
     from irwright.lift.disassembler import disassemble as lift
+    from irwright.lift.proposals import CommandProposer
 
     if not target.startswith(("x86_64", "x86-64", "amd64")):
         raise click.UsageError(f"code for {target!r} can't be lifted; x86_64 can")
-    settings = _settings(budget, verify, function, llvm)
-    name = "<stdin>" if path == "-" else path
-    data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1) if path == "-" else read_input(Path(path))
-    if data.startswith((b"!<arch>\n", b"!<thin>\n")):
-        if output == "-":
-            raise click.UsageError("an archive has a module per member; -o names a folder for them")
-        return _finish_archive(disassemble_archive(data, name=name, settings=settings), output, report, as_json)
-    return _finish(lift(data, name=name, settings=settings), output, report, as_json)
+    with ExitStack() as stack:
+        asked = None
+        if proposer is not None:
+            words = shlex.split(proposer)
+            if not words:
+                raise click.UsageError("--proposer needs a command")
+            asked = stack.enter_context(CommandProposer(words))
+        settings = LiftSettings(budget=budget, verify=verify, function=function, llvm=llvm, proposer=asked)
+        name = "<stdin>" if path == "-" else path
+        data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1) if path == "-" else read_input(Path(path))
+        if data.startswith((b"!<arch>\n", b"!<thin>\n")):
+            if output == "-":
+                raise click.UsageError("an archive has a module per member; -o names a folder for them")
+            return _finish_archive(disassemble_archive(data, name=name, settings=settings), output, report, as_json)
+        return _finish(lift(data, name=name, settings=settings), output, report, as_json)
 
 
 @click.command(cls=CompilerFlagsCommand)

@@ -130,6 +130,15 @@ class X87UnderflowError(LiftError):
     """A register of the x87 stack is read that holds nothing yet: the call before gave back a result there."""
 
 
+class ProposerError(IrwrightError):
+    """A source of candidates that died, was silent or answered something else; `command` names it."""
+
+    def __init__(self, command: str, problem: str) -> None:
+        super().__init__(f"proposer {command!r} {problem}")
+        self.command = command
+        self.problem = problem
+
+
 class StorageError(IrwrightError):
     """A result that could not be written (full disk, no permission) or read back (corrupt)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
 from irwright.lift.objects import BITCODE, Decoder, members, read_object
 from irwright.lift.program import Program
+from irwright.lift.proposals import IrProposer, Question, screened
 from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search
 from irwright.lift.verdicts import ArchiveResult, LiftedFunction, LiftResult, Verdict
@@ -52,6 +53,8 @@ class LiftSettings:
     function: str | None = None
     """report on this function alone"""
     llvm: str | None = None
+    proposer: IrProposer | None = None
+    """asked for IR of what does not come out exact"""
     timeout_seconds: float = 60.0
 
 
@@ -160,8 +163,19 @@ class Disassembler:
                 self.on_progress(code.name, number, len(source.program.functions))
             budget = self.settings.budget if wanted in (None, code.name) else 1
             candidates[code.name] = search.best(code.name, budget)
+        rules = dict(candidates)
+        if self.settings.proposer is not None:
+            for name_, one in rules.items():
+                if not one.is_exact and wanted in (None, name_):
+                    candidates[name_] = self._proposed(self.settings.proposer, source, search, name_, one)
         ir, asm, failed = self._whole(source, search, candidates)
         functions = self._judge(source, candidates, asm, ir, failed)
+        refuted = [one.function for one in functions if candidates[one.function] is not rules[one.function]
+                   and one.verdict not in (Verdict.EXACT, Verdict.EQUIVALENT)]  # fmt: skip
+        if refuted:
+            candidates |= {name_: rules[name_] for name_ in refuted}
+            ir, asm, failed = self._whole(source, search, candidates)
+            functions = self._judge(source, candidates, asm, ir, failed)
         if wanted is not None:
             functions = [one for one in functions if one.function == wanted]
         return LiftResult(
@@ -187,6 +201,31 @@ class Disassembler:
             spelled = ", ".join(repr(demangled(one)) for one in found[:5])
             raise InputError(name, f"has several functions {asked!r}: {spelled}")
         return asked if asked in found else found[0]
+
+    def _proposed(
+        self, proposer: IrProposer, source: Source, search: Search, function: str, rules: Candidate
+    ) -> Candidate:
+        """The proposal that recompiles to equal code; where the rules lifted nothing, else the most similar one."""
+        started = time.monotonic()
+        assembly = "\n".join(source.text.functions.get(function, []))
+        question = Question(function=function, assembly=assembly, ir=rules.ir, reason=rules.problem)
+        texts = [text for text in proposer.propose(question) if not screened(text, function)]
+        original = normalise(source.text, function)
+        best, best_alike = rules, -1.0
+        for lowered in search.lower([(text, "") for text in texts]):
+            if lowered.problem:
+                continue
+            lines = normalise(search.take_apart(lowered.asm), function)
+            alike = 1.0 if lines == original else similarity(original, lines)
+            is_possible = lines == original or (not rules.ir and self.settings.verify)
+            if is_possible and alike > best_alike:
+                best_alike = alike
+                best = replace(rules, ir=lowered.ir, is_exact=lines == original, similarity=alike, problem="")
+        return replace(
+            best,
+            num_variants=rules.num_variants + len(texts),
+            seconds=rules.seconds + time.monotonic() - started,
+        )
 
     # Reading
 

@@ -193,12 +193,12 @@ class Search:
             seen.add(pipeline + text)
             jobs.append((text, pipeline))
             owners.append(variant)
-        for variant, lowered in zip(owners, self._lower(jobs), strict=True):
+        for variant, lowered in zip(owners, self.lower(jobs), strict=True):
             best.num_variants += 1
             if lowered.problem:
                 best.problem = best.problem or f"LLVM: {lowered.problem}"
                 continue
-            lines = normalise(self._take_apart(lowered.asm), name)
+            lines = normalise(self.take_apart(lowered.asm), name)
             equal = lines == wanted
             alike = 1.0 if equal else similarity(wanted, lines) if sound else 0.0
             if equal or (sound and (not best.ir or alike > best.similarity)):
@@ -207,7 +207,8 @@ class Search:
                 return True
         return False
 
-    def _take_apart(self, asm: str) -> Text:
+    def take_apart(self, asm: str) -> Text:
+        """Functions of assembly, in the form that the original is compared in."""
         if self.compares_text:
             return take_apart(asm)
         from irwright.lift.assembly import as_module, prepare
@@ -231,7 +232,7 @@ class Search:
         with lifter.returning(name, variant.returns):
             return assembler.function_module(lifter, name, variant.options)
 
-    def _lower(self, jobs: list[tuple[str, str]]) -> list[Lowered]:
+    def lower(self, jobs: list[tuple[str, str]]) -> list[Lowered]:
         """All in one call; one by one where LLVM died of one of them."""
         if not jobs:
             return []
@@ -240,4 +241,4 @@ class Search:
             return reply.value
         if len(jobs) == 1:
             return [Lowered(problem=f"{reply.outcome.kind} ({reply.outcome.detail})")]
-        return [self._lower([job])[0] for job in jobs]
+        return [self.lower([job])[0] for job in jobs]
