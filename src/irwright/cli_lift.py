@@ -91,7 +91,7 @@ def _finish_archive(result: ArchiveResult, output: str | None, report: Path | No
 @click.option(
     "--proposer",
     metavar="COMMAND",
-    help="Ask a command for IR of what is not exact: JSON lines in and out, see docs/formats.md. It is judged as ours is.",
+    help="Ask a command for IR of what is not exact, in JSON lines (docs/formats.md); judged as ours is.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @llvm_option
