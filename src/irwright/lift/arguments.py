@@ -147,7 +147,7 @@ class CallSites:
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
         own, own_floats = self.bounds.get(lifted.code.name, (6, 8))
-        vectors = call.num_vectors if call.num_vectors >= 0 else self._floats(status, own_floats)
+        vectors = call.num_vectors if call.num_vectors >= 0 else _prefix(status, FLOAT_ARGUMENTS, own_floats)
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
         status = {**status, **dict.fromkeys(fixed, DEFINED)}  # a callee of this file may have some that nobody sets

@@ -93,6 +93,12 @@ class FileLifter(OwnSignatures):
             for lifted in good:
                 assert lifted.flow is not None
                 lifted.available = availability(lifted.flow, self._resolve, keeps=self.may_keep, likely=self.likely)
+                if self.may_keep:
+                    plain = availability(lifted.flow, self._resolve, keeps=False, likely=self.likely)
+                    for kept, site in zip(lifted.available.at_return, plain.at_return, strict=True):
+                        for unit in ("xmm0", "xmm1"):  # used before a call that leaves them alone, and no result
+                            if unit not in site:
+                                kept.pop(unit, None)
                 if self.likely:
                     widen_by_order(lifted.flow, lifted.available)
             before = [list(lifted.signature.returns) for lifted in good]
