@@ -13,6 +13,7 @@
     ├── LiftError                machine code that can't be lifted, as one phrase; kept per function
     │   ├── InsideCodeError      something points into the code of a function; knows which
     │   └── X87UnderflowError    a register of the x87 stack is read that holds nothing
+    ├── ProposerError            a source of candidates that died, was silent or talks nonsense
     ├── StorageError             a result that could not be written or read back
     ├── CorpusError              a package or project that could not be fetched or unpacked
     │   └── LeakError            held-out code among what models are trained on
