@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from report import Report, add_out_option
 
 from irwright.corpus.selection import Chosen, check_leaks, select
 from irwright.corpus.statistics import count
-from irwright.corpus.store import Found, add, default_corpus, open_corpus
+from irwright.corpus.store import Found, default_corpus, module_columns, module_row, open_corpus
 from irwright.errors import IrwrightError
 from irwright.evaluator import Plan
 from irwright.labels.job import SEARCH_FOLDER
@@ -33,8 +32,9 @@ from irwright.labels.search import KIND
 from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain, find
+from irwright.llvm.worker import WorkerPool
 from irwright.passes import PassList
-from irwright.shards import ShardFolder
+from irwright.shards import ShardFolder, encode
 
 EVALUATIONS = 60
 """random lists per function, for their rate"""
@@ -63,7 +63,7 @@ def rate(number: float, clock: Clock) -> float:
 
 
 def corpus_rate(corpus: ShardFolder, tools: Toolchain, num_modules: int) -> tuple[int, int, Clock]:
-    """(modules, functions, time) of packing modules again into a corpus of their own."""
+    """(modules, functions, time) of packing modules again."""
     found: list[Found] = []
     shards = list(corpus.shards)
     Random(1).shuffle(shards)
@@ -73,10 +73,13 @@ def corpus_rate(corpus: ShardFolder, tools: Toolchain, num_modules: int) -> tupl
             found.append(Found(**facts, flags=(), origin="", source_sha256=row["source_sha256"], data=row["bitcode"]))
         if len(found) >= num_modules:
             break
-    with tempfile.TemporaryDirectory() as folder, cpu_time() as clock:
-        library = tools.library
-        added = add(open_corpus(Path(folder)), found, library=library.path, llvm=library.version, jobs=1)
-    return added.num_modules, added.num_functions, clock
+    library = tools.library
+    rows: list[dict[str, object]] = []
+    with cpu_time() as clock, WorkerPool(library.path, jobs=1) as pool:
+        for module in found:
+            rows.append(module_row(module, pool, library.version))
+        encode(rows, module_columns(), key="", summary={})
+    return len(rows), sum(len(row["functions"]) for row in rows), clock  # type: ignore[arg-type]
 
 
 def example_rates(
