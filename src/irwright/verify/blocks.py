@@ -21,6 +21,23 @@ _COMPARISONS = {"cmp", "sub", "test", "xor", "and", "add", "mov", "imul"}
 _A64_BRANCH = re.compile(r"(b|b\.\w+|br|ret|cbz|cbnz|tbz|tbnz|retaa|retab|eret)$")
 _OFFSET = re.compile(r"\[(?!rip|rsp|rbp|sp)\w+(?: \+ (0x[0-9a-f]+|\d+)|, #(0x[0-9a-f]+|\d+))?\]")
 _NUMBER = re.compile(r"(?:^|, )#?(-?(?:0x[0-9a-f]+|\d+))$")
+_DISPLACEMENT = re.compile(r"([-+]) (0x[0-9a-f]+|\d+)\]$")
+_COMPARE = re.compile(r"(cmp|test|u?comis[sd]|bt|fcmpe?|cmn|tst|cbn?z|tbn?z)$")
+_FLAG_SETTERS = {"sub", "and", "dec", "inc", "add", "subs", "adds", "ands"}
+_FLAG_USERS = re.compile(r"j(?!mp)|set|cmov|b\.|cs|cinc|cset")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One instruction on whose operands a decision depends."""
+
+    address: int
+    size: int
+    mnemonic: str
+    operands: str
+    """as capstone prints them"""
+    decides: str
+    """the instruction behind it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +50,9 @@ class Blocks:
     """addresses of jumps, calls and returns"""
     end: int
     hints: Hints
+    comparisons: tuple[Comparison, ...] = ()
+    calls: tuple[int, ...] = ()
+    """addresses outside that it calls or jumps to"""
 
     def covered(self, executed: Mapping[int, int]) -> int:
         """A bit for each block that began to run; `executed` is Emulator.executed."""
@@ -60,14 +80,25 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     branches: list[int] = []
     constants: dict[int, None] = {}
     offsets: dict[int, None] = {}
+    comparisons: list[Comparison] = []
+    calls: dict[int, None] = {}
+    setter: tuple[int, int, str, str] | None = None
     uses_floats = False
     for at, size, mnemonic, operands in disassemble(code, address, is_x86=is_x86):
+        if setter is not None and (_COMPARE.match(setter[2]) or _FLAG_USERS.match(mnemonic) or setter[2] == "xor"):
+            comparisons.append(Comparison(*setter, decides=mnemonic))
+        is_setter = mnemonic in _FLAG_SETTERS or _COMPARE.match(mnemonic)
+        if mnemonic == "xor":  # with a number: how several comparisons become one
+            is_setter = _NUMBER.search(operands)
+        setter = (at, size, mnemonic, operands) if is_setter else None
         if (is_x86 and mnemonic.startswith(_X86_PADDING)) or mnemonic in ("nop", "brk", "udf"):
             padding.add(at)
         if mnemonic.startswith("j") if is_x86 else _A64_BRANCH.match(mnemonic):
             target = re.search(r"(0x[0-9a-f]+)$", operands)
             if target is not None and address <= int(target.group(1), 16) < end:
                 starts.add(int(target.group(1), 16))
+            elif target is not None:
+                calls[int(target.group(1), 16)] = None
             starts.add(at + size)
             branches.append(at)
             continue
@@ -77,11 +108,18 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
             continue
         if mnemonic in ("call", "bl", "blr"):
             branches.append(at)
+            target = re.search(r"^#?(0x[0-9a-f]+)$", operands)
+            if target is not None:
+                calls[int(target.group(1), 16)] = None
             continue
         found = _NUMBER.search(operands)
         if found is not None and mnemonic.rstrip("bwlq") in _COMPARISONS | {"ccmp", "cmn", "subs", "movz"}:
             value = int(found.group(1), 0)
             constants[value - (1 << 64) if value >> 63 else value] = None
+        if mnemonic == "lea":
+            shift = _DISPLACEMENT.search(operands)
+            if shift is not None:
+                constants[int(shift.group(1) + shift.group(2), 0)] = None
         for one, other in _OFFSET.findall(operands):
             offsets[int(one or other or "0", 0)] = None
         uses_floats = uses_floats or "xmm" in operands or operands.startswith(("d", "s", "v"))
@@ -91,6 +129,8 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
         starts=tuple(sorted(starts)),
         branches=tuple(branches),
         end=end,
+        comparisons=tuple(comparisons),
+        calls=tuple(calls),
         hints=Hints(
             constants=tuple(constants)[:MAX_HINTS],
             offsets=tuple(offset for offset in offsets if offset < 2048)[:MAX_HINTS],

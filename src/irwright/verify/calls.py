@@ -66,6 +66,11 @@ class Heap:
             self._memory.write(address, bytes(size))
         return address
 
+    @property
+    def num_live(self) -> int:
+        """Blocks that were not freed."""
+        return len(self.blocks.keys() - self.freed)
+
     def state(self) -> tuple[bytes, dict[int, int], set[int]]:
         """Everything that can be told of the heap."""
         return self._memory.heap.host[: self._memory.heap_used], self.blocks, self.freed
@@ -102,6 +107,10 @@ class Call:
     fill: int
     run_callback: Callable[[int, tuple[int, ...]], int]
     external_name: Callable[[int], str | None]
+    override: int | None = None
+    """what a callee whose effect is not known returns, in place of chance"""
+    free_result: tuple[int, int] | None = None
+    """(value, bits) of what it returned, where that was by chance"""
     preserve_all: bool = False
     """the callee touches nothing but its results"""
     _results: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -271,12 +280,14 @@ def play_unknown(call: Call) -> None:
     bits = mix(*(value for _, _, value in arguments), 5, call.seed) if signature.is_pure else call.chance()
     give_results(call, signature, bits)
     for number, (address, value) in enumerate(objects):
-        if call.chance(number) & 3:
+        if call.chance(number) & 7:
             write_fields(call, address, value, call.chance(number, 1))
 
 
 def read_fields(call: Call, address: int, value: Value) -> list[Argument]:
-    """What the callee can read of an object on the stack."""
+    """What the callee can read of an object on the stack; nothing of text, most of which is never written."""
+    if is_text(value):
+        return []
     try:
         return [
             (kind, bits, int.from_bytes(call.memory.read(address + offset, bits // 8), "little"))
@@ -286,11 +297,21 @@ def read_fields(call: Call, address: int, value: Value) -> list[Argument]:
         return []
 
 
+def is_text(value: Value) -> bool:
+    """It points at an array of characters."""
+    return len(value.fields) > 1 and all(width == 8 for _, _, width in value.fields)
+
+
 def write_fields(call: Call, address: int, value: Value, bits: int) -> None:
-    """Change an object that the callee is given: half of its fields, each to something of its type."""
+    """Change an object that the callee is given: most of its fields, each to something of its type."""
+    if is_text(value) and call.memory.is_data(address + value.fields[-1][0]):
+        words = b"".join(mix(bits, number).to_bytes(8, "little") for number in range(len(value.fields) // 8 + 1))
+        text = bytes(97 + byte % 26 for byte in words[: bits % len(value.fields)])
+        call.memory.write(address, text.ljust(len(value.fields), b"\0"))
+        return
     for number, (offset, kind, width) in enumerate(value.fields):
         word = mix(bits, number)
-        if word & 1 and len(value.fields) > 1:
+        if word & 3 == 3 and len(value.fields) > 1:
             continue
         if kind is Kind.POINTER:
             chosen = likely_pointer(word, 0)
@@ -313,7 +334,10 @@ def give_results(call: Call, signature: Signature, bits: int) -> None:
         if place == ST0:
             call.give_long_double((word & 0xFF) / 4)
             continue
-        if value.kind is Kind.POINTER:
+        is_free = index == 0 and value.kind in (Kind.INT, Kind.POINTER) and not signature.is_pure
+        if is_free and call.override is not None:
+            chosen = extended_integer(call.override, word, value)
+        elif value.kind is Kind.POINTER:
             chosen = likely_pointer(word, call.seed)
         elif value.kind is Kind.INT:
             chosen = likely_integer(word, value)
@@ -323,6 +347,8 @@ def give_results(call: Call, signature: Signature, bits: int) -> None:
             chosen = int.from_bytes(struct.pack("<d", (word & 0xFFF) / 16), "little")
         else:
             chosen = word | mix(word) << 64
+        if is_free:
+            call.free_result = (chosen & ((1 << value.bits) - 1), value.bits)
         call.place_result(place, chosen)
 
 
@@ -346,6 +372,11 @@ def likely_integer(bits: int, value: Value) -> int:
         chosen = word & 0x3F
     else:
         chosen = word
+    return extended_integer(chosen, bits, value)
+
+
+def extended_integer(chosen: int, bits: int, value: Value) -> int:
+    """A result of its width, with garbage above what is defined."""
     defined = (1 << value.bits) - 1
     chosen &= defined
     if value.extended and value.bits < 8:

@@ -23,15 +23,20 @@ from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
-from irwright.verify.observe import Finding, Match, compare_runs
+from irwright.verify.observe import Finding, Match, compare_beginnings, compare_runs
 from irwright.verify.same_code import same_functions
 from irwright.verify.signatures import Signature
+from irwright.verify.tracing import Tracer
 from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
 
-RUNS_PER_SEED = 5
-"""runs of the original, at most: where they fail, or do not reach all blocks, there are more than seeds"""
+WORK_PER_SEED = 40
+"""runs of the original for each seed, where each is short: see Explorer.work"""
 TRACER = -1
 """the second emulator of the original, whose reads are recorded"""
+MAX_CALLEES = 4
+"""static functions whose comparisons are traced with those of their caller"""
+MAX_BEGUN = 6
+"""runs of a function without an end whose beginnings are compared: they take long"""
 SHIFT = 37
 """pages by which the second layout of an object is moved"""
 
@@ -94,9 +99,12 @@ class Comparer:
         self.externals = Externals(self.objects)
         self._emulators: dict[tuple[int, int], Emulator] = {}
         self._original, self._candidate = self._emulator(0), self._emulator(1)
+        self._traces: Tracer | None = None
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
         """as Emulator.executed, of all functions so far"""
+        self._num_begun = 0
+        """runs of this function without an end whose beginnings were compared"""
         self.inputs_used: list[Inputs] = []
         """on which the last function was compared"""
         self.names = self._choose(functions)
@@ -111,6 +119,11 @@ class Comparer:
             image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0)
             self._emulators[key] = Emulator(image, signatures=self.signatures, limits=self.limits, fill=max(0, fill))
         return self._emulators[key]
+
+    def _tracer(self) -> Tracer:
+        if self._traces is None:
+            self._traces = Tracer(self._emulator(0, TRACER))
+        return self._traces
 
     def _choose(self, wanted: Collection[str] | None) -> list[str]:
         ours, theirs = self._original.image.functions, self._candidate.image.functions
@@ -164,6 +177,20 @@ class Comparer:
             self._blocks[name] = find_blocks(code, function.address, self._original.image.elf.machine)
         return self._blocks[name]
 
+    def _static_callees(self, name: str) -> list[Blocks]:
+        """Blocks of static functions that a function calls, and that they call: they are run by it alone."""
+        image = self._original.image
+        found: dict[str, Blocks] = {}
+        rest = [name]
+        while rest and len(found) < MAX_CALLEES:
+            for address in self._blocks_of(rest.pop(0)).calls:
+                for named in image.named_at(address):
+                    is_new = named.address == address and named.is_function and named.is_local
+                    if is_new and named.name not in found and named.name != name:
+                        found[named.name] = self._blocks_of(named.name)
+                        rest.append(named.name)
+        return list(found.values())
+
     # ------------------------------------------------------------- one function
 
     def compare(self, name: str) -> FunctionVerdict:
@@ -185,38 +212,33 @@ class Comparer:
             return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
-        num_runs = num_conclusive = num_exited = num_enough = 0
+        num_runs = num_conclusive = 0
         deadline = time.monotonic() + self.limits.function_seconds
         explorer = Explorer(
             self._original,
-            lambda: self._emulator(0, TRACER),
+            self._tracer,
             ours,
             self._blocks_of(name),
             signature,
             seeds=self.seeds,
+            callees=self._static_callees(name),
             others=self._callable,
             signatures=self.signatures,
         )
         self.inputs_used.clear()
+        self._num_begun = 0
         for attempt in explorer.attempts():
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            if explorer.is_covered and (num_enough >= self.seeds or num_conclusive >= 2 * self.seeds):
+            if explorer.work >= WORK_PER_SEED * self.seeds and num_runs >= self.seeds // 2:
                 break
-            if explorer.num_runs >= RUNS_PER_SEED * self.seeds:
-                break
-            if num_enough >= self.seeds and not attempt.is_new:
-                continue
             num_runs += 1
             inputs = attempt.inputs
             self.inputs_used.append(inputs)
             finding = self._compare_on(ours, theirs, attempt, signature)
             if finding is None:
                 num_conclusive += 1
-                # Failed assertions and the like say little: half of the seeds at most may end so.
-                num_exited += attempt.run.ending is Ending.EXITED
-                num_enough = num_conclusive - max(0, num_exited - self.seeds // 2)
                 continue
             if finding.match is Match.UNKNOWN:
                 reasons[finding.text] += 1
@@ -260,10 +282,10 @@ class Comparer:
         """None: the same; else DIFFERENT, or UNKNOWN with the reason why this input tells nothing."""
         first, inputs = attempt.run, attempt.inputs
         if not first.is_complete:
-            return Finding(Match.UNKNOWN, _why(first))
-        second = self._candidate.run(theirs, inputs)
+            return self._compare_beginnings(ours, theirs, attempt)
+        second = self._candidate.run(theirs, inputs, calls=2)
         if second.ending is Ending.LIMIT and self.limits.patience > 1:
-            second = self._candidate.run(theirs, inputs, patience=self.limits.patience)
+            second = self._candidate.run(theirs, inputs, patience=self.limits.patience, calls=2)
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
@@ -271,6 +293,31 @@ class Comparer:
             return Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
         doubt = self._doubt(first, ours, inputs, signature)
         return finding if doubt is None else Finding(Match.UNKNOWN, doubt)
+
+    def _compare_beginnings(self, ours: Named, theirs: Named, attempt: Attempt) -> Finding:
+        """What was seen before a run was broken off, or ended badly, may differ; it is never known to be the same."""
+        first, inputs = attempt.run, attempt.inputs
+        unknown = Finding(Match.UNKNOWN, _why(first))
+        if ours.is_local or theirs.is_local:
+            return unknown
+        if first.ending not in (Ending.LIMIT, Ending.FAULT) or not first.events or self._num_begun >= MAX_BEGUN:
+            return unknown
+        self._num_begun += 1
+        versions = [(self._candidate, theirs)]
+        if len(self.objects) > 2 and ours.name in self._emulator(2).image.functions:
+            versions += [(one, one.image.functions[ours.name]) for one in (self._emulator(2), self._emulator(2, 3))]
+        versions.append((self._emulator(0, 3), self._emulator(0, 3).image.functions[ours.name]))
+        found = unknown
+        for number, (emulator, function) in enumerate(versions):
+            run = emulator.run(function, inputs)
+            finding = compare_beginnings((self._original, first), (emulator, run))
+            if number == 0:
+                if finding is None or finding.match is Match.UNKNOWN:
+                    return unknown
+                found = finding
+            elif finding is not None:
+                return unknown
+        return found
 
     def _doubt(self, first: Run, ours: Named, inputs: Inputs, signature: Signature | None) -> str | None:
         """Why the program is not defined on this input, if so. The original's memory is still that of `first`."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -24,7 +24,6 @@ from unicorn import (
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
     UC_HOOK_EDGE_GENERATED,
-    UC_HOOK_MEM_READ,
 )
 
 from irwright.verify.calls import Call, EndRun, External, Heap
@@ -41,7 +40,6 @@ from irwright.verify.verdicts import Limits
 
 RETURN_ADDRESS = 0x1EADBEEC000
 """where a function returns to; no memory is there"""
-MAX_READS = 20_000
 SCRUBBED = 8192
 """bytes of unused stack that are cleared at a call"""
 MAX_DEPTH = 8
@@ -117,8 +115,9 @@ class Emulator:
         self.same_at_first: dict[int, dict[str, bool]] = {}
         """what observe.py found of this image and another, by the other emulator's id"""
         self._depth = 0
-        self._steps = self.limits.steps
-        self._reads: list[tuple[int, int]] | None = None
+        self._steps, self._max_calls = self.limits.steps, self.limits.calls
+        self.on_call: Callable[[Call], None] | None = None
+        """is told of each callee that was played"""
         self._first_registers = self._make_first_registers()
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, loosely(self._on_new_code))
         if self.machine.elf_machine != EM_X86_64:
@@ -148,27 +147,22 @@ class Emulator:
         self._uc.ctl_flush_tb()
         self.executed.clear()
 
-    def reads_of(self, function: Named, inputs: Inputs) -> list[tuple[int, int]]:
-        """Run, and (address, value) of the 8-byte reads in order; the emulator is slower for good."""
-        if self._reads is None:
-            self._uc.hook_add(UC_HOOK_MEM_READ, loosely(self._on_read))
-            self._uc.ctl_flush_tb()
-        self._reads = []
-        self.run(function, inputs)
-        return self._reads
+    @property
+    def handle(self) -> Any:
+        """Unicorn's, for calls of its C API."""
+        return self._uc._uch
 
-    def _on_read(self, _uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
-        if size != 8 or self._reads is None or len(self._reads) >= MAX_READS:
-            return
-        try:
-            content = self.memory.read(address, 8)
-        except Fault:
-            return
-        self._reads.append((address, int.from_bytes(content, "little")))
+    def flush(self) -> None:
+        """Translate code anew: hooks that were added since then are called."""
+        self._uc.ctl_flush_tb()
 
-    def run(self, function: Named, inputs: Inputs, *, patience: int = 1) -> Run:
-        """Call a function of the object; `patience` times the steps of the limits."""
-        self._steps = patience * self.limits.steps
+    def stop(self) -> None:
+        """End the run under way; for hooks."""
+        self._uc.emu_stop()
+
+    def run(self, function: Named, inputs: Inputs, *, patience: int = 1, calls: int = 1) -> Run:
+        """Call a function of the object; `patience` times the steps of the limits, `calls` times the calls."""
+        self._steps, self._max_calls = patience * self.limits.steps, calls * self.limits.calls
         self.memory.restore(inputs)
         self.heap.restart()
         self._depth = 0
@@ -266,8 +260,8 @@ class Emulator:
                 self._explain(run, code, address)
                 return
             run.num_calls += 1
-            if run.num_calls > self.limits.calls:
-                run.ending, run.detail = Ending.LIMIT, f"over {self.limits.calls} calls"
+            if run.num_calls > self._max_calls:
+                run.ending, run.detail = Ending.LIMIT, f"over {self._max_calls} calls"
                 return
             if time.monotonic() > deadline:
                 run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
@@ -294,8 +288,11 @@ class Emulator:
             fill=self._fill,
             run_callback=lambda target, arguments: self._call_back(target, arguments, run, inputs),
             external_name=self.image.externals.name_at,
+            override=inputs.results.get((name or str(address), count)) if inputs.results else None,
         )
         play(call)
+        if self.on_call is not None:
+            self.on_call(call)
         return call.leave()
 
     def _scrub(self) -> None:

@@ -1,27 +1,35 @@
-"""Which inputs to run a function on: seeds, inputs mended where a pointer was missing, variations that reach new code.
+"""Which inputs to run a function on: seeds, mended where they end early, then what traces of good runs suggest.
 
-Most seeds end early: a field that should point somewhere is null or a number. So a run that faults is repeated
-with its reads recorded, the read that gave the bad address is found, and an object is put there. When the seeds
-are used up, and blocks of the function did not run, inputs that reached new blocks are varied.
+Most seeds end early: a field that should point somewhere is null or a number, or a loop has no end. So a run that
+faults is traced, the load that gave the bad address is found, and an object is put there; a loop is given an end. When
+the seeds are used up, good runs are traced, and directed.py makes inputs that reach the edges of what they
+compare, until `work` is used up; where blocks of the function did not run, inputs that reached new blocks are varied.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from irwright.verify.blocks import Blocks
+from irwright.verify.directed import Director, place_of
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import PAGE, Named
-from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, Place, make_inputs, mix
-from irwright.verify.memory import LIBC_BASE, LIBC_SIZE
+from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, make_inputs, mix
 from irwright.verify.signatures import Kind, Signature
+from irwright.verify.tracing import Read, Trace, Tracer
 
-MAX_MENDS = 8
+MAX_MENDS = 12
 """of one input"""
+MAX_ENDLESS = 20
+"""runs without an end that are mended: they take long"""
 ADDRESSES = 1 << 52
 """Unicorn reports bad addresses modulo this"""
+VARIED_PER_SEED = 2
+"""inputs varied at random where every block ran"""
 NEAR = 4096
 """how far from a pointer an access to its object may be"""
 
@@ -42,30 +50,40 @@ class Explorer:
     def __init__(
         self,
         original: Emulator,
-        tracer: Callable[[], Emulator],
+        tracer: Callable[[], Tracer],
         function: Named,
         blocks: Blocks,
         signature: Signature | None,
         *,
         seeds: int,
+        callees: Sequence[Blocks] = (),
         others: Sequence[str] = (),
         signatures: Mapping[str, Signature] | None = None,
     ) -> None:
-        """`tracer` gives an emulator of the same object that records reads.
+        """`tracer` gives a tracer of the same object.
 
-        `others` are functions that any program may call before this one.
+        `callees` are static functions that it calls; `others` are functions that any program may call before this one.
         """
         self._others = others
         self._signatures = signatures or {}
         self._original = original
-        self._tracer = tracer
+        self._make_tracer = tracer
+        self._tracer: Tracer | None = None
+        self._director: Director | None = None
         self._function = function
         self._blocks = blocks
+        self._comparisons = list(itertools.chain(blocks.comparisons, *(callee.comparisons for callee in callees)))
         self._signature = signature
         self._seeds = seeds
         self._covered = 0
         self._good: list[Inputs] = []
+        self._fresh: deque[Inputs] = deque()
+        """good inputs to be traced: that reached new blocks"""
+        self._stale: deque[Inputs] = deque()
         self.num_runs = 0
+        self._num_endless = 0
+        self.work = 0.0
+        """what the runs cost, in short runs without calls"""
         original.forget_code()
 
     @property
@@ -74,26 +92,74 @@ class Explorer:
         return self._covered.bit_count() == len(self._blocks.starts)
 
     def attempts(self) -> Iterator[Attempt]:
-        """Runs without end, each as the original's last: its memory is there until the next is asked for."""
-        number = 0
-        while True:
-            inputs = self._seed(number) if number < self._seeds or not self._good else self._vary(number)
-            attempt = self._run(inputs)
-            mends = 0
-            while not attempt.run.is_complete and mends < MAX_MENDS:
-                mended = self._mend(attempt)
-                if mended is None:
-                    break
-                attempt = self._run(mended)
-                mends += 1
-            if attempt.run.is_complete and (attempt.is_new or number < self._seeds):
-                self._good.append(attempt.inputs)
+        """Runs, each the original's last: its memory stays until the next. Without end where blocks are missing."""
+        for number in range(self._seeds):
+            yield self._attempt(self._seed(number), keep=True)
+        for number, inputs in enumerate(self._directed(), self._seeds):
+            yield self._attempt(replace(inputs, number=number))
+        number = self.num_runs
+        last = number + VARIED_PER_SEED * self._seeds
+        while not self.is_covered or number < last:
+            yield self._attempt(self._vary(number) if self._good else self._seed(number))
             number += 1
-            yield attempt
+
+    def _attempt(self, inputs: Inputs, *, keep: bool = False) -> Attempt:
+        """A run, mended while it does not come to an end."""
+        attempt = self._run(inputs)
+        is_new = attempt.is_new
+        mends = 0
+        while not attempt.run.is_complete and mends < MAX_MENDS:
+            mended = self._mend(attempt)
+            if mended is None:
+                break
+            attempt = self._run(mended)
+            is_new = is_new or attempt.is_new
+            mends += 1
+        if attempt.run.is_complete and (is_new or keep):
+            self._good.append(attempt.inputs)
+            (self._fresh if is_new else self._stale).append(attempt.inputs)
+        return attempt
+
+    def _directed(self) -> Iterator[Inputs]:
+        """What traces suggest, those of runs that reached new blocks first; goals before variations of values."""
+        sweeps: deque[Inputs] = deque()
+        while self._fresh or self._stale or sweeps:
+            if not self._fresh and not self._stale:
+                yield sweeps.popleft()
+                continue
+            is_fresh = bool(self._fresh)
+            inputs = self._fresh.popleft() if self._fresh else self._stale.popleft()
+            trace = self._trace(inputs)
+            director = self._director
+            assert director is not None
+            opposite = director.overwritten(trace, inputs)
+            if opposite is not None:
+                yield opposite
+            goals = list(director.goals(trace, inputs))
+            if is_fresh:
+                yield from director.noises(trace, inputs)
+            yield from goals
+            yield from director.texts(trace, inputs)
+            if not self.is_covered:
+                yield from director.cases(trace, inputs)
+            sweeps.extend(director.variations(trace, inputs))
+
+    def _trace(self, inputs: Inputs) -> Trace:
+        trace = self._get_tracer().trace(self._function, self._comparisons, inputs)
+        self.work += 3 + trace.cost / 12
+        return trace
+
+    def _get_tracer(self) -> Tracer:
+        if self._tracer is None:
+            self._tracer = self._make_tracer()
+        if self._director is None:
+            self._director = Director(self._tracer.emulator, self._signature, self._blocks)
+        return self._tracer
 
     def _run(self, inputs: Inputs) -> Attempt:
         run = self._original.run(self._function, inputs)
         self.num_runs += 1
+        self.work += 1 + run.num_calls / 2 + (15 if run.ending is Ending.LIMIT else 0)
         covered = self._covered | self._blocks.covered(self._original.executed)
         is_new = covered != self._covered
         self._covered = covered
@@ -137,13 +203,13 @@ class Explorer:
             perturb_globals=fresh.perturb_globals,
         )
 
-    def _poke_objects(self, rng: random.Random, registers: dict[int, int]) -> dict[Place, bytes]:
+    def _poke_objects(self, rng: random.Random, registers: dict[int, int]) -> dict[Place, Content]:
         """Constants of the code at offsets of the code, in objects that arguments or mended fields point at."""
         hints = self._blocks.hints
         bases = [v for v in registers.values() if ARENA_BASE <= v < ARENA_BASE + ARENA_SIZE - PAGE]
         if not bases or not hints.offsets:
             return {}
-        found: dict[Place, bytes] = {}
+        found: dict[Place, Content] = {}
         for _ in range(rng.randrange(4)):
             size = rng.choice((1, 2, 4, 4, 8))
             value = rng.choice(hints.constants) if hints.constants and rng.random() < 0.7 else rng.randrange(40)
@@ -155,18 +221,25 @@ class Explorer:
 
     def _mend(self, attempt: Attempt) -> Inputs | None:
         """The same inputs with an object where a bad address came from; None where that is not found."""
-        inputs = attempt.inputs
-        if attempt.run.ending is not Ending.FAULT:
+        inputs, ending = attempt.inputs, attempt.run.ending
+        if ending not in (Ending.FAULT, Ending.LIMIT):
             return None
-        tracer = self._tracer()
+        if ending is Ending.LIMIT:
+            self._num_endless += 1
+            if self._num_endless > MAX_ENDLESS:
+                return None
         bad = self._original.fault_address
+        tracer = self._get_tracer()
+        trace = self._trace(inputs)
+        if ending is Ending.LIMIT:
+            assert self._director is not None
+            return self._director.ending(trace, inputs)
         if bad is None:
             return None
-        reads = tracer.reads_of(self._function, inputs)
         target = ARENA_BASE + mix(inputs.seed, inputs.salt, len(inputs.pokes)) % (ARENA_SIZE // PAGE) * PAGE
-        for address, value in reversed(reads):
-            if (bad - value) % ADDRESSES < NEAR:
-                place = self._place(tracer, address)
+        for event in reversed(trace.events):
+            if isinstance(event, Read) and event.size == 8 and (bad - event.value) % ADDRESSES < NEAR:
+                place = place_of(tracer.emulator, event.address, local=True)
                 if place is not None:
                     return replace(inputs, pokes=(*inputs.pokes, (place, target.to_bytes(8, "little"))))
         for position, value in inputs.registers:
@@ -187,19 +260,3 @@ class Explorer:
             location.register == position and value.kind is Kind.POINTER
             for value, location in zip(self._signature.parameters, places, strict=True)
         )
-
-    def _place(self, tracer: Emulator, address: int) -> Place | None:
-        """How a place in memory is called in every version; None where it must not be changed."""
-        if tracer.image.contains(address):
-            for named in tracer.image.named_at(address):
-                inside = named.address <= address and address + 8 <= named.end
-                if inside and tracer.memory.is_writable(address):
-                    return (named.name, address - named.address)
-            return None
-        memory = tracer.memory
-        for region in (memory.stack, memory.heap):
-            if region.address <= address < region.end:
-                return None
-        if LIBC_BASE <= address < LIBC_BASE + LIBC_SIZE:
-            return None
-        return address

@@ -137,6 +137,7 @@ class Image:
         self._sorted_segments = sorted(self.segments, key=lambda segment: segment.address)
         self._segment_starts = [segment.address for segment in self._sorted_segments]
         self._named = self._name_stretches()
+        self._global_addresses: dict[str, int] = {}
         self._starts = [named.address for named in self._named]
         self.functions = {
             name: Named(self._symbol_address(symbol), symbol.size, name, symbol.is_local, True, _is_unique(symbol))
@@ -339,6 +340,12 @@ class Image:
         if before >= 0 and self._named[before].end == address:
             found.append(self._named[before])
         return found
+
+    def address_of(self, name: str) -> int | None:
+        """Of what other objects can refer to by this name, or None."""
+        if not self._global_addresses:
+            self._global_addresses = {named.name: named.address for named in self._named if not named.is_local}
+        return self._global_addresses.get(name)
 
     def segment_at(self, address: int) -> Segment | None:
         at = bisect_right(self._segment_starts, address) - 1

@@ -11,9 +11,9 @@ import os
 import random
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -69,6 +69,9 @@ class Hints:
 Place = int | tuple[str, int]
 """An address outside the image, or an offset in data with a name."""
 
+Content = bytes | tuple[str, int]
+"""Bytes, or the address of something with a name, and an offset from there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
@@ -84,10 +87,12 @@ class Inputs:
     """(position in the bank, value) of argument registers; vector registers have 128 bits"""
     stack: tuple[tuple[int, bytes], ...]
     """(offset from the first stack argument, bytes)"""
-    pokes: tuple[tuple[Place, bytes], ...] = ()
+    pokes: tuple[tuple[Place, Content], ...] = ()
     """what is put on top of memory's first content"""
     perturb_globals: bool = False
     """external data that is zero is filled too"""
+    results: Mapping[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    """what callees of unknown effect return: (name, which call of it from 1) to value"""
     before: tuple[tuple[str, Inputs], ...] = ()
     """functions that are called first, with their arguments, so that static data is as a program may have made it"""
 
@@ -352,11 +357,11 @@ def _choose(rng: random.Random, value: Value, hints: Hints) -> int:
     return chosen if width >= 64 else chosen | rng.getrandbits(64 - width) << width
 
 
-def _pokes(rng: random.Random, registers: dict[int, int], hints: Hints) -> tuple[tuple[Place, bytes], ...]:
+def _pokes(rng: random.Random, registers: dict[int, int], hints: Hints) -> tuple[tuple[Place, Content], ...]:
     """Values at the offsets that the function reads from the objects its arguments point at."""
     if not hints.offsets:
         return ()
-    pokes: list[tuple[Place, bytes]] = []
+    pokes: list[tuple[Place, Content]] = []
     for address in registers.values():
         if not ARENA_BASE <= address < ARENA_BASE + ARENA_SIZE - PAGE // 2:
             continue

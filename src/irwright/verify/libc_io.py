@@ -12,7 +12,7 @@ import struct
 from irwright.verify.calls import Call, EndRun, set_errno
 from irwright.verify.formats import VaList, flat, format_pieces, length_of, scan
 from irwright.verify.image import PAGE
-from irwright.verify.inputs import arena
+from irwright.verify.inputs import MASK, arena
 from irwright.verify.libc_strings import (
     MODELS,
     TEXT_BUFFER,
@@ -46,8 +46,11 @@ def _malloc(call: Call) -> None:
 
 
 def _allocate(call: Call, size: int, alignment: int = 16, *, zero: bool = False) -> int:
-    address = call.heap.allocate(size, alignment, zero=zero)
-    if not address and (call.external.name or "").startswith("_Zn"):
+    may_fail = not (call.external.name or "").startswith("_Zn")
+    address = 0 if may_fail and call.override == 0 else call.heap.allocate(size, alignment, zero=zero)
+    if may_fail:
+        call.free_result = (address, 64)
+    if not address and not may_fail:
         raise EndRun("operator new throws bad_alloc")
     return address
 
@@ -272,7 +275,11 @@ def _getchar(call: Call) -> None:
 
 def _give_character(call: Call) -> None:
     over = call.count > 64 or call.chance(1) % 16 == 0
-    call.give(EOF if over else b"az09 \n,.;:\"'()[]{}<>=+-*/#\\%x"[call.chance() % 28])
+    character = EOF if over else b"az09 \n,.;:\"'()[]{}<>=+-*/#\\%x"[call.chance() % 28]
+    if call.override is not None and (call.override < 256 or call.override == EOF):
+        character = call.override
+    call.free_result = (character, 32)
+    call.give(character)
 
 
 @model("ungetc")
@@ -286,9 +293,10 @@ def _ungetc(call: Call) -> None:
 def _fgets(call: Call) -> None:
     target, size, stream = call.pointer(), call.integer(), call.pointer()
     call.record((Kind.INT, 32, size & 0xFFFFFFFF), (Kind.POINTER, 64, stream))
-    if size <= 0 or _is_over(call):
+    if size <= 0 or _is_over(call) or call.override == 0:
         call.give(0)
         return
+    call.free_result = (target, 64)
     words = (b"name = value\n", b"42\n", b"# comment\n", b"\n", b"a b c d\n", b"[section]\n", b"key:1,2,3\n", b"x")
     line = words[call.chance() % len(words)]
     call.memory.write(target, line[: size - 1] + b"\0")
@@ -311,13 +319,15 @@ def _fread(call: Call) -> None:
 def _read(call: Call) -> None:
     descriptor, target, size = call.integer(), call.pointer(), call.size()
     call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), (Kind.INT, 64, size))
-    if _is_over(call):
+    got = -(call.chance(2) & 1) if _is_over(call) else min(size, 64 + call.chance(2) % 1024)
+    if call.override is not None and (call.override <= size or call.override == MASK):
+        got = -1 if call.override == MASK else call.override
+    call.free_result = (got & MASK, 64)
+    if got < 0:
         set_errno(call)
-        call.give(-(call.chance(2) & 1))
-        return
-    content = _input(call, min(size, 64 + call.chance(2) % 1024))
-    call.memory.write(target, content)
-    call.give(len(content))
+    else:
+        call.memory.write(target, _input(call, got))
+    call.give(got)
 
 
 def _scanf(call: Call, *, source: str, variadic: bool) -> None:
@@ -413,7 +423,8 @@ def _clock(call: Call) -> None:
     place = first if call.external.name == "gettimeofday" else second
     call.record()
     if place:
-        call.memory.write(place, struct.pack("<2Q", 1_700_000_000 + call.count, 1000 * call.count))
+        parts = 1_000_000 if call.external.name == "gettimeofday" else 1_000_000_000
+        call.memory.write(place, struct.pack("<2Q", 1_700_000_000 + call.count, call.chance() % parts))
     call.give(0)
 
 

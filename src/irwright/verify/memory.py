@@ -18,7 +18,7 @@ from unicorn import UC_HOOK_MEM_READ_UNMAPPED, UC_HOOK_MEM_WRITE_UNMAPPED, UC_PR
 
 from irwright.errors import IrwrightError
 from irwright.verify.image import PAGE, Image
-from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Inputs, Place, arena, global_content, page_content
+from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, arena, global_content, page_content
 from irwright.verify.machine import library
 
 HEAP_BASE = 0x5581C0DE0000
@@ -172,6 +172,8 @@ class Memory:
             assert region.pristine is not None
             ctypes.memmove(region.pointer, region.pristine, region.size)
         ctypes.memmove(self.libc.pointer, self._libc_content, LIBC_SIZE)
+        if inputs.seed:
+            self.write(LIBC_BASE + ERRNO, (inputs.seed * 5 % 40).to_bytes(4, "little"))
         ctypes.memmove(self.arena.pointer, arena(inputs.seed), ARENA_SIZE)
         ctypes.memmove(self.stack.pointer, self._stack_content, STACK_SIZE)
         ctypes.memmove(self.heap.pointer, self._heap_content, min(HEAP_SIZE, self.heap_used + 4 * PAGE))
@@ -182,7 +184,12 @@ class Memory:
         for place, content in inputs.pokes:
             self._poke(place, content)
 
-    def _poke(self, place: Place, content: bytes) -> None:
+    def _poke(self, place: Place, content: Content) -> None:
+        if isinstance(content, tuple):
+            address = self._image.address_of(content[0])
+            if address is None:
+                return
+            content = (address + content[1]).to_bytes(8, "little")
         if isinstance(place, int):
             if ARENA_BASE <= place <= ARENA_BASE + ARENA_SIZE - len(content):
                 offset = place - ARENA_BASE

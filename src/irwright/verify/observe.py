@@ -74,6 +74,18 @@ def compare_runs(
     return None
 
 
+def compare_beginnings(first: tuple[Emulator, Run], second: tuple[Emulator, Run]) -> Finding | None:
+    """The same for runs of which the first did not come to an end: what others see of it up to there.
+
+    A callee may not return: so calls come in their order, with their arguments, whatever happens behind them.
+    """
+    try:
+        _Comparison(*first, *second, refilled=False).beginnings()
+    except _Stop as stop:
+        return stop.finding
+    return None
+
+
 class _Comparison:
     def __init__(self, a: Emulator, run_a: Run, b: Emulator, run_b: Run, refilled: bool) -> None:
         self.refilled = refilled
@@ -98,6 +110,15 @@ class _Comparison:
         if run_a.ending is Ending.RETURNED:
             self.results(signature)
         self.memory()
+
+    def beginnings(self) -> None:
+        events_a, events_b = merged(self.run_a.events), merged(self.run_b.events)
+        if self.run_b.is_complete and len(events_b) < len(events_a) and self.run_a.ending is Ending.LIMIT:
+            raise _Stop(Match.DIFFERENT, f"{_event(events_a[len(events_b)])} is missing")
+        num = min(len(events_a), len(events_b))
+        if num and isinstance(events_a[num - 1], OutputEvent):
+            num -= 1  # it may go on
+        self.events(events_a[:num], events_b[:num])
 
     # -------------------------------------------------------------------- values
 
@@ -284,6 +305,9 @@ class _Comparison:
                 raise _Stop(Match.DIFFERENT, "a block of malloc is freed in one of them")
             size = min(self.a.heap.blocks[start_a], self.b.heap.blocks[start_b])
             self.bytes(a.read(start_a, size), b.read(start_b, size), "a block of malloc")
+        # Fewer is no difference: optimisers remove blocks that nobody needs.
+        if self.b.heap.num_live > self.a.heap.num_live and self.run_a.ending is Ending.RETURNED:
+            raise _Stop(Match.DIFFERENT, "a block of malloc is not freed")
 
     def globals(self) -> None:
         """Data with a name that both have; what no run changed is compared once."""

@@ -121,6 +121,9 @@ def signatures_of(text: str) -> dict[str, Signature]:
 
 _DEFINED = re.compile(r"^define .*?^}", re.MULTILINE | re.DOTALL)
 _ALLOCA = re.compile(r"^  (%[-$._\w]+) = alloca ([^\n]+)", re.MULTILINE)
+_DECAY = re.compile(
+    r"^  (%[-$._\w]+) = getelementptr inbounds \[[^\]]*\], ptr (%[-$._\w]+), i64 0, i64 0$", re.MULTILINE
+)
 _CALL = re.compile(r"^  (?:%\S+ = )?(?:tail |musttail |notail )?call ([^\n]+)", re.MULTILINE)
 
 
@@ -146,6 +149,8 @@ def _add_calls(text: str, types: Mapping[str, str], groups: Mapping[str, str], f
                 continue
             if allocas is None:
                 allocas = dict(_ALLOCA.findall(body.group()))
+                # Arrays are passed as addresses of their first elements.
+                allocas |= {name: allocas[array] for name, array in _DECAY.findall(body.group()) if array in allocas}
             found[name] = _with_fields(known, words, allocas, types, groups)
     if indirect:
         found[INDIRECT] = functools.reduce(_meet, indirect)

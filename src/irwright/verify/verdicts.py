@@ -12,12 +12,12 @@ from typing import Any
 class Limits:
     """What one run and one function may cost."""
 
-    steps: int = 100_000
+    steps: int = 50_000
     """instructions between two calls that leave the object"""
     patience: int = 8
     """times as many a candidate gets where the original ended; then it counts as endless"""
-    calls: int = 400
-    """that leave the object"""
+    calls: int = 150
+    """that leave the object; twice as many in a candidate"""
     run_seconds: float = 1.0
     function_seconds: float = 10.0
     """all runs of a function; then its verdict is what the runs so far say"""
