@@ -51,9 +51,25 @@ _OPPOSITE = {
     "ole": "ugt",
 }
 _NEXT = {"slt": "sle", "sle": "slt", "sgt": "sge", "sge": "sgt", "ult": "ule", "ule": "ult", "ugt": "uge", "uge": "ugt"}
-_OTHER = {"add": "sub", "sub": "add", "and": "or", "or": "and", "xor": "or", "mul": "add", "shl": "lshr", "lshr": "shl"}
-_OTHER |= {"ashr": "lshr", "fadd": "fsub", "fsub": "fadd", "fmul": "fdiv", "fdiv": "fmul", "udiv": "urem"}
-_OTHER |= {"urem": "udiv", "sdiv": "srem", "srem": "sdiv"}
+_OTHER = {
+    "add": "sub",
+    "sub": "add",
+    "and": "or",
+    "or": "and",
+    "xor": "or",
+    "mul": "add",
+    "shl": "lshr",
+    "lshr": "shl",
+    "ashr": "lshr",
+    "fadd": "fsub",
+    "fsub": "fadd",
+    "fmul": "fdiv",
+    "fdiv": "fmul",
+    "udiv": "urem",
+    "urem": "udiv",
+    "sdiv": "srem",
+    "srem": "sdiv",
+}
 _FLAGS = r"((?: (?:nuw|nsw|exact|disjoint|fast|nnan|ninf|nsz|arcp|contract|afn|reassoc|samesign))*)"
 _ORDERED = "sub|shl|lshr|ashr|udiv|sdiv|urem|srem|fsub|fdiv"
 

@@ -23,7 +23,7 @@ def test_equal_at_every_level(compile_c: Compile) -> None:
     for candidate in objects:
         verdict = compare_objects(objects[0], candidate, signatures=signatures, run_same=True)
         (function,) = verdict.functions
-        assert (function.kind, function.num_conclusive) == (VerdictKind.EQUAL, 8), function
+        assert function.kind is VerdictKind.EQUAL and function.num_conclusive == function.num_runs >= 8, function
         assert function.blocks_covered == function.blocks
         assert verdict.to_json() == {
             "functions": 1,

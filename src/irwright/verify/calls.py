@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from irwright.verify.abi import ST0, Allocator, result_locations
@@ -107,14 +107,24 @@ class Call:
     fill: int
     run_callback: Callable[[int, tuple[int, ...]], int]
     external_name: Callable[[int], str | None]
-    override: int | None = None
-    """what a callee whose effect is not known returns, in place of chance"""
-    free_result: tuple[int, int] | None = None
-    """(value, bits) of what it returned, where that was by chance"""
+    overrides: Mapping[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    """as Inputs.results"""
+    free_result: tuple[tuple[str, int], int, int] | None = None
+    """(key in `overrides`, value, bits) of what it returned, where that was by chance"""
     preserve_all: bool = False
     """the callee touches nothing but its results"""
     _results: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     _allocator: Allocator | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Of this call's result in `overrides`."""
+        return (self.external.name or str(self.external.address), self.count)
+
+    @property
+    def override(self) -> int | None:
+        """What this call is to return."""
+        return self.overrides.get(self.key) if self.overrides else None
 
     # ----------------------------------------------------------------- arguments
 
@@ -289,12 +299,19 @@ def read_fields(call: Call, address: int, value: Value) -> list[Argument]:
     if is_text(value):
         return []
     try:
-        return [
-            (kind, bits, int.from_bytes(call.memory.read(address + offset, bits // 8), "little"))
-            for offset, kind, bits in value.fields
-        ]
+        content = call.memory.read(address, field_bytes(value))
     except Fault:
         return []
+    return [
+        (kind, bits, int.from_bytes(content[offset : offset + bits // 8], "little"))
+        for offset, kind, bits in value.fields
+    ]
+
+
+def field_bytes(value: Value) -> int:
+    """From the beginning of an object to the end of its last known field."""
+    offset, _, bits = value.fields[-1]
+    return offset + bits // 8
 
 
 def is_text(value: Value) -> bool:
@@ -304,24 +321,30 @@ def is_text(value: Value) -> bool:
 
 def write_fields(call: Call, address: int, value: Value, bits: int) -> None:
     """Change an object that the callee is given: most of its fields, each to something of its type."""
-    if is_text(value) and call.memory.is_data(address + value.fields[-1][0]):
+    memory, size = call.memory, field_bytes(value)
+    if not memory.is_data(address) or not memory.is_data(address + size - 1):
+        return
+    if is_text(value):
         words = b"".join(mix(bits, number).to_bytes(8, "little") for number in range(len(value.fields) // 8 + 1))
         text = bytes(97 + byte % 26 for byte in words[: bits % len(value.fields)])
-        call.memory.write(address, text.ljust(len(value.fields), b"\0"))
+        memory.write(address, text.ljust(len(value.fields), b"\0"))
         return
-    for number, (offset, kind, width) in enumerate(value.fields):
-        word = mix(bits, number)
-        if word & 3 == 3 and len(value.fields) > 1:
+    content = bytearray(memory.read(address, size))
+    word = bits
+    for offset, kind, width in value.fields:
+        word = (word ^ word >> 29) * 0xBF58476D1CE4E5B9 & MASK
+        if word >> 60 < 4 and len(value.fields) > 1:
             continue
         if kind is Kind.POINTER:
             chosen = likely_pointer(word, 0)
         elif kind is Kind.INT:
-            chosen = likely_integer(word, Value(kind=kind, bits=width))
+            chosen = likely_number(word)
         else:
             number_value = (word >> 8 & 0xFF) / 4
             chosen = int.from_bytes(struct.pack("<f" if width == 32 else "<d", number_value), "little")
-        if call.memory.is_data(address + offset):
-            call.memory.write(address + offset, (chosen & ((1 << width) - 1)).to_bytes(width // 8, "little"))
+        end = offset + width // 8
+        content[offset:end] = (chosen & ((1 << width) - 1)).to_bytes(width // 8, "little")
+    memory.write(address, bytes(content))
 
 
 def give_results(call: Call, signature: Signature, bits: int) -> None:
@@ -348,7 +371,7 @@ def give_results(call: Call, signature: Signature, bits: int) -> None:
         else:
             chosen = word | mix(word) << 64
         if is_free:
-            call.free_result = (chosen & ((1 << value.bits) - 1), value.bits)
+            call.free_result = (call.key, chosen & ((1 << value.bits) - 1), value.bits)
         call.place_result(place, chosen)
 
 
@@ -361,18 +384,19 @@ def likely_pointer(bits: int, seed: int) -> int:
 
 def likely_integer(bits: int, value: Value) -> int:
     """Mostly zero or small, as results of functions are; with garbage above what is defined."""
+    return extended_integer(likely_number(bits), bits, value)
+
+
+def likely_number(bits: int) -> int:
+    """Mostly zero or small; of any width and sign."""
     choice, word = bits & 15, bits >> 16
     if choice < 5:
-        chosen = 0
-    elif choice < 9:
-        chosen = 1
-    elif choice < 11:
-        chosen = -1
-    elif choice < 15:
-        chosen = word & 0x3F
-    else:
-        chosen = word
-    return extended_integer(chosen, bits, value)
+        return 0
+    if choice < 9:
+        return 1
+    if choice < 11:
+        return -1
+    return word & 0x3F if choice < 15 else word
 
 
 def extended_integer(chosen: int, bits: int, value: Value) -> int:

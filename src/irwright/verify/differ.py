@@ -210,6 +210,8 @@ class Comparer:
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
         if problem is not None:
             return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
+        # Of static functions nothing is proved but that they can be run: their callers are compared.
+        is_static = ours.is_local or theirs.is_local
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
@@ -231,7 +233,10 @@ class Comparer:
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            if explorer.work >= WORK_PER_SEED * self.seeds and num_runs >= self.seeds // 2:
+            limit = WORK_PER_SEED * self.seeds
+            if is_static and num_runs >= self.seeds and (explorer.is_covered or explorer.work >= limit / 3):
+                break
+            if explorer.work >= limit and num_runs >= self.seeds // 2:
                 break
             num_runs += 1
             inputs = attempt.inputs

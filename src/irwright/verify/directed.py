@@ -8,6 +8,7 @@ filled with something else first (else a store that is left out or too narrow wr
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,13 @@ from dataclasses import dataclass, replace
 from irwright.verify.abi import parameter_locations
 from irwright.verify.blocks import Blocks
 from irwright.verify.emulate import Emulator
+from irwright.verify.image import PAGE
 from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, mix
-from irwright.verify.memory import ERRNO, HEAP_BASE, HEAP_SIZE, LIBC_BASE, LIBC_SIZE
+from irwright.verify.memory import ERRNO, HEAP_BASE, HEAP_SIZE, LIBC_BASE, LIBC_SIZE, STANDARD_STREAMS
 from irwright.verify.signatures import Kind, Signature, Value
 from irwright.verify.tracing import Compared, Read, Result, Trace
 
+_ENDS_IN_NUMBER = re.compile(r", #?-?(0x[0-9a-f]+|\d+)$")
 LOOK_BACK = 300
 """events before a comparison in which its values are looked for"""
 OFFSETS_BACK = 40
@@ -28,7 +31,7 @@ MAX_TRIES = 2
 """for one relation at one comparison"""
 MAX_CASES = 40
 """of a switch"""
-NUM_KINDS = 3
+NUM_KINDS = 4
 """of variations of a value"""
 MAX_PLACES = 24
 """of one trace whose values are varied"""
@@ -59,6 +62,8 @@ def place_of(emulator: Emulator, address: int, *, local: bool) -> Place | None:
     `local`: static data too, though optimisers may know all its values.
     """
     memory = emulator.memory
+    if emulator.image.externals.name_at(address & -PAGE) in STANDARD_STREAMS:
+        return None
     if emulator.image.contains(address):
         for named in emulator.image.named_at(address):
             inside = named.address <= address < named.end
@@ -80,6 +85,9 @@ class Director:
         """`emulator` is of the original; its layout tells what can be changed."""
         self._emulator = emulator
         self._blocks = blocks
+        constants = blocks.hints.constants
+        self._offsets = {1, -1, *constants, *(-number for number in constants)}
+        """by which a value may be off from where it came from"""
         self._machine = emulator.machine
         self._parameters = self._find_parameters(signature)
         self._seen: set[tuple[int, int]] = set()
@@ -110,14 +118,15 @@ class Director:
         edges, changed, single = inputs, set[object](), list[tuple[int, Inputs]]()
         equal, made_equal = inputs, set[object]()
         for index, event in compared:
+            is_number = _ENDS_IN_NUMBER.search(event.site.operands) is not None
             for relation, left, right in wanted_of(event):
                 key = (event.site.address, relation)
                 if key in self._seen or self._tries.get(key, 0) >= MAX_TRIES:
                     continue
-                made = self._with_operand(trace, index, left, right)
+                made = self._with_operand(trace, index, left, None if is_number else right)
+                self._tries[key] = self._tries.get(key, 0) + 1
                 if made is None:
                     continue
-                self._tries[key] = self._tries.get(key, 0) + 1
                 source, target = made
                 self._deciding.add(source.key)
                 is_near = relation * relation_of(event) > 0
@@ -259,40 +268,31 @@ class Director:
         """The source of one of two (value, wanted value), and what it has to be."""
         event = trace.events[index]
         assert isinstance(event, Compared)
-        for offset in (0, 1, -1, *self._blocks.hints.constants):
-            for change in (left, right):
-                if change is None:
-                    continue
-                made = self._find(trace, index, event.bits, change, offset)
-                if made is not None:
-                    return made
+        mask = (1 << event.bits) - 1
+        changes = [change for change in (left, right) if change is not None]
+        for back, offsets in ((LOOK_BACK, None), (OFFSETS_BACK, self._offsets)):
+            for width, held, found in self._candidates(trace, index, back):
+                for value, target in changes:
+                    offset = 0 if offsets is None else (held - value) & mask
+                    if offsets is not None and offset not in offsets and offset - mask - 1 not in offsets:
+                        continue
+                    wanted = _fit(held, width, value + offset & mask, target + offset & mask, event.bits)
+                    if wanted is None:
+                        continue
+                    source = found if isinstance(found, Source) else self._source_of(found)
+                    if source is not None and self._may_be(source, wanted):
+                        return source, wanted
         return None
 
-    def _find(
-        self, trace: Trace, index: int, bits: int, change: tuple[int, int], offset: int
-    ) -> tuple[Source, int] | None:
-        back = OFFSETS_BACK if offset else LOOK_BACK
-        value, target = ((number + offset) & ((1 << bits) - 1) for number in change)
+    def _candidates(self, trace: Trace, index: int, back: int) -> Iterator[tuple[int, int, Read | Result | Source]]:
+        """(bits, value, where from) of what was taken in before an event, the last first, then the arguments."""
         for event in reversed(trace.events[max(0, index - back) : index]):
-            if isinstance(event, Compared):
-                continue
-            width = event.bits if isinstance(event, Result) else 8 * event.size
-            wanted = _fit(event.value, width, value, target, bits)
-            if wanted is None:
-                continue
-            source = self._source_of(event)
-            if source is not None and self._may_be(source, wanted):
-                return source, wanted
-        for source in self._arguments_of(trace):
-            wanted = _fit(source.value, source.bits, value, target, bits)
-            if wanted is not None and self._may_be(source, wanted):
-                return source, wanted
-        return None
-
-    def _arguments_of(self, trace: Trace) -> list[Source]:
-        if trace.inputs is None:
-            return []
-        return list(self._arguments(trace.inputs))
+            if isinstance(event, Read):
+                yield 8 * event.size, event.value, event
+            elif isinstance(event, Result):
+                yield event.bits, event.value, event
+        for source in self._arguments(trace.inputs) if trace.inputs is not None else ():
+            yield source.bits, source.value, source
 
     def _may_be(self, source: Source, value: int) -> bool:
         """Pointers are null or point at objects."""
@@ -341,7 +341,7 @@ def _varied(source: Source, number: int) -> int:
     top, half = 1 << (bits - 1), (1 << bits // 2) - 1
     if number == 0:
         return mix(source.value, bits, zlib.crc32(repr(source.key).encode())) & ((1 << bits) - 1)
-    return source.value ^ top if number == 1 else source.value & ~half | half
+    return (source.value ^ top, source.value & ~half | half, 0)[number - 1]
 
 
 def _fit(held: int, width: int, value: int, target: int, bits: int) -> int | None:

@@ -288,7 +288,7 @@ class Emulator:
             fill=self._fill,
             run_callback=lambda target, arguments: self._call_back(target, arguments, run, inputs),
             external_name=self.image.externals.name_at,
-            override=inputs.results.get((name or str(address), count)) if inputs.results else None,
+            overrides=inputs.results,
         )
         play(call)
         if self.on_call is not None:

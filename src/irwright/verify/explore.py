@@ -28,7 +28,9 @@ MAX_ENDLESS = 20
 """runs without an end that are mended: they take long"""
 ADDRESSES = 1 << 52
 """Unicorn reports bad addresses modulo this"""
-VARIED_PER_SEED = 2
+MAX_STALE = 3
+"""good runs that are traced though they reached no new blocks"""
+VARIED_PER_SEED = 1
 """inputs varied at random where every block ran"""
 NEAR = 4096
 """how far from a pointer an access to its object may be"""
@@ -95,8 +97,12 @@ class Explorer:
         """Runs, each the original's last: its memory stays until the next. Without end where blocks are missing."""
         for number in range(self._seeds):
             yield self._attempt(self._seed(number), keep=True)
+        ran: set[object] = set()
         for number, inputs in enumerate(self._directed(), self._seeds):
-            yield self._attempt(replace(inputs, number=number))
+            key = (inputs.seed, inputs.registers, inputs.stack, inputs.pokes, *inputs.results.items())
+            if key not in ran:
+                ran.add(key)
+                yield self._attempt(replace(inputs, number=number))
         number = self.num_runs
         last = number + VARIED_PER_SEED * self._seeds
         while not self.is_covered or number < last:
@@ -114,7 +120,7 @@ class Explorer:
                 break
             attempt = self._run(mended)
             is_new = is_new or attempt.is_new
-            mends += 1
+            mends += 4 if attempt.run.ending is Ending.LIMIT else 1
         if attempt.run.is_complete and (is_new or keep):
             self._good.append(attempt.inputs)
             (self._fresh if is_new else self._stale).append(attempt.inputs)
@@ -123,11 +129,16 @@ class Explorer:
     def _directed(self) -> Iterator[Inputs]:
         """What traces suggest, those of runs that reached new blocks first; goals before variations of values."""
         sweeps: deque[Inputs] = deque()
+        num_stale = 0
         while self._fresh or self._stale or sweeps:
             if not self._fresh and not self._stale:
                 yield sweeps.popleft()
                 continue
             is_fresh = bool(self._fresh)
+            num_stale += not is_fresh
+            if num_stale > MAX_STALE:
+                self._stale.clear()
+                continue
             inputs = self._fresh.popleft() if self._fresh else self._stale.popleft()
             trace = self._trace(inputs)
             director = self._director
@@ -142,7 +153,8 @@ class Explorer:
             yield from director.texts(trace, inputs)
             if not self.is_covered:
                 yield from director.cases(trace, inputs)
-            sweeps.extend(director.variations(trace, inputs))
+            if is_fresh or num_stale == 1:
+                sweeps.extend(director.variations(trace, inputs))
 
     def _trace(self, inputs: Inputs) -> Trace:
         trace = self._get_tracer().trace(self._function, self._comparisons, inputs)

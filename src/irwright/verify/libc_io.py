@@ -27,6 +27,8 @@ STDOUT = 1
 EOF = 0xFFFFFFFF
 MAX_CONTENT = 4096
 """bytes of an output that are looked at"""
+ALLOCATION = "an allocation"
+"""key in Inputs.results of blocks of malloc and its like, with their number: 0 lets one fail"""
 INPUT_CALLS = 12
 """reads of one function before input ends"""
 
@@ -47,9 +49,10 @@ def _malloc(call: Call) -> None:
 
 def _allocate(call: Call, size: int, alignment: int = 16, *, zero: bool = False) -> int:
     may_fail = not (call.external.name or "").startswith("_Zn")
-    address = 0 if may_fail and call.override == 0 else call.heap.allocate(size, alignment, zero=zero)
+    key = (ALLOCATION, len(call.heap.blocks) + 1)  # by no name: optimisers make calloc of malloc
+    address = 0 if may_fail and call.overrides.get(key) == 0 else call.heap.allocate(size, alignment, zero=zero)
     if may_fail:
-        call.free_result = (address, 64)
+        call.free_result = (key, address, 64)
     if not address and not may_fail:
         raise EndRun("operator new throws bad_alloc")
     return address
@@ -278,7 +281,7 @@ def _give_character(call: Call) -> None:
     character = EOF if over else b"az09 \n,.;:\"'()[]{}<>=+-*/#\\%x"[call.chance() % 28]
     if call.override is not None and (call.override < 256 or call.override == EOF):
         character = call.override
-    call.free_result = (character, 32)
+    call.free_result = (call.key, character, 32)
     call.give(character)
 
 
@@ -296,7 +299,7 @@ def _fgets(call: Call) -> None:
     if size <= 0 or _is_over(call) or call.override == 0:
         call.give(0)
         return
-    call.free_result = (target, 64)
+    call.free_result = (call.key, target, 64)
     words = (b"name = value\n", b"42\n", b"# comment\n", b"\n", b"a b c d\n", b"[section]\n", b"key:1,2,3\n", b"x")
     line = words[call.chance() % len(words)]
     call.memory.write(target, line[: size - 1] + b"\0")
@@ -320,9 +323,9 @@ def _read(call: Call) -> None:
     descriptor, target, size = call.integer(), call.pointer(), call.size()
     call.record((Kind.INT, 32, descriptor & 0xFFFFFFFF), (Kind.INT, 64, size))
     got = -(call.chance(2) & 1) if _is_over(call) else min(size, 64 + call.chance(2) % 1024)
-    if call.override is not None and (call.override <= size or call.override == MASK):
-        got = -1 if call.override == MASK else call.override
-    call.free_result = (got & MASK, 64)
+    if call.override is not None:
+        got = -1 if call.override >> 31 & 1 else call.override % (min(size, 4096) + 1)
+    call.free_result = (call.key, got & MASK, 64)
     if got < 0:
         set_errno(call)
     else:

@@ -28,6 +28,8 @@ _MAY_BE_ADDRESS = re.compile(rb"[\x1f-\x22]\0\0\0\0|\x55\0\0", re.DOTALL)
 FILLS = (STACK_FILL, FREE_FILL)
 MAX_SCANNED = 1 << 16
 """bytes that are equal and still searched for addresses"""
+CHUNK = 512
+"""bytes that are compared at once; no word is in two"""
 MAX_CONSTANT = 64
 """bytes of two constants without a name that are compared"""
 
@@ -340,6 +342,11 @@ class _Comparison:
         offset = 0
         size = min(len(x), len(y))
         while offset < size:
+            behind = offset + CHUNK
+            is_same = not offset % CHUNK and x[offset:behind] == y[offset:behind]
+            if is_same and not _MAY_BE_ADDRESS.search(x, offset, behind):
+                offset = behind
+                continue
             end = min(offset + 8, size)
             word_x, word_y = x[offset:end], y[offset:end]
             if len(word_x) == 8:

@@ -194,7 +194,7 @@ class Tracer:
             return
         content = self._content(address, size)
         if content:
-            self._read.add(address)
+            self._read.update(range(address, address + size))
             self._trace.events.append(Read(address, size, int.from_bytes(content, "little")))
 
     def _on_write(self, _uc: Any, _access: int, address: int, size: int, value: int, _data: Any) -> None:
@@ -204,15 +204,15 @@ class Tracer:
         before = self._content(address, size)
         if before:
             after = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-            was_read = any(address + n in self._read for n in range(-7, size))
+            was_read = not self._read.isdisjoint(range(address, address + size))
             self._trace.writes[address] = Written(before, after, was_read)
             self._written.update(range(address, address + size))
 
     def _on_call(self, call: Call) -> None:
         name = call.external.name or ""
         if call.free_result is not None:
-            value, bits = call.free_result
-            self._trace.events.append(Result((name or str(call.external.address), call.count), bits, value))
+            key, value, bits = call.free_result
+            self._trace.events.append(Result(key, bits, value))
         elif name.startswith(("str", "mem", "bcmp")):
             x, y, size = (call.bank[position] for position in call.machine.integer_arguments[:3])
             if name in _COMPARES:

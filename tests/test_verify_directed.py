@@ -1,0 +1,84 @@
+"""Inputs made from traces: changes of a program that nothing but one value, state or end of a loop can show."""
+
+from __future__ import annotations
+
+import pytest
+
+from irwright.verify.differ import compare_objects
+from verify_tools import Compile
+
+CHANGES = {
+    "a number in memory": (
+        "int f(const int *p) { return p[5] == 0x12345678; }",
+        "0x12345678",
+        "0x12345679",
+    ),
+    "a bound": ("int f(unsigned n, int x) { return n < 0xABCDE ? x : 7; }", "<", "<="),
+    "a bound in memory": (
+        "struct s { short a; unsigned char len; };\nint f(const struct s *p) { return p->len > 200 ? 1 : 2; }",
+        "> 200",
+        "> 201",
+    ),
+    "a character class": ("int f(const char *p) { return p[1] >= 'g' && p[1] <= 't'; }", "'t'", "'u'"),
+    "two at once": ("int f(short x, short y) { return x == 3001 && y == -3002; }", "-3002", "-3003"),
+    "a bit": ("int f(const unsigned *p, int *q) { if (p[3] & 0x40000) *q = 1; return 0; }", "0x40000", "0xC0000"),
+    "what a callee returns": (
+        "int g(int);\nint f(int x) { int y = g(x); return y == 12345 ? 1 : 2; }",
+        "12345",
+        "12346",
+    ),
+    "a function's address": (
+        "int g(void) { return 1; }\nint f(int (**p)(void), int x) { return p[2] == g ? x : -x; }",
+        "? x : -x",
+        "? -x : -x",
+    ),
+    "a string": (
+        '#include <string.h>\nint f(const char *s) { return strcmp(s, "--verbose") == 0 ? 5 : 6; }',
+        "? 5",
+        "? 7",
+    ),
+    "a store over the same": ("void f(int *p) { p[0] = 0; p[1] = 0; p[2] = 0; }", "p[1] = 0;", ""),
+    "half of a store": ("void f(int *p, int x) { p[0] = x & 0xFF; }", "p[0]", "*(short *)p"),
+    "an extension": ("long f(const int *p) { return p[0]; }", "const int", "const unsigned"),
+    "an error number": ("#include <errno.h>\nint f(void) { return -errno; }", "-errno", "errno"),
+    "a block that is not freed": (
+        "#include <stdlib.h>\nvoid g(char *);\nvoid f(void) { char *p = malloc(9); if (p) { g(p); free(p); } }",
+        "free(p);",
+        "",
+    ),
+    "no memory": (
+        "#include <stdlib.h>\nint f(char **q) { char *p = malloc(9); if (!p) return 3; *q = p; return 0; }",
+        "return 3",
+        "return 4",
+    ),
+    "an end of input": (
+        "#include <unistd.h>\nint f(int d, char *p) { int n = read(d, p, 8); return n < 0 ? 1 : 0; }",
+        "< 0",
+        "<= 0",
+    ),
+    "calls before a loop without end": ("void g(int);\nvoid f(int x) { g(x & 3); for (;;) g(x); }", "& 3", "& 1"),
+    "behind a loop": (
+        "int f(const char *s) { int n = 0; while (s[n] != 127) n++; return n + 2; }",
+        "n + 2",
+        "n + 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(CHANGES))
+def test_seen(compile_c: Compile, what: str) -> None:
+    source, before, after = CHANGES[what]
+    assert before in source
+    original, reference = compile_c(source, "-Oz"), compile_c(source, "-O0")
+    signatures = compile_c.signatures(source)
+    for candidate in (source, source.replace(before, after)):
+        changed = compile_c(candidate, "-Oz")
+        verdict = compare_objects(original, changed, reference=reference, signatures=signatures, functions=["f"])
+        assert verdict.different == (candidate != source), str(verdict.functions[0])
+
+
+def test_the_same_every_time(compile_c: Compile) -> None:
+    source = CHANGES["a character class"][0]
+    one, other = (compile_c(source, level) for level in ("-O0", "-Oz"))
+    first, again = (compare_objects(one, other, signatures=compile_c.signatures(source)) for _ in range(2))
+    assert first == again
