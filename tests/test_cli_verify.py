@@ -29,10 +29,13 @@ def test_equal(irwright: Run, files: Path) -> None:
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
     assert lines[0].split() == ["function", "verdict", "runs", "blocks", "reason"]
-    assert [line.split()[:4] for line in lines[1:3]] == [
-        ["twice", "equal", "8/8", "1/1"],
-        ["half", "equal", "8/8", "1/1"],
+    rows = [line.split()[:4] for line in lines[1:3]]
+    assert [(name, verdict, blocks) for name, verdict, _, blocks in rows] == [
+        ("twice", "equal", "1/1"),
+        ("half", "equal", "1/1"),
     ]
+    for conclusive, num in (row[2].split("/") for row in rows):
+        assert int(conclusive) == int(num) >= 8
     assert lines[3] == "2 functions: 2 equal, 0 inconclusive, 0 different; 100 % of their blocks ran"
 
 
@@ -52,7 +55,8 @@ def test_json_and_one_function(irwright: Run, files: Path) -> None:
     row = json.loads(ended.out)
     (verdict,) = row.pop("verdicts")
     assert row == {"functions": 1, "equal": 1, "same_code": 0, "inconclusive": 0, "different": 0, "block_coverage": 1.0}
-    assert (verdict["function"], verdict["kind"], verdict["num_runs"]) == ("half", "equal", 3)
+    assert (verdict["function"], verdict["kind"]) == ("half", "equal")
+    assert verdict["num_runs"] >= 3
 
 
 def test_errors(irwright: Run, files: Path) -> None:

@@ -155,9 +155,10 @@ def test_aarch64(seeds: Seeds, cross: Toolchain, name: str) -> None:
     with Context(library) as context:
         text = context.parse(bitcode, name=name).text()
     signatures = signatures_of(text.decode() if isinstance(text, bytes) else text)
-    original = build("", CodegenLevel.NONE)
+    reference, original = build("", CodegenLevel.NONE), build("default<Oz>", CodegenLevel.DEFAULT)
     for passes in ("default<Oz>", "default<O2>"):
-        verdict = compare_objects(original, build(passes, CodegenLevel.DEFAULT), signatures=signatures)
+        candidate = build(passes, CodegenLevel.DEFAULT)
+        verdict = compare_objects(original, candidate, reference=reference, signatures=signatures)
         assert verdict.different == 0, verdict.first_difference
         assert verdict.equal == len(verdict.functions), [str(function) for function in verdict.functions]
     machines.close()

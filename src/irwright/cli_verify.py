@@ -35,7 +35,13 @@ COLOURS = {"different": "red", "inconclusive": "yellow", "equal": "green"}
     metavar="FILE",
     help="Textual IR (.ll) of the program, for what its functions take and return.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=8, show_default=True, help="Inputs for each function.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Inputs for each function; more are made of what these runs show.",
+)
 @click.option("--function", "functions", multiple=True, metavar="NAME", help="Only this function; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes (default: all cores).")
