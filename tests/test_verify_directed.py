@@ -77,6 +77,15 @@ def test_seen(compile_c: Compile, what: str) -> None:
         assert verdict.different == (candidate != source), str(verdict.functions[0])
 
 
+def test_depth_by_depth(compile_c: Compile) -> None:
+    """Each comparison is reached only through the one before; and the search ends when it has reached them all."""
+    body = "".join(f"if (p[{n}] != {1000 + 7 * n}) return {n}; g({n}); " for n in range(7))
+    source = f"void g(int);\nint f(const int *p) {{ {body}return 99; }}"
+    options = {"-Oz": compile_c(source, "-Oz"), "-O0": compile_c(source, "-O0")}
+    verdict = compare_objects(options["-Oz"], options["-O0"], signatures=compile_c.signatures(source))
+    assert verdict.equal == 1 and verdict.block_coverage == 1.0, str(verdict.functions[0])
+
+
 def test_the_same_every_time(compile_c: Compile) -> None:
     source = CHANGES["a character class"][0]
     one, other = (compile_c(source, level) for level in ("-O0", "-Oz"))

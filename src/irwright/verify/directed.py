@@ -298,8 +298,10 @@ class Director:
         """Pointers are null or point at objects."""
         if self._emulator.image.contains(value):
             return source.kind == "memory" and source.bits == 64 and self._link_to(value) is not None
-        if not source.is_pointer or ARENA_BASE <= value < ARENA_BASE + ARENA_SIZE:
+        if not source.is_pointer:
             return True
+        if ARENA_BASE <= value < ARENA_BASE + ARENA_SIZE:
+            return source.kind != "register" or not (value - source.value) % 8  # no object lies askew in another
         nonnull = source.kind == "register" and any(
             position == source.key and parameter.nonnull for position, parameter in self._parameters
         )

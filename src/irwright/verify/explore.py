@@ -20,7 +20,7 @@ from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import PAGE, Named
 from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, make_inputs, mix
 from irwright.verify.signatures import Kind, Signature
-from irwright.verify.tracing import Read, Trace, Tracer
+from irwright.verify.tracing import MAX_EVENTS, MAX_EVENTS_OF_FAULT, Read, Trace, Tracer
 
 MAX_MENDS = 12
 """of one input"""
@@ -135,10 +135,11 @@ class Explorer:
                 yield sweeps.popleft()
                 continue
             is_fresh = bool(self._fresh)
-            num_stale += not is_fresh
-            if num_stale > MAX_STALE:
-                self._stale.clear()
-                continue
+            if not is_fresh:
+                num_stale += 1
+                if num_stale > MAX_STALE:
+                    self._stale.clear()
+                    continue
             inputs = self._fresh.popleft() if self._fresh else self._stale.popleft()
             trace = self._trace(inputs)
             director = self._director
@@ -156,8 +157,8 @@ class Explorer:
             if is_fresh or num_stale == 1:
                 sweeps.extend(director.variations(trace, inputs))
 
-    def _trace(self, inputs: Inputs) -> Trace:
-        trace = self._get_tracer().trace(self._function, self._comparisons, inputs)
+    def _trace(self, inputs: Inputs, limit: int = MAX_EVENTS) -> Trace:
+        trace = self._get_tracer().trace(self._function, self._comparisons, inputs, limit=limit)
         self.work += 3 + trace.cost / 12
         return trace
 
@@ -242,7 +243,7 @@ class Explorer:
                 return None
         bad = self._original.fault_address
         tracer = self._get_tracer()
-        trace = self._trace(inputs)
+        trace = self._trace(inputs, MAX_EVENTS_OF_FAULT if ending is Ending.FAULT else MAX_EVENTS)
         if ending is Ending.LIMIT:
             assert self._director is not None
             return self._director.ending(trace, inputs)

@@ -140,18 +140,19 @@ def _add_calls(text: str, types: Mapping[str, str], groups: Mapping[str, str], f
                 callee, signature, words = _Line(call.group(1), types, groups).read_call()
             except (_Unknown, RecursionError):
                 continue
-            if callee.startswith("%"):
-                indirect.append(signature)
-                continue
-            name = _unquote(callee)
-            known = found.get(name)
-            if known is None or name in defined or not any(word.startswith("%") for word in words):
+            name = "" if callee.startswith("%") else _unquote(callee)
+            known = found.get(name) if name else signature
+            if known is None or name in defined:
                 continue
             if allocas is None:
                 allocas = dict(_ALLOCA.findall(body.group()))
                 # Arrays are passed as addresses of their first elements.
                 allocas |= {name: allocas[array] for name, array in _DECAY.findall(body.group()) if array in allocas}
-            found[name] = _with_fields(known, words, allocas, types, groups)
+            known = _with_fields(known, words, allocas, types, groups)
+            if name:
+                found[name] = known
+            else:
+                indirect.append(known)
     if indirect:
         found[INDIRECT] = functools.reduce(_meet, indirect)
 
@@ -188,7 +189,8 @@ def _meet(one: Signature, other: Signature) -> Signature:
             break
         if x.in_memory or y.in_memory or x.is_result_address or y.is_result_address:
             break
-        parameters.append(x if x.bits <= y.bits else y)
+        fields = min(x.fields, y.fields, key=len) or x.fields or y.fields
+        parameters.append(replace(x if x.bits <= y.bits else y, fields=fields))
     results = one.results if one.results == other.results else (I64,)
     return Signature(parameters=tuple(parameters), results=results)
 

@@ -24,7 +24,8 @@ from irwright.verify.inputs import Inputs
 from irwright.verify.machine import library
 from irwright.verify.memory import Fault, loosely
 
-MAX_EVENTS = 2000
+MAX_EVENTS, MAX_EVENTS_OF_FAULT = 600, 2000
+"""calls of hooks in one run; what faults is traced to its end, if that is not far"""
 MAX_OF_SITE = 24
 """times that one comparison is recorded"""
 MAX_TEXT, MAX_TEXTS = 32, 24
@@ -130,6 +131,7 @@ class Tracer:
         memory = emulator.memory
         self._low, self._high = memory.stack.address, memory.stack_start
         self._trace = Trace()
+        self._limit = MAX_EVENTS
         self._read: set[int] = set()
         self._written: set[int] = set()
         self._slot = (ctypes.c_uint64 * 2)()
@@ -151,8 +153,11 @@ class Tracer:
         )
         return hook
 
-    def trace(self, function: Named, comparisons: Sequence[Comparison], inputs: Inputs) -> Trace:
-        """Run the function; these comparisons are recorded."""
+    def trace(
+        self, function: Named, comparisons: Sequence[Comparison], inputs: Inputs, *, limit: int = MAX_EVENTS
+    ) -> Trace:
+        """Run the function; these comparisons are recorded; stopped after `limit` calls of hooks."""
+        self._limit = limit
         if self._watched is not comparisons:
             self._watch(comparisons)
         self._trace = Trace(inputs=inputs)
@@ -179,7 +184,7 @@ class Tracer:
     def _count(self) -> None:
         """Every call of a hook costs, whether it records something or not."""
         self._trace.cost += 1
-        if self._trace.cost >= MAX_EVENTS:
+        if self._trace.cost >= self._limit:
             self.emulator.stop()
 
     def _content(self, address: int, size: int) -> bytes:

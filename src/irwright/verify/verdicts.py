@@ -16,7 +16,7 @@ class Limits:
     """instructions between two calls that leave the object"""
     patience: int = 8
     """times as many a candidate gets where the original ended; then it counts as endless"""
-    calls: int = 150
+    calls: int = 100
     """that leave the object; twice as many in a candidate"""
     run_seconds: float = 1.0
     function_seconds: float = 10.0
