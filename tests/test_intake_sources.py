@@ -175,7 +175,12 @@ def test_add_from_the_command_line(irwright: Run, tree: Path, tmp_path: Path) ->
     assert ended.code == 0
     assert "2 modules with 2 functions added, 0 modules were there" in ended.out
     assert "1  use of undeclared identifier 'missing'" in ended.err
-    assert "0 modules with 0 functions added, 2 modules were there" in irwright(*words).out
-    assert Counter(row["licence"] for row in open_corpus(tmp_path / "corpus").rows()) == {"MIT": 1, "Zlib": 1}
+    again = irwright(*words)
+    assert again.code == 0 and "0 modules with 0 functions added" in again.out
+    assert "undeclared" not in again.err  # nothing was compiled
+    (tree / "src" / "a.c").write_text("int twice(int x) { return x + x; }\n")
+    changed = irwright(*words)
+    assert "2 modules with 2 functions added" in changed.out and "undeclared" in changed.err
+    assert Counter(row["licence"] for row in open_corpus(tmp_path / "corpus").rows()) == {"MIT": 2, "Zlib": 2}
     refused = irwright(*words, "--licence", "MIT")
     assert refused.code == 2 and "name it" in refused.err

@@ -117,9 +117,11 @@ def add(
             raise click.UsageError("--version, --licence and --split are of a --project; name it")
         given = Project(name=project, version=project_version, split=split, licence=licence, origin=" ".join(sources))
     num_jobs = jobs or default_jobs()
-    intake = Intake(clang=toolchain.need_clang(), jobs=num_jobs, llvm=llvm, project=given, flags=flags)
+    store = open_corpus(folder or default_corpus())
+    known = dict(store.about.get("folders", {}))
+    intake = Intake(clang=toolchain.need_clang(), jobs=num_jobs, llvm=llvm, project=given, flags=flags, known=known)
     added = add_modules(
-        open_corpus(folder or default_corpus()),
+        store,
         intake.modules(sources),
         library=toolchain.library.path,
         llvm=toolchain.library.version,
@@ -127,6 +129,8 @@ def add(
         ray=ray,
         progress=lambda line: click.echo(line, err=True),
     )
+    store.about["folders"] = intake.known  # only now: what is in them is in the corpus
+    store.save()
     click.echo(
         f"{added.num_modules:,} modules with {added.num_functions:,} functions added, "
         f"{added.num_kept:,} modules were there"

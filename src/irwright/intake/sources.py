@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +29,8 @@ from irwright.corpus.packages import PackageSpec, Role, default_cache, load_pack
 from irwright.corpus.store import Found, Split
 from irwright.errors import CorpusError, StorageError
 from irwright.intake.binaries import OBJECT_SUFFIXES, binary_modules
-from irwright.intake.trees import Project, language_of, tree_modules, unpack_sdist
+from irwright.intake.trees import Project, fingerprint, language_of, tree_modules, unpack_sdist
+from irwright.shards import key_of
 
 SPLITS: dict[Role, Split] = {"training": "train", "heldout": "heldout"}
 _IR_SUFFIXES = (".ll", ".bc")
@@ -50,6 +51,8 @@ class Intake:
     """for every source of a folder"""
     problems: Counter[str] = field(default_factory=Counter[str])
     """why parts of sources gave no module"""
+    known: dict[str, int] = field(default_factory=dict[str, int])
+    """key of each folder that was read to its end, with its number of modules; one that is here is not read again"""
 
     def modules(self, sources: Sequence[str]) -> Iterator[Found]:
         """The modules of every source, in order; CorpusError for a name that means nothing."""
@@ -67,7 +70,7 @@ class Intake:
             return self._pypi(name)
         if path.is_dir():
             project = self.project or Project(name=path.resolve().name, origin=source)
-            return self._tree(path, project)
+            return self._folder(path, project)
         if path.suffix in _IR_SUFFIXES and path.is_file():
             return self._ir(path)
         if path.suffix in OBJECT_SUFFIXES and path.is_file():
@@ -77,6 +80,19 @@ class Intake:
             f"unknown source {source!r}; give a folder, a file ({', '.join((*_IR_SUFFIXES, *OBJECT_SUFFIXES))}), "
             "debian:NAME, pypi:NAME or fetched"
         )
+
+    def _folder(self, path: Path, project: Project) -> Iterator[Found]:
+        """A folder of the user's, unless it was read before and has not changed."""
+        compiler = self.clang.stat()
+        facts = [str(self.clang), compiler.st_size, compiler.st_mtime_ns, self.flags, asdict(project)]
+        key = key_of(str(path.resolve()), facts, fingerprint(path))
+        if key in self.known:
+            return
+        count = 0
+        for found in self._tree(path, project):
+            count += 1
+            yield found
+        self.known[key] = count
 
     def _tree(self, path: Path, project: Project) -> Iterator[Found]:
         return tree_modules(path, project, clang=self.clang, jobs=self.jobs, problems=self.problems, flags=self.flags)

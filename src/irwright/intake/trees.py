@@ -75,6 +75,16 @@ def _order(command: Command) -> tuple[str, int, tuple[str, ...]]:
     return command.source, len(command.flags), command.flags
 
 
+def fingerprint(tree: Path) -> list[tuple[str, int, int]]:
+    """Path, size and time of every file of a tree: what has the same need not be compiled again."""
+    facts: list[tuple[str, int, int]] = []
+    for path in sorted(tree.rglob("*")):
+        if path.is_file():
+            about = path.stat()
+            facts.append((path.relative_to(tree).as_posix(), about.st_size, about.st_mtime_ns))
+    return facts
+
+
 def tree_licence(tree: Path) -> str:
     """What the licence texts at the root of a tree say, else most of its sources."""
     texts = [
