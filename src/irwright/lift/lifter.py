@@ -65,6 +65,9 @@ class FileLifter(OwnSignatures):
             if not lifted.code.instructions and not lifted.code.problem:
                 decoder.decode(lifted.code)
             lifted.problem = lifted.problem or lifted.code.problem
+            tables = [self.program.unwinding.get(piece[:2]) for piece in lifted.code.pieces]
+            if not lifted.problem and any(one is not None and one.lsda is not None for one in tables):
+                lifted.problem = "landing pads for exceptions"
         self.uses_floats = any(
             i.mnemonic.endswith(("ss", "sd", "si")) and "xmm" in i.text
             for lifted in self.functions.values()

@@ -14,7 +14,8 @@ from irwright.errors import InsideCodeError, LiftError
 from irwright.lift.data import Layout, quote
 from irwright.lift.expressions import Ref
 from irwright.lift.objects import place
-from irwright.lift.program import Code, Imm, Instruction, Mem, Program
+from irwright.lift.program import Code, Imm, Instruction, Mem, Program, Unwinding
+from irwright.lift.unwinding import escape
 
 Piece = tuple[int, int, int]
 _RELATIVE = ("PC32", "PLT32", "PC8")
@@ -37,13 +38,19 @@ class MachineCode:
         lines: list[str] = []
         for piece, name in zip(code.pieces, code.piece_names, strict=True):
             lines += self._head(code, piece, name)
-            if self._has_short_exits(code, piece):
+            unwinding = self.program.unwinding.get(piece[:2])
+            lines += [] if unwinding is None else self._frame_head(unwinding, name)
+            has_table = unwinding is not None and unwinding.lsda is not None
+            if self._has_short_exits(code, piece) and not has_table:
                 lines += self._by_instruction(code, piece, name)
             else:
-                lines += self._bytes(*piece)
+                lines += self._unwound_bytes(*piece, unwinding)
                 lines += self._relocations(code, piece, name, *piece[1:])
                 lines += self._resolved(code, piece, name)
-            lines += [f".size {_asm(name)}, .-{_asm(name)}", ".text"]
+            lines += [] if unwinding is None else [".cfi_endproc"]
+            lines += [f".size {_asm(name)}, .-{_asm(name)}"]
+            lines += [] if unwinding is None else self._landing_table(unwinding, name)
+            lines.append(".text")
         return lines
 
     def _head(self, code: Code, piece: Piece, name: str) -> list[str]:
@@ -62,7 +69,50 @@ class MachineCode:
             if code.symbol.visibility != "default":
                 lines.append(f".{code.symbol.visibility} {title}")
         kind = "gnu_indirect_function" if code.symbol.kind == "ifunc" else "function"
+        for symbol in self.program.symbols:
+            is_alias = (symbol.section, symbol.offset) == piece[:2] and symbol.name not in (name, "", code.name)
+            if is_alias and symbol.binding != "local" and symbol.kind in ("func", "notype", "ifunc"):
+                other = _asm(symbol.name)
+                lines.append(f".{'globl' if symbol.binding == 'global' else 'weak'} {other}")
+                lines += [f".type {other},@{kind}", f"{other}:"]
         return [*lines, f".type {title},@{kind}", f"{title}:"]
+
+    def _frame_head(self, unwinding: Unwinding, name: str) -> list[str]:
+        lines = [".cfi_startproc"]
+        if unwinding.personality is not None:
+            encoding, relocation = unwinding.personality
+            symbol = self.program.symbols[relocation.symbol].name
+            self.named.add(symbol)
+            lines.append(f".cfi_personality {encoding}, {_asm(symbol)}")
+        if unwinding.lsda is not None:
+            lines.append(f".cfi_lsda {unwinding.lsda[0]}, {_asm(f'.Lkept.{name}.lsda')}")
+        return lines
+
+    def _unwound_bytes(self, section: int, start: int, end: int, unwinding: Unwinding | None) -> list[str]:
+        """Code as bytes, frame instructions where they were."""
+        lines: list[str] = []
+        at = start
+        for offset, instructions in unwinding.steps if unwinding is not None else ():
+            lines += [*self._bytes(section, at, start + offset), escape(instructions)]
+            at = start + offset
+        return [*lines, *self._bytes(section, at, end)]
+
+    def _landing_table(self, unwinding: Unwinding, name: str) -> list[str]:
+        """The table of landing pads."""
+        if unwinding.lsda is None:
+            return []
+        _, index, start = unwinding.lsda
+        section = self.program.sections[index]
+        others = [one.lsda[2] for one in self.program.unwinding.values() if one.lsda and one.lsda[1] == index]
+        end = min([at for at in others if at > start], default=section.size)
+        label = _asm(f".Lkept.{name}.lsda")
+        lines = [".section .gcc_except_table,\\22a\\22,@progbits", ".p2align 2", f"{label}:"]
+        lines += self._bytes(index, start, end)
+        for offset in sorted(at for at in section.relocations if start <= at < end):
+            relocation = section.relocations[offset]
+            symbol = self._symbol(place(self.program, relocation.symbol, relocation.addend), 0)
+            lines.append(f".reloc {label}+{offset - start}, R_X86_64_{relocation.kind}, {symbol}")
+        return lines
 
     def _bytes(self, section: int, start: int, end: int) -> list[str]:
         data = self.program.sections[section].data[start:end]
@@ -115,6 +165,8 @@ class MachineCode:
         """Jumps as text, so that the assembler finds their size; everything else as bytes."""
         section, start, end = piece
         label = f".Lkept.{name}."
+        unwinding = self.program.unwinding.get(piece[:2])
+        frame = dict(unwinding.steps) if unwinding is not None else {}
         targets: set[int] = set()
         jumps: dict[int, str] = {}
         for insn, to in self._jumps(code, piece):
@@ -127,6 +179,8 @@ class MachineCode:
         for insn in code.instructions:
             if insn.section != section or not start <= insn.address < end:
                 continue
+            if insn.address - start in frame:
+                lines.append(escape(frame[insn.address - start]))
             if insn.address in targets:
                 lines.append(f"{_asm(f'{label}{insn.address}')}:")
             if insn.address in jumps:

@@ -14,6 +14,7 @@ from typing import Any
 from irwright.errors import InputError
 from irwright.lift.expressions import Ref
 from irwright.lift.program import Code, Imm, Instruction, Mem, Operand, Program, Reg, Relocation, Section, Symbol
+from irwright.lift.unwinding import read_unwinding
 
 MAX_BYTES = 32 << 20
 BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
@@ -106,6 +107,7 @@ def read_object(data: bytes, name: str) -> Program:
         raise InputError(name, "has no symbol table (stripped?); functions can't be told apart")
     _note_tables(program)
     find_functions(program)
+    program.unwinding = read_unwinding(program)
     return program
 
 
@@ -134,7 +136,7 @@ def _read(elf: Any, name: str) -> Program:
                 raise InputError(name, "has sections that overlap or end past the end of the file")
         elif size > 1 << 40:
             raise InputError(name, f"reserves {size} bytes; that is no real object")
-        keep = kind in ("progbits", "init_array", "fini_array", "note")
+        keep = kind in ("progbits", "init_array", "fini_array", "note") or section.name == ".eh_frame"
         flags = int(header["sh_flags"])
         sections.append(
             Section(

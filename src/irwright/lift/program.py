@@ -147,6 +147,18 @@ class CodeTable:
 
 
 @dataclass(slots=True)
+class Unwinding:
+    """How one piece of code is unwound."""
+
+    steps: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+    """(offset from the start of the code, frame instructions there)"""
+    personality: tuple[int, Relocation] | None = None
+    """its encoding and where it is"""
+    lsda: tuple[int, int, int] | None = None
+    """encoding, section and offset of the table of landing pads"""
+
+
+@dataclass(slots=True)
 class Program:
     """A file, read."""
 
@@ -160,6 +172,8 @@ class Program:
     """every reference names the label it is relative to (text input), so objects may be laid out anew"""
     tables: list[CodeTable] = field(default_factory=list[CodeTable])
     """tables that code of an object refers to by their start"""
+    unwinding: dict[tuple[int, int], Unwinding] = field(default_factory=dict[tuple[int, int], Unwinding])
+    """by section and offset of the code"""
     spills: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     """instructions that comments call spills and reloads"""
     text: str = ""
