@@ -66,6 +66,15 @@ def targeted(text: str, target: Target) -> str:
     return whole + _POSITION_INDEPENDENT
 
 
+def _quoted(line: str) -> str:
+    """A line as LLVM writes it in a string."""
+    return "".join(char if char.isprintable() and char not in '"\\' and char < "\x7f" else _hex(char) for char in line)
+
+
+def _hex(char: str) -> str:
+    return "".join(f"\\{byte:02X}" for byte in char.encode(errors="surrogateescape"))
+
+
 class Bench:
     """Compile workers for the units of one module after the other: one for x86-64 and, where asked, one for AArch64."""
 
@@ -112,6 +121,17 @@ class Bench:
         full = self._add("full", rename(printed), function)
         text = canonicalise(printed)[0]
         return Unit(name=function, text=text, full=full, plain=self._add("plain", targeted(text, "x86-64"), function))
+
+    def of_text(self, text: str, name: str = "answer") -> Unit:
+        """A unit from canonical text alone, whose full module is the plain one; IrwrightError where it is no IR."""
+        plain = self._add("plain", targeted(text, "x86-64"), name)
+        return Unit(name=name, text=text, full=plain, plain=plain)
+
+    def assemble(self, text: str) -> bytes:
+        """The object of x86-64 assembly; IrwrightError with the assembler's first message."""
+        lines = "".join(f'module asm "{_quoted(line)}"\n' for line in text.splitlines())
+        module = f'target triple = "{TRIPLES["x86-64"]}"\n{lines}'
+        return self._pool.call(Call(operation="assemble", arguments={"text": module})).unwrap("assembly")
 
     def optimised(self, unit: Unit, passes: PassList) -> str:
         """Canonical text of the plain module after a list."""
