@@ -108,12 +108,20 @@ def test_reasons(text: str, reason: str) -> None:
         (b"\xff\xfe\x00binary", "is neither assembly text nor an ELF object"),
         (b"\x7fELF" + bytes(100), "is no well-formed ELF object"),
         (b"", "has no functions"),
+        (b"f:\n\n\tnop\n\tbogus\n", "line 4:2: invalid instruction mnemonic 'bogus'"),
+        (b"f:\nmov eax, dword ptr [rdi]\nmovl %eax, %ebx\n", "line 2:16: .*; AT&T and Intel syntax are mixed"),
         (b"!<arch>\n" + b"x" * 60, "a broken archive"),
     ],
 )
 def test_bad_input_is_named(data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         disassemble(data, name="input", settings=QUICK)
+
+
+def test_a_bare_label_is_a_function() -> None:
+    (one,) = disassemble("f:\n\tleal\t1(%rdi), %eax\n\tretq\n", name="f.s", settings=QUICK).functions
+    assert one.function == "f"
+    assert one.verdict is not Verdict.NOT_LIFTED
 
 
 def test_a_missing_file_and_a_missing_function(tmp_path: Path) -> None:

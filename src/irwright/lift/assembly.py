@@ -51,9 +51,8 @@ def prepare(text: str, name: str) -> Prepared:
     if _FOREIGN.search(text) and "%r" not in text and "%e" not in text and not intel:
         raise InputError(name, "reads like ARM assembly; x86-64 is what can be lifted")
     prepared = Prepared(text="", is_intel=intel)
-    out: list[str] = []
-    if intel and ".intel_syntax" not in text:
-        out.append(".intel_syntax noprefix")
+    out: list[str] = []  # a line for each of the text, so that the assembler's messages name the right one
+    lead = ".intel_syntax noprefix; " if intel and ".intel_syntax" not in text else ""
     declared: set[str] = set()
     stack: list[bool] = []
     in_code, previous = True, True
@@ -95,16 +94,17 @@ def prepare(text: str, name: str) -> Prepared:
         if label is not None:
             title = label[1].strip('"')
             if not in_code and not title.isdigit() and title not in declared:
-                out.append(f".globl {label[1]}")
+                lead += f".globl {label[1]}; "
                 prepared.locals.add(title)
         elif (
             in_code
             and ("pill" in line or "eload" in line)
             and re.search(r"# \d+-byte (?:Folded )?(?:Spill|Reload)", line)
         ):
-            out.append(f"{SPILL}{marks}:")
+            lead += f"{SPILL}{marks}: "
             marks += 1
-        out.append(line)
+        out.append(lead + line)
+        lead = ""
     prepared.locals -= declared
     prepared.text = "\n".join(out) + "\n"
     return prepared
@@ -139,9 +139,8 @@ def as_module(text: str, triple: str) -> str:
     """Textual IR whose object is what the assembler makes of `text`."""
     lines = [f'target triple = "{triple}"', ""]
     for line in text.splitlines():
-        if line:
-            escaped = "".join(
-                c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode()) for c in line
-            )
-            lines.append(f'module asm "{escaped}"')
+        escaped = "".join(
+            c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode()) for c in line
+        )
+        lines.append(f'module asm "{escaped or " "}"')  # an empty one would not count as a line
     return "\n".join(lines) + "\n"

@@ -269,7 +269,10 @@ class Disassembler:
         if reply.outcome.ok:
             return reply.value
         detail = str(reply.outcome.error or reply.outcome.detail).partition(": ")[2] or reply.outcome.detail
-        raise InputError(name, f"is not x86-64 assembly as LLVM reads it: {detail}")
+        problem = f"is not x86-64 assembly as LLVM reads it: {detail.replace('<inline asm>:', 'line ')}"
+        if "%" in text and re.search(r"\b(?:[dq]?word|byte) ptr\b", text, re.I):
+            problem += "; AT&T and Intel syntax are mixed"
+        raise InputError(name, problem)
 
     # The whole
 

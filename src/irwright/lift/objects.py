@@ -19,6 +19,8 @@ from irwright.lift.unwinding import read_unwinding
 MAX_BYTES = 32 << 20
 BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 """how LLVM bitcode begins"""
+MAX_ALIGN = 1 << 20
+ALLOCATED, COMPRESSED = 2, 0x800
 MAX_FUNCTION_BYTES = 256 << 10
 """larger functions are not lifted"""
 
@@ -136,15 +138,22 @@ def _read(elf: Any, name: str) -> Program:
                 raise InputError(name, "has sections that overlap or end past the end of the file")
         elif size > 1 << 40:
             raise InputError(name, f"reserves {size} bytes; that is no real object")
-        keep = kind in ("progbits", "init_array", "fini_array", "note") or section.name == ".eh_frame"
         flags = int(header["sh_flags"])
+        is_wanted = bool(flags & ALLOCATED) or section.name == ".comment"
+        is_kept = kind in ("progbits", "init_array", "fini_array", "note") or section.name == ".eh_frame"
+        keep = is_wanted and is_kept
+        if is_wanted and flags & COMPRESSED:
+            raise InputError(name, f"section {section.name!r} is compressed, which no section that is loaded can be")
+        align = max(1, int(header["sh_addralign"]))
+        if is_wanted and (align & (align - 1) or align > MAX_ALIGN):
+            raise InputError(name, f"section {section.name!r} is aligned to {align} bytes; that is no real object")
         sections.append(
             Section(
                 index=index,
                 name=section.name,
                 data=bytes(section.data()) if keep else b"",
                 size=size,
-                align=max(1, int(header["sh_addralign"])),
+                align=align,
                 kind=kind,
                 is_code=bool(flags & 4),
                 is_writable=bool(flags & 1),
@@ -164,11 +173,14 @@ def _read(elf: Any, name: str) -> Program:
             index = _SPECIAL_SECTIONS.get(where, where if isinstance(where, int) else -2)
             if index >= len(sections):
                 raise InputError(name, f"symbol {symbol.name!r} lies in section {index}, which does not exist")
+            value = int(symbol["st_value"])
+            if index == _SPECIAL_SECTIONS["SHN_COMMON"] and (value & (value - 1) or value > MAX_ALIGN):
+                raise InputError(name, f"symbol {symbol.name!r} is aligned to {value} bytes; that is no real object")
             symbols.append(
                 Symbol(
                     name=symbol.name,
                     section=index,
-                    offset=int(symbol["st_value"]),
+                    offset=value,
                     size=int(symbol["st_size"]),
                     kind=_SYMBOL_KINDS.get(symbol["st_info"]["type"], "notype"),
                     binding=str(symbol["st_info"]["bind"])[4:].lower(),
@@ -185,8 +197,8 @@ def _read(elf: Any, name: str) -> Program:
                 member = int.from_bytes(words[position : position + 4], "little")
                 if member < len(sections):
                     sections[member].group = title
-    comment = elf.get_section_by_name(".comment")
-    producer = bytes(comment.data()[:4096]).replace(b"\0", b" ").decode(errors="replace") if comment else ""
+    comment = next((section.data[:4096] for section in sections if section.name == ".comment"), b"")
+    producer = comment.replace(b"\0", b" ").decode(errors="replace")
     return Program(name=name, sections=sections, symbols=symbols, producer=producer)
 
 
@@ -234,6 +246,11 @@ def find_functions(program: Program) -> None:
         # Aliases: the sized, then the global one is the function, the others are aliases of it.
         if known is None or _rank(symbol) > _rank(known):
             by_start[place] = symbol
+    if not by_start:  # a piece of assembly, with a label and no directives
+        for symbol in program.symbols:
+            is_label = symbol.section >= 0 and symbol.kind == "notype" and not symbol.name.startswith((".L", "_$"))
+            if is_label and symbol.name and program.sections[symbol.section].is_code:
+                by_start.setdefault((symbol.section, symbol.offset), symbol)
     starts: dict[int, list[int]] = {}
     for section, offset in sorted([*by_start, *[(s.section, s.offset) for s in cold]]):
         starts.setdefault(section, []).append(offset)

@@ -67,6 +67,8 @@ class Assembler:
             asm = [line for code in self.program.functions if code.name in kept for line in machine.lines(code)]
         except InsideCodeError as error:
             raise LeftOverError({error.function}) from error
+        except LiftError as error:
+            raise InputError(self.program.name, f"can't be laid out anew: {error}") from error
         self.named_in_asm = machine.named
         weak = [one.name for one in self.program.symbols if one.section == -1 and one.binding == "weak"]
         asm += [f".weak {name}" for name in weak if name in machine.named]
