@@ -38,6 +38,10 @@ def fake(path: Path, says: str) -> str:
         ("Apple clang version 15.0.0", "{} is no clang of LLVM (Apple clang version 15.0.0): its objects are left"),
         ("", "{} is no clang of LLVM (no version)"),
         (
+            "Debian clang version 16.0.6 (15~deb12u1)",
+            "{} is clang 16.0.6, and LLVM 17 is the oldest that can be tuned for: its objects are left as they are",
+        ),
+        (
             "clang version 99.1.0",
             "no libLLVM 99 for {} 99.1.0: its objects are left as they are; install llvm-99, or pip",
         ),

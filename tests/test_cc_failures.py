@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from irwright.errors import IrwrightError
+from irwright.measure import measure_object
+from irwright.symbols import read_symbols
 from wrapped import JSON, Ended, Wrapped, leftovers
 
 
@@ -81,6 +87,92 @@ def test_kill_leaves_the_plain_object_and_no_worker(wrapped: Wrapped, slow: subp
     assert workers(slow.pid) == []
     check_plain_object_stands(wrapped)
     assert wrapped.cc("-Oz", "-c", str(JSON), "-o", "j.o").code == 0, "and the next build works"
+
+
+def test_kills_at_random_points_leave_whole_objects_and_a_sound_cache(wrapped: Wrapped) -> None:
+    """Killed anywhere, a compile leaves no object, the plain one or the tuned one; the cache never gives another."""
+    words = ("-Oz", "-c", str(JSON), "-o", "j.o")
+    settings = {"IRWRIGHT_BUDGET": "8", "IRWRIGHT_VERIFY": "1"}
+    assert wrapped.plainly("-Oz", "-c", str(JSON), "-o", "plain.o").code == 0
+    plain = wrapped.path("plain.o").read_bytes()
+    started = time.monotonic()
+    assert wrapped.cc(*words, **settings, IRWRIGHT_CACHE=str(wrapped.cache.parent / "other")).code == 0
+    seconds = time.monotonic() - started
+    assert is_whole(wrapped.path("j.o"), plain) and wrapped.path("j.o").read_bytes() != plain
+    rng = random.Random(9)
+    codes: list[int] = []
+    for part in range(4):
+        wrapped.path("j.o").unlink(missing_ok=True)
+        process = subprocess.Popen(wrapped.command(*words), cwd=wrapped.folder, env=wrapped.environment(**settings))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait((part + rng.random()) / 4 * seconds)
+        process.kill()
+        codes.append(process.wait())
+        # The plain compiler may outlive its parent and still be writing; nothing of ours does.
+        deadline = time.monotonic() + 20
+        while not is_whole(wrapped.path("j.o"), plain):
+            assert time.monotonic() < deadline, "part of an object"
+            time.sleep(0.02)
+    assert -signal.SIGKILL in codes
+    last = wrapped.cc(*words, **settings)
+    assert (last.code, last.err) == (0, b"")
+    made = wrapped.path("j.o").read_bytes()
+    assert is_whole(wrapped.path("j.o"), plain) and made != plain
+    wrapped.path("j.o").unlink()
+    assert wrapped.cc(*words, **settings).code == 0
+    assert wrapped.kinds()[-1] == "hit" and wrapped.path("j.o").read_bytes() == made
+
+
+def is_whole(path: Path, plain: bytes) -> bool:
+    """No object, the plain one, or a smaller one of the same symbols."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return True
+    if data == plain:
+        return True
+    try:
+        same = read_symbols(data).strong == read_symbols(plain).strong
+        return same and measure_object(data).total < measure_object(plain).total
+    except IrwrightError:
+        return False
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> list[str]:
+    """The words that run a command with 16 KiB of disk at `tmp_path/full`."""
+    (tmp_path / "full").mkdir()
+    mount = f'mount -t tmpfs -o size=16k none {tmp_path / "full"} && exec "$@"'
+    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    return words
+
+
+def test_a_cache_on_a_full_disk_costs_no_result(wrapped: Wrapped, tmp_path: Path, full: list[str]) -> None:
+    words = ("-Oz", "-c", str(JSON), "-o")
+    assert wrapped.cc(*words, "other.o").code == 0
+    cache, log = tmp_path / "full", wrapped.path("log.txt")
+    filled = f'head -c 16384 /dev/zero > {cache}/zeros 2>&1; "$@" && "$@"'  # twice: the cache gives nothing
+    command = [*full, "sh", "-c", filled, "sh", *wrapped.command(*words, "j.o")]
+    environment = wrapped.environment(IRWRIGHT_CACHE=str(cache), IRWRIGHT_LOG=str(log))
+    assert wrapped.run(command, wrapped.folder, b"", environment) == Ended(0, b"", b"")
+    assert wrapped.path("j.o").read_bytes() == wrapped.path("other.o").read_bytes()
+    assert "No space left on device" in log.read_text() and "hit" not in log.read_text()
+
+
+def test_a_result_on_a_full_disk_is_the_plain_object(wrapped: Wrapped, tmp_path: Path, full: list[str]) -> None:
+    """There is room for the plain object, and none for a second one beside it."""
+    assert wrapped.plainly("-Oz", "-c", str(JSON), "-o", "plain.o").code == 0
+    size = wrapped.path("plain.o").stat().st_size
+    assert 8192 < size <= 16384
+    output = tmp_path / "full" / "j.o"
+    kept = f'"$@" && cat {output}'
+    command = [*full, "sh", "-c", kept, "sh", *wrapped.command("-Oz", "-c", str(JSON), "-o", str(output))]
+    ended = wrapped.run(command, wrapped.folder, b"", wrapped.environment(IRWRIGHT_BUDGET="8"))
+    assert ended.code == 0
+    assert ended.out == wrapped.path("plain.o").read_bytes()
+    assert ended.err == f"irwright cc: {JSON}: [Errno 28] No space left on device: plain object kept\n".encode()
 
 
 @pytest.mark.parametrize(

@@ -211,3 +211,21 @@ def test_no_samples(tools: Toolchain, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=f"^{re.escape(expected)}$"):
         make_builder([], tmp_path, tools)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("first", [1, 3, 8, 500])
+def test_the_first_plans_alone_are_those_of_the_whole_table(first: int) -> None:
+    plans = first_plans(22)
+    lists, pieces = plans.lists[:10], plans.pieces[:12]
+    large = Coreset(lists=lists[::-1], pieces=pieces[::-1][:9], lists_first=(1, 2))
+    whole = Coreset(lists=lists, pieces=pieces, lists_first=(1, 1, 2), large=large, large_from=4000)
+    text = write_coreset(whole, protocol="oz", llvm_major=22, made_by={})
+    cut = read_coreset(text, 22, first=first)
+    assert read_coreset(text, 22) == whole
+    for one, other in ((cut, whole), (cut.for_module(9000), large)):
+        assert (one.lists[:first], one.pieces[:first]) == (other.lists[:first], other.pieces[:first])
+        assert one.lists_first == other.lists_first
+    assert len(cut.lists) <= 2 * first and len(cut.pieces) <= 2 * first
+    assert len(read_coreset(text, 23, first=first).lists) == len(read_coreset(text, 23).lists)
+    simple = write_coreset(Coreset(lists=lists, pieces=pieces), protocol="oz", llvm_major=22, made_by={})
+    assert read_coreset(simple, 22, first=first) == Coreset(lists=lists[:first], pieces=pieces[:first])

@@ -70,10 +70,13 @@ _FIRST_LISTS = (
 )
 
 
-def load_coreset(protocol: str, llvm_major: int) -> Coreset:
-    """The shipped table for a protocol, cut to what this LLVM has; the search's first plans where there is none."""
+def load_coreset(protocol: str, llvm_major: int, *, first: int | None = None) -> Coreset:
+    """The shipped table for a protocol, cut to what this LLVM has; the search's first plans where there is none.
+
+    `first` reads no more than so many plans of each part.
+    """
     text = table_text(protocol, llvm_major)
-    return read_coreset(text, llvm_major) if text else first_plans(llvm_major)
+    return read_coreset(text, llvm_major, first=first) if text else first_plans(llvm_major)
 
 
 def table_text(protocol: str, llvm_major: int) -> str:
@@ -85,9 +88,11 @@ def table_text(protocol: str, llvm_major: int) -> str:
     return ""
 
 
-def read_coreset(text: str, llvm_major: int) -> Coreset:
-    """Read the JSON that `write_coreset` makes, leaving out passes this LLVM lacks."""
+def read_coreset(text: str, llvm_major: int, *, first: int | None = None) -> Coreset:
+    """Read the JSON that `write_coreset` makes, leaving out passes this LLVM lacks; `first` plans of each part."""
     data = json.loads(text)
+    if first is not None and data["llvm_major"] == llvm_major:  # another LLVM may lack some of the first
+        data = _cut(data, first)
 
     lists, pieces = ([portable(row["plan"], llvm_major) for row in data[part]] for part in ("lists", "pieces"))
 
@@ -105,6 +110,21 @@ def read_coreset(text: str, llvm_major: int) -> Coreset:
     at = {part: [int(index) for index in large[part]] for part in ("lists", "pieces")}
     ordered = table(large, [lists[index] for index in at["lists"]], [pieces[index] for index in at["pieces"]])
     return replace(whole, large=ordered, large_from=int(large["from_instructions"]))
+
+
+def _cut(data: dict[str, Any], first: int) -> dict[str, Any]:
+    """A table with no more plans than come first in either order."""
+    cut = dict(data)
+    large = cut["large"] = dict(data["large"]) if "large" in data else {}
+    for part in ("lists", "pieces"):
+        indices = [int(index) for index in large.get(part, [])][:first]
+        kept = [*range(min(first, len(data[part])))]
+        kept += [index for index in indices if index not in kept]
+        cut[part] = [data[part][index] for index in kept]
+        large[part] = [kept.index(index) for index in indices]
+    if "large" not in data:
+        del cut["large"]
+    return cut
 
 
 def portable(data: dict[str, Any], llvm_major: int) -> Plan | None:

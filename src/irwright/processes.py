@@ -7,6 +7,7 @@ what becomes of a worker that dies, is the business of llvm/worker.py and verify
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -19,7 +20,8 @@ from ctypes import CDLL
 from importlib import import_module
 from multiprocessing.connection import Connection
 from socket import socketpair
-from typing import BinaryIO, NoReturn
+from types import TracebackType
+from typing import BinaryIO, Generic, NoReturn, Self, TypeVar
 
 MEBIBYTE = 1 << 20
 MAX_LOG_BYTES = MEBIBYTE
@@ -76,6 +78,49 @@ class WorkerProcess:
         self.log.close()
 
 
+W = TypeVar("W", bound=WorkerProcess)
+
+
+class Workers(Generic[W]):
+    """Workers that wait for work, of one kind; `with` ends them. Not for several threads."""
+
+    def __init__(self, *, jobs: int) -> None:
+        self.jobs = max(1, jobs)
+        self.num_replaced = 0
+        """workers lost to a crash, a hang or memory so far"""
+        self._idle: list[W] = []
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers; harmless when closed already."""
+        self._closed = True
+        for worker in self._idle:
+            worker.close()
+        self._idle.clear()
+
+    def lose(self, worker: W) -> None:
+        """End a worker that is of no more use."""
+        self.num_replaced += 1
+        worker.close()
+
+    def take_idle(self) -> W | None:
+        """A worker that lives; those that died between two calls, killed from outside, are lost."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            self.lose(worker)
+        return None
+
+
 class _Forked:
     """A forked process, with what is needed here of `subprocess.Popen`."""
 
@@ -117,6 +162,8 @@ def _be_forked(close_ours: Callable[[], None], log: BinaryIO, words: Sequence[st
             os.dup2(log.fileno(), descriptor)
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted, not a path
             os.dup2(nothing.fileno(), 0)
+        gc.freeze()  # what is imported stays
+        gc.enable()
         main(words)
         code = 0
     except BaseException:

@@ -67,7 +67,8 @@ def coreset_search(task: Task) -> None:
     spare = task.left
     num_lists = task.coreset.num_lists(spare)
     alone = len(task.evaluator.facts.functions) == 1
-    families = _families(task) if alone or spare - num_lists >= 2 else []
+    num_pieces = len(task.coreset.pieces) if alone else max(0, spare - num_lists - 1)
+    families = _families(task, num_pieces) if num_pieces else []
     if not families:
         task.run(task.coreset.lists[:spare])
         return
@@ -168,12 +169,15 @@ def _cost_of(task: Task, trial: Trial | None) -> float:
     return float("inf") if trial is None else task.cost(trial)
 
 
-def _families(task: Task) -> list[FunctionSearch]:
-    """A search in pieces for each preparation of the coreset; empty where module, protocol or LLVM admit none."""
+def _families(task: Task, num_pieces: int | None = None) -> list[FunctionSearch]:
+    """A search in pieces for each preparation of the table's first pieces, or of all.
+
+    Empty where module, protocol or LLVM admit none.
+    """
     if task.evaluator.protocol.counts_instructions or task.evaluator.llvm_major < RUN_ON_FUNCTION_SINCE:
         return []
     families: list[FunctionSearch] = []
-    for preparation in dict.fromkeys(plan.preparation for plan in task.coreset.pieces):
+    for preparation in dict.fromkeys(plan.preparation for plan in task.coreset.pieces[:num_pieces]):
         promoted = task.evaluator.survey(preparation)
         if promoted is not None and promoted.all_functions:
             plans = [plan for plan in task.coreset.pieces if plan.preparation == preparation]

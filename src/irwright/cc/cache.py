@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import os
 import time
-from hashlib import blake2b
+
+from irwright.digests import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -174,13 +174,17 @@ def _ask(real: str) -> Compiler:
         return refused(f"{real} is no clang of LLVM ({first}): its objects are left as they are")
     version = match.group(1)
     from irwright.errors import IrwrightError
+    from irwright.llvm.toolchain import OLDEST_MAJOR
 
+    major = version.partition(".")[0]
+    if int(major) < OLDEST_MAJOR:
+        oldest = f"LLVM {OLDEST_MAJOR} is the oldest that can be tuned for"
+        return refused(f"{real} is clang {version}, and {oldest}: its objects are left as they are")
     try:
         library = _library_of(real, version)
     except (IrwrightError, OSError) as error:
         return refused(f"{real}: {error}".replace("\n", " "))
     if library is None:
-        major = version.partition(".")[0]
         return refused(
             f"no libLLVM {major} for {real} {version}: its objects are left as they are; install llvm-{major}, or pip "
             f"install karellen-llvm-core=={major}.*"

@@ -242,9 +242,11 @@ class _Run:
 
     def _compile_plainly(self) -> tuple[int, bytes]:
         """Run the command as it is; its exit code, and what it said, which is passed on."""
+        import gc
         import subprocess
         from importlib import import_module
 
+        gc.disable()  # what is imported stays, and little else is made in this process
         process = subprocess.Popen([self.compiler.command, *self.words[1:]], stderr=subprocess.PIPE)
         try:
             see_packages()

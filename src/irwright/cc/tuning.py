@@ -33,6 +33,9 @@ from irwright.task import Budget, Task
 if TYPE_CHECKING:
     from irwright.verify.verdicts import ObjectVerdict
 
+SMALL_BUDGET = 16
+"""up to which a search goes through the table alone, whatever its length"""
+
 MAX_BUILT = 4
 """Plans that are lowered before the plain object is kept"""
 
@@ -100,7 +103,7 @@ def tune_object(
                 evaluator=evaluator,
                 budget=budget,
                 rng=random.Random(0),
-                coreset=load_coreset("oz", major),
+                coreset=load_coreset("oz", major, first=_table_needed(budget)),
                 baseline=Trial(plan=oz, outcome=OK, sizes=baseline),
                 trusts_predictions=True,
             )
@@ -129,6 +132,12 @@ def tune_object(
         num_compilations=evaluator.num_compilations,
         verdict=verdict,
     )
+
+
+def _table_needed(budget: Budget) -> int | None:
+    """How many plans of each part of the table a small budget can come to; all of it is read otherwise."""
+    wanted = budget.compilations
+    return wanted if wanted is not None and wanted <= SMALL_BUDGET else None
 
 
 def verified_choice(

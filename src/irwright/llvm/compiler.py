@@ -9,7 +9,6 @@ on a clone of the state before it, so a kept state and a recomputed one give the
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from irwright.digests import blake2b
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
 from irwright.llvm.lowering import Lowered, assemble, link, lower
@@ -207,7 +207,7 @@ class Compiler:
             module.set_data_layout(self.machines.data_layout(machine))
         self.modules[key] = module
         self.module_bytes[key] = len(data)
-        self.module_salts[key] = hashlib.blake2b(data, digest_size=8).digest()
+        self.module_salts[key] = blake2b(data, digest_size=8).digest()
         if left_by_oz is not None:
             self.left_by_oz[key] = left_by_oz
 

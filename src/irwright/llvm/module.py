@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from ctypes import byref, c_char_p, c_size_t, c_void_p
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from irwright.digests import blake2b
 from irwright.errors import ClosedError, IRError, LLVMError
 from irwright.llvm import bindings
 
@@ -433,7 +433,7 @@ class Module:
         headers = {match.group(1): notes.write_out(match.group()) for match in _HEADER.finditer(text)}
         hashes: dict[str, bytes] = {}
         for name, body in bodies.items():
-            state = hashlib.blake2b(notes.write_out(body), digest_size=16)
+            state = blake2b(notes.write_out(body), digest_size=16)
             for named in sorted(headers.keys() & set(_NAMED.findall(body))):
                 state.update(headers[named])
             hashes[name] = state.digest()
@@ -460,7 +460,7 @@ class Module:
         text = ctypes.string_at(address)
         self.api.LLVMDisposeMessage(address)
         start = text.find(b"\nsource_filename")
-        return hashlib.blake2b(text[max(start, 0) :], digest_size=16).digest()
+        return blake2b(text[max(start, 0) :], digest_size=16).digest()
 
     def close(self) -> None:
         """Release the module; harmless when closed already."""
@@ -525,7 +525,7 @@ class _Notes:
         self._written[name] = b"^"  # a node that names itself, as loops do
         raw = self._raw.get(name, name)
         content = raw if name[:1] == b"#" else _NOTE.sub(lambda match: self._write(match.group(1)), raw)
-        written = content if len(content) < 40 else hashlib.blake2b(content, digest_size=12).hexdigest().encode()
+        written = content if len(content) < 40 else blake2b(content, digest_size=12).hexdigest().encode()
         self._written[name] = written
         return written
 

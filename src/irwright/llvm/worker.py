@@ -16,13 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from irwright.errors import LLVMError, WorkerError
 from irwright.llvm.codegen import FunctionSize, ObjectInfo
 from irwright.llvm.compiler import FunctionsMeasured, Measured, ModuleFacts, Outcome, OutcomeKind
-from irwright.processes import MEBIBYTE, WorkerProcess
+from irwright.processes import MEBIBYTE, WorkerProcess, Workers
 
 TELLING = ("LLVM ERROR", "Assertion", "bad_alloc", "Error")
 """what the line holds in which a dying worker says why"""
@@ -82,7 +81,7 @@ class _Running:
     started: float
 
 
-class WorkerPool:
+class WorkerPool(Workers[_Worker]):
     """Some workers on one library; `with` closes them.
 
     Modules are registered once with `add_module` and loaded by each worker when a call first needs them. `fork` starts
@@ -99,35 +98,16 @@ class WorkerPool:
         state_bytes: int = 512 * MEBIBYTE,
         fork: bool = False,
     ) -> None:
+        super().__init__(jobs=jobs)
         self.library = library
-        self.jobs = max(1, jobs)
         self.timeout_seconds = timeout_seconds
-        self.num_replaced = 0
-        """workers lost to a crash, a hang or memory so far"""
         self._fork = fork
         self._memory_bytes = memory_bytes
         self._state_bytes = state_bytes
         self._modules: dict[str, dict[str, Any]] = {}
-        self._idle: list[_Worker] = []
         self._sizes: dict[bytes, ObjectInfo | FunctionSize] = {}
         self._known: list[bytes] = []
         self._generation = 1
-        self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all workers; harmless when closed already."""
-        self._closed = True
-        for worker in self._idle:
-            worker.close()
-        self._idle.clear()
 
     def add_module(
         self,
@@ -166,7 +146,7 @@ class WorkerPool:
                 worker.connection.recv()
             except (EOFError, OSError):
                 self._idle.remove(worker)
-                self._lose(worker)
+                self.lose(worker)
 
     def _send(self, worker: _Worker, operation: str, arguments: dict[str, Any]) -> None:
         """Send a call, with the states that became known since this worker last heard."""
@@ -213,7 +193,7 @@ class WorkerPool:
                 now = time.monotonic()
                 for connection in [c for c, run in running.items() if run.deadline <= now]:
                     run = running.pop(connection)
-                    self._lose(run.worker)
+                    self.lose(run.worker)
                     detail = f"no end within {limit:g} s"
                     outcome = Outcome(kind=OutcomeKind.TIMEOUT, detail=detail)
                     yield run.index, Reply(outcome=outcome, value=None, seconds=now - run.started)
@@ -222,11 +202,9 @@ class WorkerPool:
                 run.worker.close()
 
     def _take_worker(self) -> _Worker:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.is_alive:
-                return worker
-            self._lose(worker)  # died between two calls, killed from outside
+        idle = self.take_idle()
+        if idle is not None:
+            return idle
         worker = _Worker(self.library, self._memory_bytes, self._state_bytes, fork=self._fork)
         worker.wait_ready()
         return worker
@@ -241,7 +219,7 @@ class WorkerPool:
                 if call.module not in worker.loaded:
                     self._send(worker, "load", {"key": call.module, **self._modules[call.module]})
                     if not worker.connection.poll(limit):
-                        self._lose(worker)
+                        self.lose(worker)
                         outcome = Outcome(kind=OutcomeKind.TIMEOUT, detail=f"parsing takes over {limit:g} s")
                         return Reply(outcome=outcome, value=None, seconds=time.monotonic() - started)
                     outcome, _ = worker.connection.recv()
@@ -288,12 +266,8 @@ class WorkerPool:
         words = worker.last_words(TELLING)
         memory = "bad_alloc" in words or "out of memory" in words or "MemoryError" in words
         kind = OutcomeKind.MEMORY if memory else OutcomeKind.CRASH
-        self._lose(worker)
+        self.lose(worker)
         return Reply(outcome=Outcome(kind=kind, detail=words), value=None, seconds=time.monotonic() - started)
-
-    def _lose(self, worker: _Worker) -> None:
-        self.num_replaced += 1
-        worker.close()
 
 
 def default_jobs() -> int:

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 
+from irwright.digests import blake2b
 from irwright.verify.abi import parameter_locations
 from irwright.verify.image import PAGE
 from irwright.verify.machine import Machine

@@ -12,11 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from irwright.errors import IrwrightError, WorkerError
-from irwright.processes import MEBIBYTE, WorkerProcess
+from irwright.processes import MEBIBYTE, WorkerProcess, Workers
 from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class _Worker(WorkerProcess):
         return answer
 
 
-class Verifier:
+class Verifier(Workers[_Worker]):
     """Some worker processes that compare objects; `with` closes them. Not for several threads."""
 
     def __init__(
@@ -97,29 +96,10 @@ class Verifier:
         `fork` starts workers in a tenth of a second less, as for a compile worker's pool; `arena_folder` is where they
         keep what would be made anew (inputs.py).
         """
-        self.jobs = max(1, jobs)
-        self.num_replaced = 0
-        """workers lost to a crash or a hang so far"""
+        super().__init__(jobs=jobs)
         self._memory_bytes = memory_bytes
         self._fork = fork
         self._words = [] if arena_folder is None else [str(arena_folder)]
-        self._idle: list[_Worker] = []
-        self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all workers; harmless when closed already."""
-        self._closed = True
-        for worker in self._idle:
-            worker.close()
-        self._idle.clear()
 
     def compare(
         self,
@@ -160,19 +140,10 @@ class Verifier:
 
     def take(self) -> _Worker:
         """A worker that lives, for a comparison to use and to give back."""
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.is_alive:
-                return worker
-            worker.close()
-        return _Worker(self._memory_bytes, self._words, fork=self._fork)
+        return self.take_idle() or _Worker(self._memory_bytes, self._words, fork=self._fork)
 
     def give_back(self, worker: _Worker) -> None:
         self._idle.append(worker)
-
-    def lose(self, worker: _Worker) -> None:
-        self.num_replaced += 1
-        worker.close()
 
 
 class _Comparison:
