@@ -30,7 +30,14 @@ from irwright.verify.elf import read_elf
 from irwright.verify.signatures import Signature, signatures_of
 
 MARKER = "irwright_reached"
-PROVERS = ("default<Oz>", "default<O2>", "default<O3>", "function(instcombine,simplifycfg,gvn,instcombine,adce)")
+PROVERS = (
+    "default<Oz>",
+    "default<O2>",
+    "default<O3>",
+    "function(instcombine,simplifycfg,gvn,instcombine,adce)",
+    "ipsccp,function(sroa,early-cse<memssa>,correlated-propagation,constraint-elimination,simplifycfg,gvn,dse,bdce,adce)",
+    "function(loop-simplify,lcssa,loop(loop-rotate,indvars,loop-unroll-full),sroa,instcombine,gvn,simplifycfg,adce)",
+)
 """pass lists that keep what a program means: equal code after one of them proves that two programs are the same"""
 _OPPOSITE = {
     "eq": "ne",
