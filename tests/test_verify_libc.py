@@ -10,7 +10,7 @@ import pytest
 from irwright.verify.differ import compare_objects
 from irwright.verify.inputs import long_double_bytes, long_double_value
 from irwright.verify.libc import known_names
-from irwright.verify.libc_strings import parse_float, parse_integer
+from irwright.verify.libc_numbers import parse_float, parse_integer
 from verify_tools import Compile
 
 HEADERS = "#include <string.h>\n#include <stdlib.h>\n#include <stdio.h>\n#include <ctype.h>\n#include <math.h>\n"

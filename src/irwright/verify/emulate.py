@@ -31,7 +31,7 @@ from irwright.verify.elf import EM_X86_64
 from irwright.verify.image import Image, Named
 from irwright.verify.inputs import Inputs
 from irwright.verify.libc import play
-from irwright.verify.libc_strings import libc_data
+from irwright.verify.libc_numbers import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
 from irwright.verify.memory import Fault, Memory, loosely
 from irwright.verify.signatures import INDIRECT, Signature

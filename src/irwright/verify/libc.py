@@ -6,7 +6,7 @@ is recorded, b a buffer whose size is the next l, d a double, `.` the end of wha
 
 from __future__ import annotations
 
-from irwright.verify import libc_io, libc_math
+from irwright.verify import libc_io, libc_math, libc_numbers, libc_runtime
 from irwright.verify.calls import Call, give_results, play_unknown, set_errno
 from irwright.verify.libc_strings import MODELS, checked_size
 from irwright.verify.memory import Fault
@@ -47,7 +47,7 @@ _KINDS = {"i": I32, "l": I64, "p": POINTER, "s": POINTER, "b": POINTER, "d": DOU
 RECORDED: dict[str, str] = dict(word.split(":", 1) for word in _PROTOTYPES.split())  # type: ignore[misc]
 """name to prototype of what is recorded as it is called"""
 
-assert libc_io and libc_math  # their models are in MODELS
+assert libc_io and libc_math and libc_numbers  # their models are in MODELS
 
 
 def known_names() -> frozenset[str]:
@@ -58,7 +58,7 @@ def known_names() -> frozenset[str]:
 def play(call: Call) -> None:
     """Do what the callee would do."""
     name = call.external.name or ""
-    model = MODELS.get(name) or libc_io.ending(name)
+    model = MODELS.get(name) or libc_runtime.ending(name)
     if model is not None:
         model(call)
     elif name in RECORDED:
