@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SEEDS, Seeds
-from irwright.corpus.canonical import Map, canonical_functions, canonicalise, rename, restore, strip
+from irwright.corpus.canonical import Map, canonical_functions, canonicalise, original_symbols, rename, restore, strip
 from irwright.corpus.stripping import dress, strip_lines
 from irwright.errors import SourceError
 from irwright.llvm import clang
@@ -165,3 +165,12 @@ def test_dressing_puts_attributes_where_llvm_takes_them(library: Library) -> Non
     printed = text_of(library, dress(text, head="", attributes='"target-cpu"="x86-64"').encode())
     assert 'attributes #0 = { minsize "target-cpu"="x86-64" }' in printed
     assert strip_lines(printed).text.splitlines()[0] == text.splitlines()[0]
+
+
+def test_an_answer_gets_the_original_symbols() -> None:
+    done = canonicalise(NAMED)[1]
+    answer = "  %9 = call i32 @f0(ptr @g0)\n  call void @f7(%t1 %9, ptr @printf)"
+    assert (
+        original_symbols(answer, done)
+        == '  %9 = call i32 @main(ptr @"odd name")\n  call void @f7(%pair %9, ptr @printf)'
+    )

@@ -115,6 +115,11 @@ def _kept_names() -> frozenset[str]:
     return frozenset(line.partition("\t")[0] for line in text.splitlines())
 
 
+def original_symbols(text: str, done: Map) -> str:
+    """Any text about canonical symbols, such as a model's answer, with the symbols and types they stand for."""
+    return _TOKEN.sub(lambda match: done.symbols.get(match[0], match[0]), text)
+
+
 def canonical_functions(ir: str) -> dict[str, str]:
     """Each function that a module defines, in canonical form by itself: names count from the function's first line.
 

@@ -111,27 +111,27 @@ def add(
     """Put modules into a corpus; those of a portion that is there are left as they are."""
     done = Added()
     total = Counter[str]()
-    portions: list[Portion] = []
+    sent: list[tuple[str, int]] = []  # project and number of modules; not the modules, which would stay in memory
 
     def missing() -> Iterator[Portion]:
         for portion in _portions(modules, llvm):
             if portion.key in corpus:
                 total["kept"] += len(portion.modules)
                 continue
-            portions.append(portion)
+            sent.append((portion.modules[0].project, len(portion.modules)))
             yield portion
 
     for number, result in distribute(Pack(library), missing(), jobs=jobs, ray=ray):
-        portion = portions[number]
+        project, count = sent[number]
         if result.problem:
-            done.problems[result.problem] += len(portion.modules)
+            done.problems[result.problem] += count
             continue
         shard = corpus.add(result.value[0])
         done.problems.update(result.value[1])
         total["modules"] += shard.num_rows
         total["functions"] += shard.summary["num_functions"]
         if progress is not None:
-            progress(f"{portion.modules[0].project}: {shard.num_rows} modules")
+            progress(f"{project}: {shard.num_rows} modules")
     corpus.save()
     return Added(
         num_modules=total["modules"],
