@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 import irwright
 from irwright.cli_lift import disassemble as command
 from irwright.errors import InputError, IrwrightError, NoFunctionError
+from irwright.lift.archives import members
 from irwright.lift.demangle import demangled
 from irwright.lift.disassembler import LiftSettings, disassemble_archive
-from irwright.lift.objects import members
 from irwright.lift.report import report_page
 from irwright.lift.verdicts import LiftedFunction, LiftResult, Verdict
 from irwright.llvm.toolchain import find

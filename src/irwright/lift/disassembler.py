@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from irwright.errors import InputError, IrwrightError, LLVMError, NoFunctionError
+from irwright.lift.archives import members
 from irwright.lift.assembly import SPILL, as_module, prepare
 from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
 from irwright.lift.demangle import demangled
 from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
-from irwright.lift.objects import BITCODE, Decoder, members, read_object
+from irwright.lift.objects import BITCODE, Decoder, read_object
 from irwright.lift.program import Program
 from irwright.lift.proposals import IrProposer, Question, screened
 from irwright.lift.tables import find_tables

@@ -1,4 +1,4 @@
-"""ELF objects and archives read into a Program: sections, symbols, relocations, decoded functions.
+"""ELF objects read into a Program: sections, symbols, relocations, decoded functions.
 
 pyelftools reads the tables, capstone the instructions; both get hostile input, so whatever they raise becomes
 an InputError or a function's problem. Sizes are bounded before anything is read.
@@ -7,7 +7,6 @@ an InputError or a function's problem. Sizes are bounded before anything is read
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,41 +43,6 @@ _SYMBOL_KINDS = {
     "STT_COMMON": "object",
 }
 _SPECIAL_SECTIONS = {"SHN_UNDEF": -1, "SHN_ABS": -2, "SHN_COMMON": -3}
-
-
-def members(data: bytes, name: str) -> list[tuple[str, bytes]]:
-    """The objects of an `ar` archive, or the one object itself."""
-    if data.startswith(b"!<thin>\n"):
-        raise InputError(name, "is a thin archive, whose members lie in other files; name those")
-    if not data.startswith(b"!<arch>\n"):
-        return [(name, data)]
-    found: list[tuple[str, bytes]] = []
-    seen: Counter[str] = Counter()
-    position, names = 8, b""
-    while position + 60 <= len(data):
-        header = data[position : position + 60]
-        size = int(header[48:58]) if header[48:58].strip().isdigit() else -1
-        if size < 0 or header[58:] != b"`\n":
-            raise InputError(name, f"a broken archive: no size in the member at byte {position}")
-        title = header[:16].rstrip()
-        body = data[position + 60 : position + 60 + size]
-        if len(body) != size:
-            raise InputError(name, f"a broken archive: the member at byte {position} ends past the end of the file")
-        position += 60 + size + (size & 1)
-        if title == b"//":
-            names = body
-            continue
-        if title in (b"/", b"/SYM64/") or title.startswith(b"__.SYMDEF"):
-            continue
-        if title[:1] == b"/" and title[1:].isdigit():
-            title = names[int(title[1:]) :].split(b"\n")[0]
-        elif title[:3] == b"#1/" and title[3:].isdigit():  # BSD: the name lies before the content
-            length = int(title[3:])
-            title, body = body[:length].rstrip(b"\0"), body[length:]
-        member = title.rstrip(b"/").decode(errors="replace")
-        seen[member] += 1
-        found.append((f"{member}.{seen[member]}" if seen[member] > 1 else member, body))
-    return found
 
 
 def read_object(data: bytes, name: str) -> Program:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from irwright.errors import LiftError
+from irwright.errors import IrwrightError, LiftError
 from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
 from irwright.lift.lifted import LIKELY, SOUND, Guess
@@ -198,7 +198,11 @@ class Search:
             if lowered.problem:
                 best.problem = best.problem or f"LLVM: {lowered.problem}"
                 continue
-            lines = normalise(self.take_apart(lowered.asm), name)
+            try:
+                lines = normalise(self.take_apart(lowered.asm), name)
+            except IrwrightError as error:  # names that LLVM writes and does not read
+                best.problem = best.problem or f"does not assemble again: {error}"
+                continue
             equal = lines == wanted
             alike = 1.0 if equal else similarity(wanted, lines) if sound else 0.0
             if equal or (sound and (not best.ir or alike > best.similarity)):
