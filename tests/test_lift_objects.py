@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from irwright.lift.disassembler import LiftResult, LiftSettings, Verdict, disassemble
+from irwright.lift.objects import read_object
 from irwright.llvm.toolchain import find
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -86,6 +87,47 @@ def test_a_section_with_several_variables_stays_whole(name: str, tmp_path: Path)
     assert "@section.data = private global" in result.ir
     assert "@shared = dso_local alias [4 x i8], ptr " in result.ir
     assert "@first" in result.ir  # a reader sees names, not offsets
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("clang", ["-Oz"]),
+        ("clang", ["-O2", "-fPIC", "-ffunction-sections", "-fdata-sections"]),
+        pytest.param("gcc", ["-O2", "-fPIC"], marks=needs_gcc),
+    ],
+)
+def test_symbols_of_every_kind(name: str, flags: list[str], tmp_path: Path) -> None:
+    """Thread-local, weak, common, hidden, aliases, an indirect function, sections, constructors with priorities."""
+    made = object_of(Path(__file__).parent / "lifting" / "symbols.c", tmp_path, name, *flags)
+    result = disassemble(made, settings=QUICK)
+    run(compiler("clang"), made, "-o", tmp_path / "original")
+    assert relinked(made, result) == run(tmp_path / "original")
+    symbols = {symbol.name: symbol for symbol in read_object(made.read_bytes(), "made").symbols}
+    again = tmp_path / "again.o"
+    run(
+        compiler("clang"),
+        "-w",
+        "-x",
+        "ir",
+        "-Xclang",
+        "-disable-llvm-passes",
+        "-c",
+        made.with_suffix(".ll"),
+        "-o",
+        again,
+    )
+    program = read_object(again.read_bytes(), "again")
+    for symbol in program.symbols:
+        if symbol.name in symbols and symbol.binding != "local":
+            assert (symbol.kind, symbol.binding, symbol.visibility) == (
+                symbols[symbol.name].kind,
+                symbols[symbol.name].binding,
+                symbols[symbol.name].visibility,
+            )
+    sections = {section.name: section for section in program.sections}
+    assert sections["my_section"].align == 64
+    assert "my_text" in sections
 
 
 COLD = r"""
