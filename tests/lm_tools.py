@@ -76,6 +76,21 @@ def small_tokenizer() -> Tokenizer:
     return train_tokenizer((str(row["prompt"]) + str(row["completion"]) for row in rows), num_tokens=VOCABULARY)
 
 
+def llama_2_tokenizer() -> Tokenizer:
+    """A vocabulary of the kind of Llama 2's: blanks as `▁`, other bytes as <0x..>, `<s>` and `</s>`."""
+    from tokenizers import Tokenizer as HFTokenizer
+    from tokenizers import decoders, models, normalizers
+
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{value:02X}>" for value in range(256)), "▁", *"abcdefghijklmnopqrstuvwxyz"]
+    hf = HFTokenizer(
+        models.BPE({token: n for n, token in enumerate(tokens)}, [], unk_token="<unk>", byte_fallback=True)
+    )
+    hf.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    hf.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    hf.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return Tokenizer(hf.to_str())
+
+
 def small_model(num_tokens: int, *, seed: int = 0, kv_heads: int = 2, tied: bool = True) -> Llama:
     """A random model whose logits are far apart."""
     shape = preset("micro", num_tokens=num_tokens)
@@ -87,4 +102,4 @@ def small_model(num_tokens: int, *, seed: int = 0, kv_heads: int = 2, tied: bool
     return model
 
 
-__all__ = ["STAGES", "example_rows", "small_model", "small_tokenizer", "torch", "write_examples"]
+__all__ = ["STAGES", "example_rows", "llama_2_tokenizer", "small_model", "small_tokenizer", "torch", "write_examples"]

@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from irwright.errors import InputError, ModelError, StorageError
-from lm_tools import small_model, small_tokenizer, torch, write_examples
+from lm_tools import llama_2_tokenizer, small_model, small_tokenizer, torch, write_examples
 
-from irwright.lm import checkpoint, train as module  # isort: skip
+from irwright.lm import checkpoint, lora, train as module  # isort: skip
+from irwright.lm.export import export  # isort: skip
 from irwright.lm.hf import read_weights, write_folder  # isort: skip
 from irwright.lm.metrics import read_metrics  # isort: skip
 from irwright.lm.settings import TrainSettings, rate_scale  # isort: skip
+from irwright.models.answers import Request  # isort: skip
+from irwright.proposers import open_model  # isort: skip
 from irwright.lm.tokenizer import Tokenizer  # isort: skip
 
 SETTINGS = TrainSettings(
@@ -168,6 +171,69 @@ def test_going_on_from_another_model(examples: Path, tmp_path: Path) -> None:
     (tmp_path / "base" / "model.safetensors").rename(tmp_path / "base" / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"no model\.safetensors in it; other formats are not read, since they are"):
         module.train(settings, examples=examples, run=tmp_path / "other")
+
+
+def test_low_rank_additions(examples: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = small_tokenizer()
+    model = small_model(tokenizer.num_tokens)
+    write_folder(tmp_path / "base", model.shape, dict(model.named_parameters()), tokenizer)
+    settings = TrainSettings(
+        init=str(tmp_path / "base"), lora_rank=2, stages=("tune",), num_tokens=8192, batch_tokens=1024, context=256
+    )
+    run = tmp_path / "run"
+    module.train(settings, examples=examples, run=run, saving=SAVING)
+    losses = [row["loss"] for row in read_metrics(run / "metrics.jsonl") if "stage" in row]
+    assert losses[-1] < losses[0]
+    folder = checkpoint.newest(run)
+    assert folder is not None
+    kept = checkpoint.read_safetensors(folder / checkpoint.WEIGHTS)
+    assert kept and all("lora_" in name for name in kept)
+    before, after = read_weights(tmp_path / "base"), read_weights(run / "model")
+    assert before.keys() == after.keys()
+    changed = {name.split(".")[-2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == set(lora.TARGETS)
+    # The merged model says what the additions beside the base said.
+    beside = module.new_model(settings, tokenizer)
+    state = checkpoint.load_state(folder)
+    checkpoint.load_tensors(
+        folder, state, {f"model.{name}": p.data for name, p in beside.named_parameters() if p.requires_grad}
+    )
+    ids = torch.arange(30)[None]
+    with torch.no_grad():
+        merged = AutoModelForCausalLM.from_pretrained(run / "model")(ids).logits
+        torch.testing.assert_close(beside(ids), merged, rtol=1e-3, atol=1e-3)
+
+
+def test_going_on_from_a_model_with_another_kind_of_tokenizer(examples: Path, tmp_path: Path) -> None:
+    tokenizer = llama_2_tokenizer()
+    model = small_model(tokenizer.num_tokens)
+    write_folder(tmp_path / "base", model.shape, dict(model.named_parameters()), tokenizer)
+    assert not tokenizer.is_native and tokenizer.begin_ids == [1] and tokenizer.end_id == 2
+    settings = TrainSettings(
+        init=str(tmp_path / "base"), stages=("tune",), num_tokens=2048, batch_tokens=1024, context=256, rate=1e-4
+    )
+    module.train(settings, examples=examples, run=tmp_path / "run")
+    with pytest.raises(ModelError, match="the model's tokenizer is not byte-level"):
+        export(tmp_path / "run", tmp_path / "m.gguf", to="gguf")
+    with open_model(str(tmp_path / "run")) as opened:
+        assert opened.style == "meta"
+        assert opened.ask(Request(prompt="[INST] x [/INST]", max_tokens=4)).outcome == "ok"
+
+
+def test_examples_that_changed(examples: Path, tmp_path: Path) -> None:
+    few = write_examples(tmp_path / "examples", 20)
+    settings = TrainSettings(**{**SETTINGS.to_json(), "stages": ("tune",), "num_tokens": 2048})
+    module.train(settings, examples=few, run=tmp_path / "run")
+    with pytest.raises(ModelError, match=r"the examples in .* changed since .* was begun; name another -o"):
+        module.train(settings, examples=examples, run=tmp_path / "run")
+
+
+def test_recomputed_activations_give_the_same(straight: Path, examples: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(**{**SETTINGS.to_json(), "stages": SETTINGS.stages, "recompute": True})
+    module.train(settings, examples=examples, run=tmp_path)
+    assert curve(tmp_path) == curve(straight)
 
 
 def test_learning_rates_rise_and_fall() -> None:

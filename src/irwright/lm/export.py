@@ -54,6 +54,9 @@ def write_gguf(path: Path, model: Llama, tokenizer: Tokenizer, *, kind: GGUFType
 
     if kind not in ("f32", "f16", "q8_0"):
         raise ModelError(f"unknown type {kind!r} of weights; there are f32, f16, q8_0")
+    if not tokenizer.is_byte_level:
+        remedy = "export a folder (--to hf) and convert that with llama.cpp's convert_hf_to_gguf.py"
+        raise ModelError(f"the model's tokenizer is not byte-level, which is what is written to a GGUF; {remedy}")
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         writer = gguf.GGUFWriter(temporary, "llama")

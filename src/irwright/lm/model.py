@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
 
 from irwright.errors import ModelError
 from irwright.lm.kernels import causal_attention, rotate, summed_loss
@@ -66,12 +67,16 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(shape.num_tokens, shape.width)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.num_layers))
         self.norm = RMSNorm(shape)
+        self.recompute = False
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         x_BTC = self.embed_tokens(ids_BT)
         cos_TE, sin_TE = rotary(self.shape, ids_BT.shape[1], x_BTC.device)
         for layer in self.layers:
-            x_BTC = layer(x_BTC, cos_TE, sin_TE)
+            if self.recompute and torch.is_grad_enabled():
+                x_BTC = checkpoint(layer, x_BTC, cos_TE, sin_TE, use_reentrant=False)
+            else:
+                x_BTC = layer(x_BTC, cos_TE, sin_TE)
         return self.norm(x_BTC)
 
 

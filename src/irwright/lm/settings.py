@@ -50,6 +50,8 @@ class TrainSettings:
     """Train low-rank additions of this rank to `init` instead of all weights; 0: all weights."""
     bf16: bool = True
     """Multiply in bfloat16."""
+    recompute: bool = False
+    """Keep no activations inside layers but compute them again: less memory, a third more work."""
 
     def __post_init__(self) -> None:
         unknown = [stage for stage in self.stages if stage not in STAGES]

@@ -33,6 +33,10 @@ PAD, END = "<|pad|>", "<|end|>"
 NUM_RESERVED = 4
 MARKS = (PAD, END, *TAGS, *(f"<|reserved{n}|>" for n in range(NUM_RESERVED)))
 
+# Of models that are not ours, by what they call it.
+FOREIGN_ENDS = ("</s>", "<|end_of_text|>", "<|eot_id|>", "<|endoftext|>", "<eos>", "<end_of_turn>")
+FOREIGN_BEGINS = ("<s>", "<|begin_of_text|>", "<bos>")
+
 NEWEST_LLVM = 23
 MAX_TOKEN_CHARS = 48
 MAX_TRAINING_CHARS = 40_000_000
@@ -78,30 +82,37 @@ class Tokenizer:
         self._plain.encode_special_tokens = True
         self._is_native = all(self._hf.token_to_id(mark) is not None for mark in MARKS)
         self._bytes = _token_bytes(data)
+        self._config: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
         """Read a `tokenizer.json`, or that of a folder."""
         file = path / FILE if path.is_dir() else path
         try:
-            return cls(file.read_text(encoding="utf-8"), path=str(file))
+            loaded = cls(file.read_text(encoding="utf-8"), path=str(file))
+            if not loaded.is_native and (config := file.with_name(CONFIG_FILE)).exists():
+                loaded._config = config.read_text(encoding="utf-8")
+            return loaded
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(str(file), f"no tokenizer ({_first_line(error)})") from error
 
     def save(self, folder: Path) -> None:
         """Write the two files transformers reads."""
         write_output(folder / FILE, self.text.encode())
-        config = {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "pad_token": PAD,
-            "eos_token": END,
-            "clean_up_tokenization_spaces": False,
-        }
-        write_output(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+        config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+        if self.is_native:
+            config |= {"pad_token": PAD, "eos_token": END}
+        text = self._config or json.dumps(config, indent=2) + "\n"
+        write_output(folder / CONFIG_FILE, text.encode())
 
     @property
     def num_tokens(self) -> int:
         return self._hf.get_vocab_size()
+
+    @property
+    def is_byte_level(self) -> bool:
+        """True if every token is bytes, as in GPT-2's; not Llama 2's."""
+        return '"ByteLevel"' in self.text
 
     @property
     def is_native(self) -> bool:
@@ -110,11 +121,21 @@ class Tokenizer:
 
     @functools.cached_property
     def pad_id(self) -> int:
-        return self.id_of(PAD)
+        """What batches are filled up with; nothing is learned of it."""
+        return self.id_of(PAD) if self.is_native else self.end_id
 
     @functools.cached_property
     def end_id(self) -> int:
-        return self.id_of(END)
+        """The end of an answer."""
+        found = [self.id_of(END)] if self.is_native else self.known(FOREIGN_ENDS)
+        if not found:
+            raise ModelError(f"the tokenizer has no token for the end of a text ({', '.join(FOREIGN_ENDS)})")
+        return found[0]
+
+    @functools.cached_property
+    def begin_ids(self) -> list[int]:
+        """What every text begins with: nothing in the native format."""
+        return [] if self.is_native else self.known(FOREIGN_BEGINS)[:1]
 
     def id_of(self, token: str) -> int:
         """The number of one token; ModelError where there is none."""

@@ -74,7 +74,7 @@ def tokenise(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> dict[
 
     The folder is written beside and renamed; StorageError where it can't be.
     """
-    key = key_of(FORMAT, tokenizer.text, [shard.file for shard in examples.shards])
+    key = _key(examples, tokenizer)
     made = _made_from(folder)
     if made.get("key") != key:
         temporary = folder.with_name(f".{folder.name}.tmp")
@@ -91,6 +91,15 @@ def tokenise(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> dict[
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return {(stage, split): _open(folder, f"{stage}-{split}") for stage in STAGES for split in SPLITS}
+
+
+def changed_since(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> bool:
+    """True if a folder of tokens was made from other examples."""
+    return _made_from(folder).get("key", "") not in ("", _key(examples, tokenizer))
+
+
+def _key(examples: ShardFolder, tokenizer: Tokenizer) -> str:
+    return key_of(FORMAT, tokenizer.text, [shard.file for shard in examples.shards])
 
 
 def _made_from(folder: Path) -> dict[str, Any]:
@@ -150,8 +159,8 @@ def encode_rows(rows: list[dict[str, Any]], tokenizer: Tokenizer) -> list[tuple[
     completions = tokenizer.encode_many([row["completion"] for row in rows])
     sequences: list[tuple[list[int], int]] = []
     for prompt, completion in zip(prompts, completions, strict=True):
-        ids = [*prompt, *completion, tokenizer.end_id]
-        sequences.append((ids, max(1, len(prompt))))
+        head = [*tokenizer.begin_ids, *prompt]
+        sequences.append(([*head, *completion, tokenizer.end_id], max(1, len(head))))
     return sequences
 
 

@@ -37,6 +37,7 @@ from irwright.files import write_output
 from irwright.lm import checkpoint
 from irwright.lm.batches import MicroBatch, Position, Stream, in_order
 from irwright.lm.hf import read_model, write_folder
+from irwright.lm.lora import add_lora, plain_weights
 from irwright.lm.metrics import FILE as METRICS_FILE
 from irwright.lm.metrics import Metrics, Progress, matmul_rate, plot, read_metrics
 from irwright.lm.model import IGNORED, Llama, build
@@ -45,7 +46,7 @@ from irwright.lm.presets import preset
 from irwright.lm.processes import Parallel, Processes, started, whole
 from irwright.lm.settings import TrainSettings, check_same, rate_scale
 from irwright.lm.tokenizer import STAGES, Stage, Tokenizer, train_tokenizer
-from irwright.lm.tokens import TokenSet, open_examples, tokenise, training_texts
+from irwright.lm.tokens import TokenSet, changed_since, open_examples, tokenise, training_texts
 
 HELDOUT_TOKENS = 200_000
 VOCABULARY_CHARS = 20_000_000
@@ -141,6 +142,8 @@ def _read_data(run: Path, examples: Path, processes: Processes) -> tuple[Tokeniz
     tokenizer = Tokenizer.load(run)
     shards = open_examples(examples)
     if processes.first:
+        if checkpoint.newest(run) is not None and changed_since(shards, tokenizer, run / "tokens"):
+            raise ModelError(f"the examples in {examples} changed since {run} was begun; name another -o")
         tokenise(shards, tokenizer, run / "tokens")
     processes.barrier()
     return tokenizer, tokenise(shards, tokenizer, run / "tokens")
@@ -156,6 +159,9 @@ def new_model(settings: TrainSettings, tokenizer: Tokenizer) -> Llama:
     else:
         shape = preset(settings.preset, num_tokens=tokenizer.num_tokens, context=settings.context)
         model = build(shape, settings.seed)
+    if settings.lora_rank:
+        add_lora(model, settings.lora_rank, settings.seed)
+    model.model.recompute = settings.recompute
     return model
 
 
@@ -178,7 +184,7 @@ class Trainer:
         self.wrapped = processes.wrap(self.model)
         self.optimizer = Optimizer(
             self.model.named_parameters(),
-            muon=settings.optimizer == "muon",
+            muon=settings.optimizer == "muon" and not settings.lora_rank,
             matrix_rate=settings.matrix_rate,
             rate=settings.rate,
             weight_decay=settings.weight_decay,
@@ -198,7 +204,8 @@ class Trainer:
     # ---- what is kept
 
     def _tensors(self) -> dict[str, Tensor]:
-        own = {f"model.{name}": parameter.data for name, parameter in self.model.named_parameters()}
+        named = self.model.named_parameters()
+        own = {f"model.{name}": parameter.data for name, parameter in named if parameter.requires_grad}
         return own | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
 
     def _resume(self) -> int:
@@ -357,6 +364,8 @@ class Trainer:
     def _write_model(self, folder: Path) -> None:
         weights = {name: whole(parameter.data) for name, parameter in self.model.named_parameters()}
         if self.processes.first:
+            if self.settings.lora_rank:
+                weights = plain_weights(weights, self.settings.lora_rank)
             write_folder(folder, self.model.shape, weights, self.tokenizer)
         self.processes.barrier()
 

@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from irwright.errors import ToolchainError
-from irwright.lm.tokenizer import Tokenizer
+from irwright.lm.tokenizer import FOREIGN_ENDS, Tokenizer
 from irwright.models.answers import Answer, Choice, Constraint, Request
 from irwright.models.lists import sizes_are_whole, sizes_can_become
 from irwright.tasks.text import SIZES, Style
-
-# What ends an answer of models that are not ours.
-_FOREIGN_ENDS = ("</s>", "<|end_of_text|>", "<|eot_id|>", "<|endoftext|>", "<eos>", "<end_of_turn>")
-_FOREIGN_BEGINS = ("<s>", "<|begin_of_text|>", "<bos>")
 
 
 class FolderModel:
@@ -31,8 +27,7 @@ class FolderModel:
         self._tokenizer = Tokenizer.load(folder)
         self._generator = Generator(folder)
         native = self._tokenizer.is_native
-        self._ends = frozenset([self._tokenizer.end_id] if native else self._tokenizer.known(_FOREIGN_ENDS))
-        self._begin = [] if native else self._tokenizer.known(_FOREIGN_BEGINS)[:1]
+        self._ends = frozenset([self._tokenizer.end_id] if native else self._tokenizer.known(FOREIGN_ENDS))
         self._allowed: dict[str, list[int]] = {}
 
     @property
@@ -55,7 +50,7 @@ class FolderModel:
     def ask(self, request: Request) -> Answer:
         """Answer."""
         began = time.monotonic()
-        ids = [*self._begin, *self._tokenizer.encode_tagged(request.prompt), *request.begun]
+        ids = [*self._tokenizer.begin_ids, *self._tokenizer.encode_tagged(request.prompt), *request.begun]
         if len(ids) >= self._generator.context:
             detail = f"{len(ids)} tokens, the model looks at {self._generator.context}"
             return Answer(outcome="too-long", detail=detail)
