@@ -27,7 +27,8 @@ def compared(fast: Callable[..., Any], plain: Callable[..., Any], *inputs: Any, 
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
-def test_attention_in_bfloat16(kv_heads: int) -> None:
+def test_attention_in_bfloat16(kv_heads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "QUERY_ROWS", 16)  # three blocks
     generator = torch.Generator().manual_seed(0)
     q = torch.randn(2, 4, 33, 16, generator=generator).bfloat16()
     k, v = (torch.randn(2, kv_heads, 33, 16, generator=generator).bfloat16() for _ in range(2))
@@ -49,6 +50,25 @@ def test_rotation() -> None:
         return x * wide[0] + torch.cat((-second, first), -1) * wide[1]
 
     compared(lambda x: kernels.rotate(x, cos, sin), plain, x, tolerance=1e-5)
+
+
+def test_swiglu() -> None:
+    x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(4))
+
+    def plain(x: Any) -> Any:
+        gate, up = x.chunk(2, -1)
+        return F.silu(gate) * up
+
+    compared(kernels.swiglu, plain, x, tolerance=1e-5)
+
+
+def test_norm() -> None:
+    x, weight = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(5)), torch.linspace(0.5, 2, 12)
+    compared(
+        lambda x, w: kernels.normed(x, w, 1e-5), lambda x, w: F.rms_norm(x, (12,), w, 1e-5), x, weight, tolerance=1e-5
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        assert kernels.normed(x, weight, 1e-5).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("rows", [0, 1, 700])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,38 +58,43 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def matmul_rate(shape: Shape, micro_tokens: int, *, device: torch.device, bf16: bool, seconds: float = 0.6) -> float:
-    """Floating-point operations a second of nothing but a layer's matrix products, forward and backward."""
+def matmul_rate(
+    shape: Shape,
+    micro_tokens: int,
+    *,
+    device: torch.device,
+    bf16: bool,
+    seconds: float = 0.6,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Floating-point operations a second of nothing but the model's matrix products, forward and backward."""
     dtype = torch.bfloat16 if bf16 else torch.float32
     qkv = (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_width
     sizes = [
-        (shape.width, qkv),
-        (shape.width, shape.width),
-        (shape.width, 2 * shape.hidden),
-        (shape.hidden, shape.width),
+        *[(shape.width, qkv), (shape.width, shape.width), (shape.width, 2 * shape.hidden), (shape.hidden, shape.width)]
+        * shape.num_layers,
+        (shape.width, shape.num_tokens),
     ]
-    layer = [
-        (torch.randn(micro_tokens, k, dtype=dtype, device=device), torch.randn(n, k, dtype=dtype, device=device))
-        for k, n in sizes
-    ]
-    head = (
-        torch.randn(micro_tokens, shape.width, dtype=dtype, device=device),
-        torch.randn(shape.num_tokens, shape.width, dtype=dtype, device=device),
-    )
-    operations, started, limit = 0, time.perf_counter(), None
-    while limit is None or time.perf_counter() < limit:
-        for x, w in [*layer * shape.num_layers, head]:
+    made = {
+        size: (torch.randn(micro_tokens, size[0]).to(device, dtype), torch.randn(size[1], size[0]).to(device, dtype))
+        for size in set(sizes)
+    }
+    one_round = sum(6 * micro_tokens * k * n for k, n in sizes)
+
+    def multiply() -> None:
+        for size in sizes:
+            x, w = made[size]
             y = x @ w.T
             _ = y.T @ x, y @ w
-            operations += 6 * x.shape[0] * w.numel()
-        if limit is None:  # the first round warms up
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            operations, started = 0, time.perf_counter()
-            limit = started + seconds
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return operations / (time.perf_counter() - started)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    multiply()  # the first round warms up
+    began, rounds = clock(), 0
+    while clock() - began < seconds:
+        multiply()
+        rounds += 1
+    return one_round * rounds / (clock() - began)
 
 
 class Progress:

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from irwright.errors import ModelError
-from irwright.lm.kernels import causal_attention, rotate, summed_loss
+from irwright.lm.kernels import causal_attention, normed, rotate, summed_loss, swiglu
 from irwright.lm.presets import Shape
 
 IGNORED = -100
@@ -104,7 +104,7 @@ class RMSNorm(nn.Module):
         self.eps = shape.norm_eps
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        return F.rms_norm(x_BTC, self.weight.shape, self.weight.to(x_BTC.dtype), self.eps)
+        return normed(x_BTC, self.weight, self.eps)
 
 
 class Attention(nn.Module):
@@ -123,9 +123,9 @@ class Attention(nn.Module):
         heads, kv_heads = self.shape.num_heads, self.shape.num_kv_heads
         qkv_BTJ = together(x_BTC, self.q_proj, self.k_proj, self.v_proj)
         qkv_BTJD = qkv_BTJ.view(*x_BTC.shape[:2], heads + 2 * kv_heads, self.shape.head_width)
-        rotated_BTJD = rotate(qkv_BTJD[:, :, : heads + kv_heads], cos_TE, sin_TE).transpose(1, 2)
-        v_BKTD = qkv_BTJD[:, :, heads + kv_heads :].transpose(1, 2)
-        y_BHTD = causal_attention(rotated_BTJD[:, :heads], rotated_BTJD[:, heads:], v_BKTD)
+        qk_BTJD, v_BTKD = qkv_BTJD.split((heads + kv_heads, kv_heads), dim=2)
+        q_BTHD, k_BTKD = rotate(qk_BTJD, cos_TE, sin_TE).split((heads, kv_heads), dim=2)
+        y_BHTD = causal_attention(*(x.transpose(1, 2) for x in (q_BTHD, k_BTKD, v_BTKD)))
         return self.o_proj(y_BHTD.transpose(1, 2).flatten(2))
 
 
@@ -139,8 +139,7 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(shape.hidden, shape.width, bias=False)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        gate, up = together(x_BTC, self.gate_proj, self.up_proj).chunk(2, dim=-1)
-        return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(swiglu(together(x_BTC, self.gate_proj, self.up_proj)))
 
 
 def together(x_BTC: Tensor, *layers: nn.Module) -> Tensor:
