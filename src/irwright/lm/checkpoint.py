@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -143,8 +144,11 @@ def load_tensors(folder: Path, state: State, tensors: dict[str, Tensor]) -> None
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
         from torch.distributed.checkpoint.state_dict_loader import load as load_parts
 
+        reader = HuggingFaceStorageReader(str(folder))
         try:
-            load_parts(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=not dist.is_initialized())
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # that is what we want
+                load_parts(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
         except (CheckpointException, OSError, ValueError) as error:
             raise StorageError(str(folder), f"not readable as a checkpoint ({_first_line(error)})") from error
         return
