@@ -84,9 +84,9 @@ def licence_of_text(text: str) -> str:
     if debian:
         return debian
     plain = re.sub(r"[\s*#/;]+", " ", text).lower()
-    # The text of one GNU licence names others; its own name comes first.
-    titles = [(m.start(), name) for name, words in _PHRASES[: len(_GNU)] if (m := re.search(words, plain[:400]))]
-    name = min(titles)[1] if titles else next((name for name, words in _PHRASES if re.search(words, plain)), "")
+    # One licence names others (the GPL the LGPL, for one); its own name comes first.
+    found = [(m.start(), name) for name, words in _PHRASES if (m := re.search(words, plain))]
+    name = min(found)[1] if found else ""
     if name == "BSD":
         return _which_bsd(plain)
     if name in _GNU and not re.search(r"everyone is permitted to copy and distribute verbatim copies", plain):
