@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from irwright.errors import LiftError
 from irwright.lift.clobbers import may_keep_registers
-from irwright.lift.expressions import bits
+from irwright.lift.expressions import bits, walk
 from irwright.lift.flow import Call
+from irwright.lift.format_strings import variadic_types
 from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, widen_by_order
 from irwright.lift.lifted import SOUND, Guess, Lifted
 from irwright.lift.program import Program
@@ -151,17 +152,29 @@ class CallSites:
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
         status = {**status, **dict.fromkeys(fixed, DEFINED)}  # a callee of this file may have some that nobody sets
-        limit = _prefix(status, INTEGER_ARGUMENTS, own)
+        limit = widest = _prefix(status, INTEGER_ARGUMENTS, own)
         if self.likely:
             limit = min(limit, _evidence(status, lifted.unread.get(call.index, set())))
+        known = self._by_format(lifted, call, fixed)
+        if known is not None:
+            limit = min(limit_known := sum(unit in INTEGER_ARGUMENTS for unit in fixed) + len(known), 6, widest)
+            limit = limit if limit_known > 6 or limit == limit_known else widest
         integers = [unit for unit in INTEGER_ARGUMENTS[:limit] if unit not in fixed]
-        found.params += [(unit, self._narrow(status, unit)) for unit in integers]
+        types = dict(zip(integers, known or (), strict=False))
+        found.params += [(unit, types.get(unit) or self._narrow(status, unit)) for unit in integers]
         floats = [unit for unit in FLOAT_ARGUMENTS[:vectors] if unit not in fixed]
         found.params += [(unit, "double") for unit in floats]
         if slots and (limit < 6 or call.is_tail):
             raise LiftError("a variadic call with arguments in memory before those in registers are used up")
         found.params += _in_memory(lifted, call, slots)
         return found
+
+    def _by_format(self, lifted: Lifted, call: Call, fixed: list[str]) -> list[str] | None:
+        """Types of the integer arguments that a format string tells of."""
+        if not self.likely or not fixed or lifted.flow is None:
+            return None
+        types = variadic_types(self.program, lifted.flow, call.name, call.index, fixed[-1])
+        return None if types is None else [ty for ty in types if ty != "double"]
 
     def _outside(self, call: Call) -> Signature | None:
         """What is known of a callee before anything of this file is."""
@@ -238,14 +251,19 @@ class CallSites:
             live = dict(analysis.live_out[index])
             pending: list[int] = []
             done: set[tuple[int, str]] = set()
+            named: set[str] = set()
+            """what instructions between here and the call read, needed or not"""
             for step in reversed(flow.blocks[index].steps):
                 for effect in step.effects:
                     if effect.kind == "call":
-                        pending = [effect.aux.index]
+                        pending, named = [effect.aux.index], set()
                     elif effect.kind == "set" and effect.unit in (*INTEGER_ARGUMENTS, "rax") and pending:
-                        if not live.get(effect.unit) and (pending[0], effect.unit) not in done:
+                        is_dead = not live.get(effect.unit) and not (effect.unit == "rax" and "rax" in named)
+                        is_dead = is_dead and step.insn.prefix not in ("rep", "repne")
+                        if is_dead and (pending[0], effect.unit) not in done:
                             lifted.unread.setdefault(pending[0], set()).add(effect.unit)
                         done.add((pending[0], effect.unit))
+                named |= {node.aux for e in step.effects for node in walk(e.value) if node.op == "reg"}
                 analysis.before(step.effects, live)
         for call in flow.calls:
             if call.name:

@@ -1,0 +1,98 @@
+"""What a call of printf or scanf takes, by the format string it is given."""
+
+from __future__ import annotations
+
+import re
+
+from irwright.lift.expressions import E, Ref
+from irwright.lift.flow import Flow
+from irwright.lift.program import Program
+
+LONGEST = 4096
+_CONVERSION = re.compile(
+    rb"%(?P<flags>[-+ #0']*)(?P<width>\*|\d*)(?:\.(?P<precision>\*|-?\d*))?"
+    rb"(?P<length>hh|h|ll|l|q|j|z|t|L)?(?P<kind>\[\^?\]?[^\]]*\]|[a-zA-Z%])"
+)
+_PRINTERS = re.compile(r"(__)?(f|d|s|sn|as|obstack_)?printf(_chk)?|(v?syslog)|errx?|warnx?|error")
+_SCANNERS = re.compile(r"(__isoc\d+_)?(f|s)?scanf")
+
+
+def printed(text: bytes) -> list[str] | None:
+    """Types of the arguments that a printf format takes; None where that is not known."""
+    types: list[str] = []
+    for match in _CONVERSION.finditer(text):
+        kind = match["kind"]
+        if kind == b"%":
+            continue
+        types += ["i32"] * ((match["width"] == b"*") + (match["precision"] == b"*"))
+        if kind in b"diouxXc":
+            types.append("i64" if match["length"] in (b"l", b"ll", b"q", b"j", b"z", b"t") else "i32")
+        elif kind in b"spn":
+            types.append("ptr")
+        elif kind in b"aAeEfFgG":
+            if match["length"] == b"L":
+                return None
+            types.append("double")
+        elif kind != b"m":
+            return None
+    return types
+
+
+def scanned(text: bytes) -> list[str]:
+    """Types of the arguments that a scanf format takes."""
+    taken = [m for m in _CONVERSION.finditer(text) if m["kind"] != b"%" and m["width"] != b"*"]
+    return ["ptr"] * len(taken)
+
+
+def variadic_types(program: Program, flow: Flow, name: str, call_index: int, unit: str) -> list[str] | None:
+    """Types of what follows the format, which is in `unit`; None where the format is not found."""
+    reader = printed if _PRINTERS.fullmatch(name) else scanned if _SCANNERS.fullmatch(name) else None
+    if reader is None:
+        return None
+    text = _text_in(program, flow, call_index, unit)
+    return None if text is None else reader(text)
+
+
+def _text_in(program: Program, flow: Flow, call_index: int, unit: str) -> bytes | None:
+    """The string whose address a register holds at a call, where the call's block puts it there."""
+    for index in flow.order:
+        steps = flow.blocks[index].steps
+        at = next(
+            (n for n, step in enumerate(steps) for e in step.effects if e.kind == "call" and e.aux.index == call_index),
+            None,
+        )
+        if at is None:
+            continue
+        for step in reversed(steps[:at]):
+            for effect in step.effects:
+                if effect.kind == "call" or (effect.kind == "kill" and effect.unit == unit):
+                    return None
+                if effect.kind == "set" and effect.unit == unit:
+                    value = effect.value
+                    if value is not None and value.op == "reg" and value.ty == "i64":
+                        unit = value.aux
+                        break
+                    return _string(program, value)
+        return None
+    return None
+
+
+def _string(program: Program, value: E | None) -> bytes | None:
+    ref: Ref | None = None
+    if value is not None and value.op == "sym":
+        ref = value.aux
+    elif value is not None and value.op == "addr" and value.args == (None, None):
+        ref = value.aux.ref
+    if ref is None or ref.kind != "direct":
+        return None
+    section, offset = ref.section, ref.offset
+    if ref.symbol is not None:
+        symbol = next((one for one in program.symbols if one.name == ref.symbol and one.section >= 0), None)
+        if symbol is None:
+            return None
+        section, offset = symbol.section, symbol.offset + ref.offset
+    if section < 0 or program.sections[section].is_writable:
+        return None
+    data = program.sections[section].data
+    end = data.find(b"\0", offset, offset + LONGEST)
+    return data[offset:end] if end >= 0 else None
