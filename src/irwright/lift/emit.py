@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from irwright.lift.expressions import E, Effect, bits
+from irwright.lift.expressions import E, Effect, bits, walk
 from irwright.lift.flow import Step
 from irwright.lift.program import Imm
 from irwright.lift.transfers import CONTROL, Transfers
@@ -15,6 +15,23 @@ from irwright.lift.values import volatile_text
 from irwright.lift.webs import Web
 
 TURNED = frozenset(["jae", "jbe", "jge", "jle", "jnb", "jna", "jnl", "jng"])
+MOVES = frozenset(["mov", "movzx", "movsx", "movsxd"])
+
+
+def _is_table_entry(value: E | None) -> bool:
+    address = value.args[0] if value is not None and value.op == "load" else None
+    if address is None or address.op != "addr" or address.aux.ref is None:
+        return False
+    return address.aux.ref.kind == "got"
+
+
+def _is_plain(load: E, unit: str) -> bool:
+    """A load at a register plus a number."""
+    address = load.args[0]
+    if address is None or address.op != "addr" or address.aux.ref is not None or address.aux.segment or load.aux < 0:
+        return False
+    base, index = address.args
+    return index is None and base is not None and base.op == "reg" and base.aux == unit
 
 
 class Emitter(Transfers):
@@ -34,6 +51,8 @@ class Emitter(Transfers):
             for number, step in enumerate(blocks[index].steps):
                 self.at = (index, number)
                 self._step(step)
+                if self.options.early_loads:
+                    self._load_early(index, number)
             if not self._is_terminated():
                 if blocks[index].successors:
                     self.line(f"br label %b{blocks[index].successors[0]}")
@@ -44,14 +63,14 @@ class Emitter(Transfers):
             if index not in self.skipped:
                 body += bodies[index]
         entry = ["entry:"]
-        for web in self.webs.values():
+        for web in self._in_order():
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
         ends = [*self.frame_use.starts[1:], self.frame_use.top]
         births: list[str] = []
         for start, end in reversed([*zip(self.frame_use.starts, ends, strict=True)]):
             if start in self.used_objects:
-                align = min(self.flow.align, (start + 8) & -(start + 8) or self.flow.align)
+                align = self._alignment(start, end - start)
                 name = self._object_name(start)
                 entry.append(f"  {name} = alloca [{max(end - start, 1)} x i8], align {align}")
                 if self.options.lifetimes:
@@ -64,6 +83,23 @@ class Emitter(Transfers):
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
         return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
+
+    def _alignment(self, start: int, size: int) -> int:
+        """What the place of an object allows; of a small one among several, what its size asks for."""
+        place = min(self.flow.align, (start + 8) & -(start + 8) or self.flow.align)
+        if len(self.frame_use.starts) == 1 or size > 8 or size & (size - 1):
+            return place
+        return min(place, size)
+
+    def _in_order(self) -> list[Web]:
+        """Variables in the order of their allocas."""
+        if not self.options.reversed_webs:
+            return list(self.webs.values())
+        first: dict[int, tuple[int, int, int]] = {}
+        for count, ((index, number, _), node) in enumerate(self.analysis.write_nodes.items()):
+            root = self.analysis.find(node)
+            first[root] = min(first.get(root, (1 << 30, 0, 0)), (index, number, count))
+        return [self.webs[root] for root in sorted(self.webs, key=lambda r: first.get(r, (-1, 0, 0)), reverse=True)]
 
     def _places(self, order: list[int]) -> list[int]:
         """The blocks in the order in which they are written."""
@@ -163,6 +199,30 @@ class Emitter(Transfers):
                 pending = []
                 self._control(effect, step)
         self._write(pending)
+
+    def _load_early(self, index: int, number: int) -> None:
+        """Load where an address is taken from the linker's table what a later instruction reads there.
+
+        Instruction selection makes the address with the load, and folds the load into its user afterwards. No store
+        or call may lie between.
+        """
+        steps = self.flow.blocks[index].steps
+        found = [effect for effect in steps[number].effects if effect.kind == "set" and _is_table_entry(effect.value)]
+        if len(found) != 1:
+            return
+        unit = found[0].unit
+        for later in range(number + 1, len(steps)):
+            step = steps[later]
+            nodes = [n for e in step.effects for root in (e.value, e.addr) for n in walk(root) if n.op == "load"]
+            wanted = next((n for n in nodes if _is_plain(n, unit)), None)
+            if wanted is not None:
+                if step.insn.mnemonic not in MOVES:
+                    self.at, self.memo = (index, later), {}
+                    ty = "ptr" if step.insn.mnemonic in ("call", "jmp") else wanted.ty
+                    self.loaded[id(wanted)] = (ty, self._load(wanted, ty))
+                return
+            if any(e.kind not in ("set", "kill", "save") or e.unit == unit for e in step.effects):
+                return
 
     def _write(self, pending: list[tuple[Web, str]]) -> None:
         for web, value in pending:

@@ -231,7 +231,7 @@ def module_text(bodies: list[str], names: ModuleNames, attributes: str, triple: 
     lines += ["", *bodies]
     lines += [text for text in names.declarations.values() if text.startswith("declare")]
     lines += ["", f"attributes #0 = {{ {attributes} }}", "", flags]
-    weights = ((1, 2000), (2000, 1), (17, 16))
+    weights = ((1, 2000), (2000, 1))
     lines += [f'!{n} = !{{!"branch_weights", i32 {a}, i32 {b}}}' for n, (a, b) in enumerate(weights)]
     return "\n".join(lines) + "\n"
 

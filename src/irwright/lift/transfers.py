@@ -84,16 +84,16 @@ class Transfers(Values):
 
     def _branch(self, test: E, target: int, falls: int) -> None:
         """A two-way branch in the form that the options give it."""
-        form = self.forms.get(self.at[0]) or self._form(test, target)
+        form = self._form(test, target)
         first, second = (falls, target) if form[0] == "f" else (target, falls)
-        weights = ("", ", !prof !2", ", !prof !1")[form.count("+")]
+        weights = ", !prof !1" if form.endswith("+") else ""
         value = self.value(test) if first == target else self.inverse(self.value(test))
         self.line(f"br i1 {value}, label %b{first}, label %b{second}{weights}")
 
     def _form(self, test: E, target: int) -> str:
         if self.options.weights:
             # What falls through is likely, and so is a back edge.
-            return "jump++" if target <= self.at[0] and self.options.hot_loops else "fall++"
+            return "jump+" if target <= self.at[0] and self.options.hot_loops else "fall+"
         is_negated = test.op == "xor" and test.ty == "i1"
         return "fall" if self.options.falls_first or is_negated else "jump"
 

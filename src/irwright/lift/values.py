@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from irwright.errors import LiftError
-from irwright.lift.builder import Builder, literal
+from irwright.lift.builder import OPPOSITE, Builder, literal
 from irwright.lift.expressions import Address, E, Ref, bits, element
 from irwright.lift.flow import Flow
 from irwright.lift.frames import Frame
 from irwright.lift.signatures import Signature
 from irwright.lift.webs import LANEWISE, Analysis, Web
+from irwright.lift.x86_64 import CONDITION_CODES
 
 
 class Names(Protocol):
@@ -54,13 +55,15 @@ class Options:
     """branch weights from the layout: what falls through is likely"""
     hot_loops: bool = True
     falls_first: bool = False
-    """branches name what falls through first"""
+    """branches name what falls through first, moves on a condition the value that moves"""
+    reversed_webs: bool = False
+    """variables that are written last come first: the order of copies where paths meet"""
     apart: bool = False
     """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
     lifetimes: bool = True
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
-    branches: tuple[tuple[int, str], ...] = ()
-    """forms of single branches by block: `fall` or `jump` comes first, with as many `+` as it is likelier"""
+    early_loads: bool = True
+    """what is read through the linker's tables is loaded where the address is made"""
 
 
 def volatile_text(align: int) -> str:
@@ -88,9 +91,10 @@ class Values(Builder):
         self.signature = signature
         self.names = names
         self.options = options
-        self.forms = dict(options.branches)
         self.current: dict[int, str] = {}
         """what a web (by identity) holds, where this block has read or written it"""
+        self.loaded: dict[int, tuple[str, str]] = {}
+        """type and value of loads (by identity) that were made before their instruction"""
         self.memo: dict[tuple[int, str], str] = {}
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
@@ -174,8 +178,6 @@ class Values(Builder):
             return self.value(inner, ty) if bits(inner.ty) == width else self.narrow(inner, ty)
         if e.op == "const" and isinstance(e.aux, int) and ty[0] == "i":
             return self._constant(e, ty)
-        if e.op == "addr" and ty[0] == "i" and self._is_sum(e):
-            return self._sum(e, ty)
         if e.op == "load" and width % 8 == 0 and e.args[0] is not None:
             return self._load(e, ty)
         if e.op in ("and", "or", "xor") and e.ty[0] == "<" and width in (32, 64):
@@ -274,6 +276,9 @@ class Values(Builder):
                 literal = self.names.literal(how.ref, want) if how.ref.kind == "direct" else None
                 if literal is not None:
                     return literal
+        if id(e) in self.loaded:
+            have, value = self.loaded[id(e)]
+            return self.coerce(value, have, want)
         key = (id(e), "loaded")
         known = self.memo.get(key)
         if known is not None:
@@ -407,13 +412,19 @@ class Values(Builder):
             if natural != ty:
                 natural = ty
             test, a, b = self.value(args[0]), self.value(args[1], ty), self.value(args[2], ty)
+            if self.options.falls_first and self._is_negated_move():
+                test, a, b = self.inverse(test), b, a
+            if (bound := self._bound(test, a, b, ty)) is not None:
+                return bound
             return self.new(f"select {args[0].ty} {test}, {ty} {a}, {ty} {b}")
         if op == "call":
             texts = ", ".join(f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args)
             self.names.intrinsic(e.aux, f"declare {ty} @{e.aux}({', '.join(a.ty for a in args)})")
             return self.new(f"call {ty} @{e.aux}({texts})")
         if op in ("zext", "sext", "trunc", "bitcast", "sitofp", "uitofp", "fpext", "fptrunc", "fptosi"):
-            if op == "trunc" and args[0].op in ("reg", "load", "addr"):
+            if op == "trunc" and args[0].op == "addr" and self._is_sum(args[0]):
+                return self._sum(args[0], ty)
+            if op == "trunc" and args[0].op in ("reg", "load"):
                 return self.narrow(args[0], ty)
             if op in ("zext", "sext", "trunc", "bitcast"):
                 return self.convert(op, args[0].ty, self.value(args[0]), ty)
@@ -445,6 +456,30 @@ class Values(Builder):
         if e.op == "reg" and (*self.at, e.aux) not in self.analysis.read_nodes:
             return "poison"
         return self.value(e)
+
+    def _is_negated_move(self) -> bool:
+        """True for `cmovne` and the like, which move where a condition does not hold."""
+        index, number = self.at
+        code = self.flow.blocks[index].steps[number].insn.mnemonic.removeprefix("cmov")
+        return CONDITION_CODES.get(code, ("", False))[1]
+
+    def _bound(self, test: str, a: str, b: str, ty: str) -> str | None:
+        """The larger or smaller of two values, where a select chooses it."""
+        made = self.made.get(test, ())
+        if not self.options.falls_first or len(made) != 5 or made[0] != "icmp" or made[2] != ty or ty[0] != "i":
+            return None
+        predicate, left, right = made[1], made[3], made[4]
+        if (a, b) == (right, left):
+            predicate = OPPOSITE.get(predicate, "")
+        elif (a, b) != (left, right):
+            return None
+        kind = {"slt": "smin", "sle": "smin", "sgt": "smax", "sge": "smax"}.get(predicate)
+        kind = kind or {"ult": "umin", "ule": "umin", "ugt": "umax", "uge": "umax"}.get(predicate)
+        if kind is None:
+            return None
+        name = f"llvm.{kind}.{ty}"
+        self.names.intrinsic(name, f"declare {ty} @{name}({ty}, {ty})")
+        return self.new(f"call {ty} @{name}({ty} {a}, {ty} {b})")
 
     def _with_overflow(self, e: E) -> str:
         """The pair an overflow intrinsic gives; one call for value and overflow."""

@@ -37,6 +37,7 @@ PIPELINES = {
 }
 PLAIN = Options(apart=True)
 FALLS = Options(apart=True, falls_first=True)
+LAST = Options(apart=True, falls_first=True, reversed_webs=True)
 WEIGHTS, COLD = Options(weights=True), Options(weights=True, hot_loops=False)
 SPLIT = Guess(likely=True, split=True)
 WIDE = Guess(likely=True, split=True, narrow=False)
@@ -55,32 +56,33 @@ class Variant:
     """result type to try in place of the inferred one"""
 
 
-FIRST = Variant(SPLIT, PLAIN, "light")
+FIRST = Variant(SPLIT, FALLS, "light")
 ORDER: tuple[Variant, ...] = (
     FIRST,
-    Variant(SPLIT, FALLS, "cse"),
+    Variant(SPLIT, LAST, "cse"),
     Variant(LIKELY, WEIGHTS, "flat"),
     Variant(SPLIT, PLAIN, "flat"),
-    Variant(LIKELY, PLAIN, "light"),
-    Variant(SPLIT, FALLS, "cse", "void"),
+    Variant(SPLIT, FALLS, "cse"),
+    Variant(SPLIT, PLAIN, "light"),
     Variant(WIDE, FALLS, "cse"),
-    Variant(SPLIT, PLAIN, "light", "void"),
-    Variant(SPLIT, PLAIN, "light", "i32"),
-    Variant(SPLIT, PLAIN, "light", "i8"),
+    Variant(SPLIT, FALLS, "light", "void"),
+    Variant(SPLIT, FALLS, "cse", "void"),
+    Variant(SPLIT, FALLS, "light", "i32"),
+    Variant(SPLIT, FALLS, "light", "i8"),
+    Variant(LIKELY, PLAIN, "light"),
     Variant(LIKELY, WEIGHTS, "light"),
     Variant(LIKELY, FALLS, "cse"),
+    Variant(WIDE, PLAIN, "light"),
+    Variant(TAILS, PLAIN, "light"),
     Variant(SPLIT, PLAIN, "oz"),
     Variant(SPLIT, PLAIN, "combine"),
     Variant(SPLIT, PLAIN, "order"),
-    Variant(WIDE, PLAIN, "light"),
-    Variant(TAILS, PLAIN, "light"),
     Variant(COPIES, FALLS, "cse"),
-    Variant(SPLIT, PLAIN, "sroa"),
+    Variant(SPLIT, FALLS, "sroa"),
     Variant(SPLIT, PLAIN, "shape"),
-    Variant(SPLIT, PLAIN, "light", "i64"),
+    Variant(SPLIT, FALLS, "light", "i64"),
     Variant(COPIES, PLAIN, "light"),
     Variant(SPLIT, WEIGHTS, "cse"),
-    Variant(SPLIT, FALLS, "light"),
     Variant(TAILS, FALLS, "cse"),
     Variant(SPLIT, FALLS, "cse", "i64"),
     Variant(SPLIT, WEIGHTS, "light"),

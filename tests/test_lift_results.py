@@ -1,0 +1,38 @@
+"""What functions give back, and how wide the arguments of unknown callees are."""
+
+from __future__ import annotations
+
+from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
+from irwright.lift.lifted import LIKELY
+from irwright.lift.lifter import FileLifter
+from irwright.lift.variants import Search
+from irwright.llvm.toolchain import find
+from irwright.llvm.worker import WorkerPool
+
+
+def lifted(body: str) -> FileLifter:
+    text = f".text\n.globl f\n.type f,@function\nf:\n{body}\n.size f, .-f\n"
+    with WorkerPool(find().library.path, jobs=1) as pool:
+        source = Disassembler(pool, LiftSettings()).read(text.encode(), "f.s")
+        search = Search(pool, source.program, source.layout, source.text, 1, attributes(source))
+        return search.lifter(LIKELY)
+
+
+def test_what_a_call_left_over_is_no_result() -> None:
+    left = "pushq %rbx\nmovq n@GOTPCREL(%rip), %rax\ncmpl $0, (%rax)\nje .L1\ncallq g@PLT\n.L1:\npopq %rbx\nretq"
+    assert lifted(left).functions["f"].signature.returns == []
+    meant = "pushq %rbx\nmovl $5, %eax\ntestl %edi, %edi\nje .L1\ncallq g@PLT\n.L1:\npopq %rbx\nretq"
+    assert [unit for unit, _ in lifted(meant).functions["f"].signature.returns] == ["rax"]
+
+
+def test_a_constant_made_before_the_copies_is_wide() -> None:
+    before = "movl $4096, %edx\nmovq %rsi, %rdi\nxorl %esi, %esi\njmp g@PLT"
+    after = "movq %rsi, %rdi\nxorl %esi, %esi\nmovl $4096, %edx\njmp g@PLT"
+    types = [dict(lifted(text).externals["g"].params)["rdx"] for text in (before, after)]
+    assert types == ["i64", "i32"]
+
+
+def test_registers_of_string_instructions_are_no_arguments() -> None:
+    body = "pushq %rbx\nmovq %rdi, %rbx\nmovl $64, %ecx\nxorl %eax, %eax\nrep stosb\n"
+    body += "movq %rbx, %rdi\ncallq g@PLT\npopq %rbx\nretq"
+    assert "rcx" not in dict(lifted(body).externals["g"].params)
