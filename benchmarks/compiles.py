@@ -104,7 +104,7 @@ def compile_flags(entry: dict[str, Any]) -> list[str]:
     for word in words:
         if word in LEFT_OUT:
             next(words)
-        elif word not in ("-c", "-MD", "-MMD", entry["file"]) and not word.startswith("-O"):
+        elif word not in ("-c", "-MD", "-MMD", "-Werror", entry["file"]) and not word.startswith("-O"):
             kept.append(word)
     return kept
 
