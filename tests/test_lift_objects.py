@@ -7,9 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from irwright.errors import InputError
+from irwright.lift.data import Layout
 from irwright.lift.disassembler import LiftResult, LiftSettings, Verdict, disassemble
-from irwright.lift.objects import read_object
+from irwright.lift.listing import listing
+from irwright.lift.objects import Decoder, read_object
+from irwright.lift.tables import find_tables
 from irwright.llvm.toolchain import find
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -189,3 +195,32 @@ def test_registers_that_a_callee_leaves_alone() -> None:
     of_clang = stays + '\n.ident "clang version 22.1.8"\n'
     by_name = {one.function: one for one in disassemble(of_clang, name="f.s", settings=QUICK).functions}
     assert by_name["leaf"].verdict is not Verdict.NOT_LIFTED
+
+
+@pytest.fixture(scope="module")
+def tabled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    source = tmp_path_factory.mktemp("tabled") / "cold.c"
+    source.write_text(COLD.replace("STAYS", ""))
+    return object_of(source, source.parent, "clang", "-O2").read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(64, 1 << 20), st.integers(0, 255)), min_size=1, max_size=8))
+def test_hostile_tables_and_sections(tabled: bytes, changes: list[tuple[int, int]]) -> None:
+    """Objects are laid out, their tables found and their functions printed, or there is one line why not."""
+    image = bytearray(tabled)
+    for at, value in changes:
+        image[at % len(image)] = value
+    try:
+        program = read_object(bytes(image), "hostile.o")
+        Decoder(program).decode_all()
+        program.tables = find_tables(program)
+        layout = Layout(program, set())
+        listing(program, layout, layout.inner_names())
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    for table in program.tables:
+        assert 0 <= table.start < table.end <= program.sections[table.section].size
+    for found in layout.objects.values():
+        assert all(one.start <= one.end <= program.sections[one.section].size for one in found)

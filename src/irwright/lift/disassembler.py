@@ -280,6 +280,15 @@ class Disassembler:
     def _whole(
         self, source: Source, search: Search, candidates: dict[str, Candidate]
     ) -> tuple[str, str, dict[str, str]]:
+        """Linked module, its assembly, why functions failed; InputError where names or content make no module."""
+        try:
+            return self._linked(source, search, candidates)
+        except LLVMError as error:
+            raise InputError(source.program.name, f"can't be written as a module: {error}") from error
+
+    def _linked(
+        self, source: Source, search: Search, candidates: dict[str, Candidate]
+    ) -> tuple[str, str, dict[str, str]]:
         """Linked module and its assembly; functions that only fail in the whole stay machine code."""
         failed = {name: one.problem for name, one in candidates.items() if not one.ir}
         for _ in range(len(candidates) + 1):
