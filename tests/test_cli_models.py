@@ -59,8 +59,9 @@ def test_no_examples(irwright: Run, tmp_path: Path) -> None:
 
 def test_tuning_with_a_model(irwright: Run, tmp_path: Path, seeds: Seeds) -> None:
     pytest.importorskip("xllamacpp", reason="needs the extra `model`")
-    from irwright.lm.export import write_gguf
     from lm_tools import small_model, small_tokenizer
+
+    from irwright.lm.export import write_gguf
 
     vocabulary = small_tokenizer()
     model = small_model(vocabulary.num_tokens)

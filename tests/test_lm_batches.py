@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lm_tools import small_tokenizer, write_examples
 
 from irwright.errors import InputError, ModelError, StorageError
 from irwright.lm.batches import IGNORED, MIXES, PAD_TO, Position, Source, Stream, in_order
 from irwright.lm.tokenizer import STAGES, Stage, Tokenizer
 from irwright.lm.tokens import TokenSet, open_examples, tokenise
-from lm_tools import small_tokenizer, write_examples
 
 Sets = dict[tuple[Stage, str], TokenSet]
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from irwright.errors import InputError, ModelError
 from lm_tools import small_model, small_tokenizer, torch
 
-from irwright.lm.export import export, model_folder, write_gguf  # isort: skip
-from irwright.lm.hf import write_folder  # isort: skip
-from irwright.lm.tokenizer import Tokenizer  # isort: skip
+from irwright.errors import InputError, ModelError
+from irwright.lm.export import export, model_folder, write_gguf
+from irwright.lm.hf import write_folder
+from irwright.lm.tokenizer import Tokenizer
 
 PROMPT = "<|tune|><|ir|>define i32 @f(i32 %0, i32 %1) {\n  ret i32 %0\n}<|answer|>"
 NUM_TOKENS = 16

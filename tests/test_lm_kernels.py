@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from lm_tools import torch
 
-from irwright.lm import kernels  # isort: skip
+from irwright.lm import kernels
 
 F = torch.nn.functional
 

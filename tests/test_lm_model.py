@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from irwright.errors import ModelError
 from lm_tools import small_model, torch
 
-from irwright.lm.model import IGNORED, build, load_weights  # isort: skip
-from irwright.lm.presets import PRESETS, Shape, preset  # isort: skip
+from irwright.errors import ModelError
+from irwright.lm.model import IGNORED, build, load_weights
+from irwright.lm.presets import PRESETS, Shape, preset
 
 TOKENS = 320
 

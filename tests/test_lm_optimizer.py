@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from lm_tools import small_model, torch
 
 from irwright.lm import optimizer as module
-from lm_tools import small_model, torch
 
 
 def trained(model: torch.nn.Module, step: object, steps: int = 4) -> None:

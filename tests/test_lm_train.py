@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from irwright.errors import InputError, ModelError, StorageError
 from lm_tools import llama_2_tokenizer, small_model, small_tokenizer, torch, write_examples
 
-from irwright.lm import checkpoint, lora, train as module  # isort: skip
-from irwright.lm.export import export  # isort: skip
-from irwright.lm.hf import read_weights, write_folder  # isort: skip
-from irwright.lm.metrics import read_metrics  # isort: skip
-from irwright.lm.settings import TrainSettings, rate_scale  # isort: skip
-from irwright.models.answers import Request  # isort: skip
-from irwright.proposers import open_model  # isort: skip
-from irwright.lm.tokenizer import Tokenizer  # isort: skip
+from irwright.errors import InputError, ModelError, StorageError
+from irwright.lm import checkpoint, lora
+from irwright.lm import train as module
+from irwright.lm.export import export
+from irwright.lm.hf import read_weights, write_folder
+from irwright.lm.metrics import read_metrics
+from irwright.lm.settings import TrainSettings, rate_scale
+from irwright.lm.tokenizer import Tokenizer
+from irwright.models.answers import Request
+from irwright.proposers import open_model
 
 SETTINGS = TrainSettings(
     preset="micro", num_tokens=24_000, vocabulary=640, context=256, batch_tokens=1024, micro_tokens=512, bf16=False

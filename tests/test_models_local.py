@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lm_tools import small_model, small_tokenizer, torch
 
 from irwright.errors import InputError, ModelError
 from irwright.lm.export import write_gguf
@@ -17,7 +18,6 @@ from irwright.models.local import LocalModel
 from irwright.passes import PassList
 from irwright.proposers import ModelProposer, open_model
 from irwright.tasks import tune
-from lm_tools import small_model, small_tokenizer, torch
 
 pytest.importorskip("xllamacpp", reason="needs the extra `model`: pip install 'irwright[model]'")
 
