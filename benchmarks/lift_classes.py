@@ -165,12 +165,12 @@ def lift(disassembler: Disassembler, path: Path, budget: int, variant: Variant) 
         except LiftError as error:
             yield Row(name=path.name, instructions=size, verdict="not-lifted", kind=str(error))
             continue
-        lowered = search._lower([job])[0]  # pyright: ignore[reportPrivateUsage]
+        lowered = search.lower([job])[0]
         seconds = time.monotonic() - started
         if lowered.problem:
             yield Row(name=path.name, instructions=size, verdict="failed", kind=lowered.problem)
             continue
-        lines = normalise(search._take_apart(lowered.asm), code.name)  # pyright: ignore[reportPrivateUsage]
+        lines = normalise(search.take_apart(lowered.asm), code.name)
         verdict = "exact" if lines == wanted else "other"
         kind = "" if lines == wanted else kind_of(wanted, lines)
         yield Row(

@@ -22,6 +22,7 @@ class CallSites:
 
     def __init__(self, program: Program, guess: Guess = SOUND) -> None:
         self.program = program
+        self.symbols = {symbol.name: symbol for symbol in program.symbols if symbol.section >= 0}
         self.guess = guess
         self.likely = guess.likely
         self.widths: dict[tuple[str, str], int] = {}
@@ -173,7 +174,18 @@ class CallSites:
         """Types of the integer arguments that a format string tells of."""
         if not self.likely or not fixed or lifted.flow is None:
             return None
-        types = variadic_types(self.program, lifted.flow, call.name, call.index, fixed[-1])
+        if not lifted.call_places:
+            blocks = lifted.flow.blocks
+            lifted.call_places = {
+                effect.aux.index: (index, number)
+                for index in lifted.flow.order
+                for number, step in enumerate(blocks[index].steps)
+                for effect in step.effects
+                if effect.kind == "call"
+            }
+        index, number = lifted.call_places[call.index]
+        steps = lifted.flow.blocks[index].steps[:number]
+        types = variadic_types(self.program, self.symbols, steps, call.name, fixed[-1])
         return None if types is None else [ty for ty in types if ty != "double"]
 
     def _outside(self, call: Call) -> Signature | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from irwright.lift.expressions import E, Ref
-from irwright.lift.flow import Flow
-from irwright.lift.program import Program
+from irwright.lift.flow import Step
+from irwright.lift.program import Program, Symbol
 
 LONGEST = 4096
 _CONVERSION = re.compile(
@@ -44,40 +45,36 @@ def scanned(text: bytes) -> list[str]:
     return ["ptr"] * len(taken)
 
 
-def variadic_types(program: Program, flow: Flow, name: str, call_index: int, unit: str) -> list[str] | None:
-    """Types of what follows the format, which is in `unit`; None where the format is not found."""
+def variadic_types(
+    program: Program, symbols: Mapping[str, Symbol], steps: list[Step], name: str, unit: str
+) -> list[str] | None:
+    """Types of what follows the format, which is in `unit` after the steps; None where the format is not found.
+
+    `symbols` are those the program defines, by name.
+    """
     reader = printed if _PRINTERS.fullmatch(name) else scanned if _SCANNERS.fullmatch(name) else None
     if reader is None:
         return None
-    text = _text_in(program, flow, call_index, unit)
+    text = _text_in(program, symbols, steps, unit)
     return None if text is None else reader(text)
 
 
-def _text_in(program: Program, flow: Flow, call_index: int, unit: str) -> bytes | None:
-    """The string whose address a register holds at a call, where the call's block puts it there."""
-    for index in flow.order:
-        steps = flow.blocks[index].steps
-        at = next(
-            (n for n, step in enumerate(steps) for e in step.effects if e.kind == "call" and e.aux.index == call_index),
-            None,
-        )
-        if at is None:
-            continue
-        for step in reversed(steps[:at]):
-            for effect in step.effects:
-                if effect.kind == "call" or (effect.kind == "kill" and effect.unit == unit):
-                    return None
-                if effect.kind == "set" and effect.unit == unit:
-                    value = effect.value
-                    if value is not None and value.op == "reg" and value.ty == "i64":
-                        unit = value.aux
-                        break
-                    return _string(program, value)
-        return None
+def _text_in(program: Program, symbols: Mapping[str, Symbol], steps: list[Step], unit: str) -> bytes | None:
+    """The string whose address a register holds after the steps of a block, where they put it there."""
+    for step in reversed(steps):
+        for effect in step.effects:
+            if effect.kind == "call" or (effect.kind == "kill" and effect.unit == unit):
+                return None
+            if effect.kind == "set" and effect.unit == unit:
+                value = effect.value
+                if value is not None and value.op == "reg" and value.ty == "i64":
+                    unit = value.aux
+                    break
+                return _string(program, symbols, value)
     return None
 
 
-def _string(program: Program, value: E | None) -> bytes | None:
+def _string(program: Program, symbols: Mapping[str, Symbol], value: E | None) -> bytes | None:
     ref: Ref | None = None
     if value is not None and value.op == "sym":
         ref = value.aux
@@ -87,7 +84,7 @@ def _string(program: Program, value: E | None) -> bytes | None:
         return None
     section, offset = ref.section, ref.offset
     if ref.symbol is not None:
-        symbol = next((one for one in program.symbols if one.name == ref.symbol and one.section >= 0), None)
+        symbol = symbols.get(ref.symbol)
         if symbol is None:
             return None
         section, offset = symbol.section, symbol.offset + ref.offset

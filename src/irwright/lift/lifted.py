@@ -48,5 +48,7 @@ class Lifted:
     call_signatures: dict[int, Signature] = field(default_factory=dict[int, Signature])
     variadic: Variadic | None = None
     memory_calls: list[str] = field(default_factory=list[str])
+    call_places: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    """by call: its block and step"""
     unread: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     """by call: argument registers set before it that nothing else reads"""
