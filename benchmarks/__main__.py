@@ -19,6 +19,7 @@ COMMANDS = [
         for objects, number in (("functions", "520"), ("files", "150"))
     ),
     [PYTHON, str(HERE / "projects.py")],
+    [PYTHON, str(HERE / "lift.py")],
 ]
 
 

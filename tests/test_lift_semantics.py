@@ -51,11 +51,17 @@ def integer_forms() -> list[str]:
         forms += [f"lock xadd{suffix} {a}, 64(%rdi)", f"lock cmpxchg{suffix} {c}, 64(%rdi)"]
         forms += [f"lock {op}{suffix} {c}, 64(%rdi)" for op in ("add", "sub", "and", "or", "xor")]
         forms += [f"lock inc{suffix} 64(%rdi)", f"lock dec{suffix} 64(%rdi)"]
+        forms += [f"xadd{suffix} {c}, {a}", f"xadd{suffix} {c}, 64(%rdi)", f"cmpxchg{suffix} {c}, 64(%rdi)"]
+        forms += [f"rcl{suffix} {a}", f"rcr{suffix} {a}", f"rcr{suffix} 64(%rdi)"]
         forms += [f"lods{suffix}", f"stos{suffix}", f"movs{suffix}"]
     for suffix in "wlq":
         a, c = SUFFIXES[suffix]
         forms += [f"imul{suffix} {c}, {a}", f"imul{suffix} 64(%rdi), {a}", f"imul{suffix} $-13, {c}, {a}"]
         forms += [f"bt{suffix} {c}, {a}", f"bts{suffix} $7, {a}", f"btr{suffix} {c}, {a}", f"btc{suffix} $9, {a}"]
+        forms += [f"{op}{suffix} $3, 64(%rdi)" for op in ("bt", "bts", "btr", "btc")]
+        forms += [f"lock {op}{suffix} $5, 64(%rdi)" for op in ("bts", "btr", "btc")]
+        forms += [f"and{suffix} $63, {c}\n lock {op}{suffix} {c}, 64(%rdi)" for op in ("bts", "btr", "btc")]
+        forms += [f"and{suffix} $63, {c}\n {op}{suffix} {c}, 64(%rdi)" for op in ("bt", "bts", "btr", "btc")]
         forms += [f"cmov{code}{suffix} {c}, {a}" for code in CONDITIONS]
         forms += [f"bsf{suffix} {c}, {a}", f"bsr{suffix} {c}, {a}", f"popcnt{suffix} {c}, {a}"]
     for suffix in "lq":
@@ -67,6 +73,7 @@ def integer_forms() -> list[str]:
     forms += ["movzbl %cl, %eax", "movzbw %cl, %ax", "movzwl %cx, %eax", "movzbq %cl, %rax", "movsbl %cl, %eax"]
     forms += ["movsbw %cl, %ax", "movswl %cx, %eax", "movsbq %cl, %rax", "movswq %cx, %rax", "movslq %ecx, %rax"]
     forms += ["cbtw", "cwtl", "cltq", "cwtd", "cltd", "cqto", "clc", "stc", "cmc", "mfence", "pause", "nop"]
+    forms += ["lfence", "sfence", "movntil %ecx, 64(%rdi)", "movntiq %rcx, 64(%rdi)"]
     forms += [f"set{code} %al" for code in CONDITIONS] + ["setne 64(%rdi)"]
     forms += ["movabsq $81985529216486895, %rax"]
     return forms
@@ -129,7 +136,35 @@ def sse_forms() -> list[str]:
     return forms
 
 
-FORMS = [*integer_forms(), *DIVISIONS, *sse_forms()]
+def x87_forms() -> list[str]:
+    """Sequences that load two numbers, combine them, and store what comes out."""
+    load = "fldl 64(%rdi)\n fldl 72(%rdi)\n "
+    forms = [f"{load}f{op}p %st, %st(1)\n fstpl 64(%rdi)" for op in ("add", "sub", "subr", "mul", "div", "divr")]
+    for op in ("add", "sub", "subr", "mul", "div", "divr"):
+        forms += [f"{load}f{op} %st(1), %st\n fstpt 64(%rdi)\n fstpl 80(%rdi)"]
+        forms += [f"{load}f{op} %st, %st(1)\n fstpl 64(%rdi)\n fstpl 72(%rdi)"]
+        forms += [f"fldl 64(%rdi)\n f{op}{size} 72(%rdi)\n fstpl 64(%rdi)" for size in "sl"]
+        forms += [f"fldl 64(%rdi)\n fi{op}{size} 72(%rdi)\n fstpl 64(%rdi)" for size in "sl"]
+    forms += [f"fild{size} 64(%rdi)\n fstpt 64(%rdi)" for size in ("s", "l", "ll")]
+    forms += [f"fldl 64(%rdi)\n fisttp{size} 64(%rdi)" for size in ("l", "ll")]
+    forms += [f"fldl 64(%rdi)\n fistp{size} 64(%rdi)" for size in ("l", "ll")]
+    forms += [f"{name}\n fstpt 64(%rdi)" for name in ("fld1", "fldz", "fldpi", "fldl2e", "fldl2t", "fldlg2", "fldln2")]
+    forms += [f"fldl 64(%rdi)\n {op}\n fstpl 64(%rdi)" for op in ("fchs", "fabs", "fsqrt", "frndint")]
+    forms += [f"{load}fxch %st(1)\n fstpl 64(%rdi)\n fstpl 72(%rdi)", f"{load}fstp %st(1)\n fstpl 64(%rdi)"]
+    forms += [
+        f"{load}fst %st(1)\n fstpl 64(%rdi)\n fstpl 72(%rdi)",
+        "flds 64(%rdi)\n fld %st(0)\n faddp\n fstps 64(%rdi)",
+    ]
+    forms += [f"{load}{op}i %st(1), %st\n fstp %st(0)\n fstp %st(0)" for op in ("fucom", "fcom")]
+    forms += [f"{load}{op}pi %st(1), %st\n fstp %st(0)" for op in ("fucom", "fcom")]
+    forms += [
+        f"{load}cmpq %rcx, %rax\n fcmov{code} %st(1), %st\n fstpl 64(%rdi)\n fstp %st(0)"
+        for code in ("b", "e", "be", "u", "nb", "ne", "nbe", "nu")
+    ]
+    return forms
+
+
+FORMS = [*integer_forms(), *DIVISIONS, *sse_forms(), *x87_forms()]
 NUM_STATES = 24
 BUFFER = 160
 
@@ -221,9 +256,12 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, ct
         killed: set[str] = set()
         code = by_name[f"p{number}"]
         assert not code.problem, f"{form}: {code.problem}"
+        depth = 0
         for insn in code.instructions:
             machine = Machine(insn, lambda _: None, lambda _: True)
+            machine.depth = depth
             TABLE[insn.mnemonic](machine, insn)
+            depth = machine.depth
             for effect in machine.effects:
                 (killed.add if effect.kind == "kill" else killed.discard)(effect.unit)
         texts.append(harness(number, form, [unit[3:] for unit in CC_UNITS if unit not in killed]))

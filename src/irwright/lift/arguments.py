@@ -152,6 +152,8 @@ class CallSites:
         vectors = call.num_vectors if call.num_vectors >= 0 else _prefix(status, FLOAT_ARGUMENTS, own_floats)
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
+        if any(unit.startswith("area.") for unit in fixed):
+            raise LiftError(f"a call of {call.name}, which is variadic and has parameters with names in memory")
         status = {**status, **dict.fromkeys(fixed, DEFINED)}  # a callee of this file may have some that nobody sets
         limit = widest = _prefix(status, INTEGER_ARGUMENTS, own)
         if self.likely:

@@ -41,6 +41,17 @@ class Prepared:
     """names that are reached through the linker's tables (@PLT, @GOTPCREL)"""
 
 
+_INNER = re.compile(r"^\s*\.set\s+(\.L\w+),\s*(\.L\w+\+\d+)\s*$", re.MULTILINE)
+
+
+def _without_inner_labels(text: str) -> str:
+    """`.set .LC19,.LC16+4`, gcc's way to use part of a constant, as `.LC16+4` at its uses: it begins no object."""
+    places = dict(_INNER.findall(text))
+    if not places:
+        return text
+    return re.sub(r"\.L\w+", lambda match: places.get(match[0], match[0]), _INNER.sub("", text))
+
+
 def prepare(text: str, name: str) -> Prepared:
     """Rewrite labels; InputError for what is plainly no x86 assembly."""
     if len(text) > MAX_TEXT_BYTES:
@@ -50,6 +61,7 @@ def prepare(text: str, name: str) -> Prepared:
     intel = ".intel_syntax" in text or ("%" not in text and bool(_INTEL.search(text)))
     if _FOREIGN.search(text) and "%r" not in text and "%e" not in text and not intel:
         raise InputError(name, "reads like ARM assembly; x86-64 is what can be lifted")
+    text = _without_inner_labels(text)
     prepared = Prepared(text="", is_intel=intel)
     out: list[str] = []  # a line for each of the text, so that the assembler's messages name the right one
     lead = ".intel_syntax noprefix; " if intel and ".intel_syntax" not in text else ""

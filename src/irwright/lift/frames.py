@@ -39,11 +39,18 @@ class Frame:
 
 
 def frame_use(
-    flow: Flow, *, trim: bool = False, split: bool = False, is_volatile: bool = False, with_area: Collection[int] = ()
+    flow: Flow,
+    *,
+    trim: bool = False,
+    split: bool = False,
+    is_volatile: bool = False,
+    named_bytes: int = 0,
+    with_area: Collection[int] = (),
 ) -> Frame:
     """Which stack places are only read and written directly; they are promoted where no address escapes.
 
     Calls of `with_area` get what lies at the stack pointer, whatever it is. Nothing of a volatile frame is promoted.
+    `named_bytes` of the parameters in memory have names, where a function takes others too.
     """
     direct: dict[int, set[int]] = {}
     spills: set[int] = set()
@@ -82,6 +89,8 @@ def frame_use(
                             taken.add(node.aux)
     slots: set[int] = set()
     incoming, incoming_escapes = incoming_bytes(flow, direct)
+    if named_bytes:
+        incoming, incoming_escapes = named_bytes, False
     ordered = sorted(direct)
     reach = -(1 << 40)  # the end of what lies before
     for number, offset in enumerate(ordered):

@@ -206,6 +206,7 @@ class FileLifter(OwnSignatures):
             trim=self.likely,
             split=self.guess.split,
             is_volatile=is_volatile,
+            named_bytes=lifted.variadic.memory_bytes if lifted.variadic is not None else 0,
             with_area=self.areas.get(lifted.code.name, ()),
         )
         if lifted.variadic is not None:

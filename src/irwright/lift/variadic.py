@@ -24,6 +24,8 @@ class Variadic:
     num_floats: int
     save_area: int
     """frame offset"""
+    memory_bytes: int = 0
+    """of parameters with names that lie in memory"""
 
 
 def find_variadic(flow: Flow) -> Variadic | None:
@@ -42,7 +44,7 @@ def find_variadic(flow: Flow) -> Variadic | None:
         raise LiftError("a variadic function whose va_list is not understood")
     found: Variadic | None = None
     for block, overflow in lists:
-        if overflow.addr is None or overflow.addr.op != "frame" or overflow.value is None or overflow.value.aux != 8:
+        if overflow.addr is None or overflow.addr.op != "frame" or overflow.value is None:
             raise LiftError("a variadic function whose va_list is not understood")
         one = _rewrite_list(block, overflow)
         if found is not None and found != one:
@@ -75,6 +77,8 @@ def _guards_saves(flow: Flow, index: int) -> bool:
 def _rewrite_list(block: Block, overflow: Effect) -> Variadic:
     assert overflow.addr is not None
     start = overflow.addr.aux - 8
+    assert overflow.value is not None
+    beyond = int(overflow.value.aux)
     offsets: dict[int, int] = {}
     area: int | None = None
     mine: list[Effect] = []
@@ -109,7 +113,7 @@ def _rewrite_list(block: Block, overflow: Effect) -> Variadic:
     assert address is not None
     last.kind, last.value = "va_start", None
     last.addr = type(address)("frame", "i64", (), start)
-    return Variadic(offsets[0] // 8, (offsets[4] - 48) // 16, area)
+    return Variadic(offsets[0] // 8, (offsets[4] - 48) // 16, area, beyond - 8)
 
 
 def _constant_in(block: Block, unit: str) -> int | None:

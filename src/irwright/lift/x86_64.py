@@ -628,25 +628,54 @@ def spread(m: Machine, i: Instruction) -> None:
 @instruction("bt", "bts", "btr", "btc")
 def bit_test(m: Machine, i: Instruction) -> None:
     target, position = i.operands
-    _no_lock(i)
-    if isinstance(target, Mem) and not isinstance(position, Imm):
-        raise LiftError("a bit test on a bit string in memory")
-    a = m.read(target)
-    width = bits(a.ty)
-    if isinstance(position, Imm):
-        by = const(a.ty, position.value & (width - 1))
+    width = target.width
+    ty = f"i{width}"
+    by = const(ty, position.value & (width - 1)) if isinstance(position, Imm) else m.read(position)
+    where: E | None = None
+    if isinstance(target, Mem):
+        where = m.address(target)
+        if not isinstance(position, Imm):  # a string of bits: the word that holds the bit
+            words = binary("ashr", resize(by, "i64", signed=True), const("i64", width.bit_length() - 1))
+            offset = binary("mul", words, const("i64", width // 8))
+            where = E("addr", "ptr", (E("addr", "i64", where.args, where.aux), offset), Address())
+            if m.address(target).op == "frame":
+                raise LiftError("a string of bits in the frame")
+    by = by if isinstance(position, Imm) else binary("and", by, const(ty, width - 1))
+    mask = binary("shl", const(ty, 1), by)
+    kept = binary("xor", mask, const(ty, -1))
+    op, operand = {"bts": ("or", mask), "btr": ("and", kept), "btc": ("xor", mask), "bt": ("", mask)}[i.mnemonic]
+    if i.prefix:
+        if where is None or not op:
+            raise LiftError(f"{i.prefix} {i.mnemonic}")
+        m.effects.append(Effect("atomic", value=operand, addr=where, aux=op))
+        a = E("fixed", ty, (), "atomic")
     else:
-        by = binary("and", m.read(position), const(a.ty, width - 1))
-    bit = icmp("ne", binary("and", binary("lshr", a, by), const(a.ty, 1)), const(a.ty, 0))
-    mask = binary("shl", const(a.ty, 1), by)
-    if i.mnemonic == "bts":
-        m.write(target, binary("or", a, mask))
-    elif i.mnemonic == "btr":
-        m.write(target, binary("and", a, binary("xor", mask, const(a.ty, -1))))
-    elif i.mnemonic == "btc":
-        m.write(target, binary("xor", a, mask))
-    m.set("cc.b", bit)
+        a = m.read(target) if where is None else E("load", ty, (where,), 1)
+        if op and where is not None:
+            m.store(where, binary(op, a, operand))
+        elif op:
+            m.write(target, binary(op, a, operand))
+    m.set("cc.b", icmp("ne", binary("and", binary("lshr", a, by), const(ty, 1)), const(ty, 0)))
     m.kill("cc.o", "cc.s", "cc.p", "cc.l", "cc.g", "cc.a")
+
+
+@instruction("rcl", "rcr")
+def rotate_through_carry(m: Machine, i: Instruction) -> None:
+    count = _shift_count(i)
+    if not isinstance(count, Imm) or count.value != 1:
+        raise LiftError(f"{i.mnemonic} by more than 1")
+    a, carry = m.read(i.operands[0]), reg("i1", "cc.b")
+    last = const(a.ty, bits(a.ty) - 1)
+    one = const(a.ty, 1)
+    if i.mnemonic == "rcl":
+        out = icmp("slt", a, const(a.ty, 0))
+        result = binary("or", binary("shl", a, one), cast("zext", a.ty, carry))
+    else:
+        out = icmp("ne", binary("and", a, one), const(a.ty, 0))
+        result = binary("or", binary("lshr", a, one), binary("shl", cast("zext", a.ty, carry), last))
+    m.write(i.operands[0], result)
+    m.set("cc.b", out)
+    m.kill("cc.o", "cc.a", "cc.l", "cc.g")
 
 
 @instruction("bsf", "bsr", "tzcnt")
@@ -704,9 +733,14 @@ def xchg(m: Machine, i: Instruction) -> None:
 @instruction("xadd")
 def xadd(m: Machine, i: Instruction) -> None:
     target, source = i.operands
-    if not isinstance(target, Mem) or i.prefix != "lock":
-        raise LiftError("xadd without lock")
     value = m.read(source)
+    if not isinstance(target, Mem) or i.prefix != "lock":
+        before = m.read(target)
+        result = binary("add", before, value)
+        m.write(source, before)
+        m.write(target, result)
+        m.flags_add(before, value, result)
+        return
     old = E("fixed", value.ty, (), "atomic")
     m.effects.append(Effect("atomic", value=value, addr=m.address(target), aux="add"))
     m.write(source, old)
@@ -716,11 +750,22 @@ def xadd(m: Machine, i: Instruction) -> None:
 @instruction("cmpxchg")
 def cmpxchg(m: Machine, i: Instruction) -> None:
     target, source = i.operands
-    if not isinstance(target, Mem) or i.prefix != "lock":
-        raise LiftError("cmpxchg without lock")
     value = m.read(source)
     width = bits(value.ty)
     expected = m.register("rax", width)
+    if not isinstance(target, Mem):
+        raise LiftError("cmpxchg of registers")
+    if i.prefix != "lock":
+        before = m.read(target)
+        same = icmp("eq", expected, before)
+        m.write(target, select(same, value, before))
+        if width == 32:  # rax keeps its upper half where the two are equal
+            whole = m.register("rax", 64)
+            m.set("rax", select(same, whole, cast("zext", "i64", before)))
+        else:
+            m.set("rax", before, partial=width < 32)
+        m.flags_sub(expected, before)
+        return
     old = E("fixed", value.ty, (), "atomic")
     m.effects.append(Effect("cmpxchg", value=value, addr=m.address(target), aux=expected))
     m.set("rax", old, partial=width < 32)
@@ -730,8 +775,21 @@ def cmpxchg(m: Machine, i: Instruction) -> None:
 @instruction("mfence", "lfence", "sfence")
 def fence(m: Machine, i: Instruction) -> None:
     if i.mnemonic != "mfence":
-        raise LiftError(i.mnemonic)
+        m.effects.append(
+            Effect("intrinsic", aux=f"llvm.x86.{'sse2' if i.mnemonic == 'lfence' else 'sse'}.{i.mnemonic}")
+        )
+        return
     m.effects.append(Effect("fence"))
+
+
+@instruction("movnti")
+def store_past_caches(m: Machine, i: Instruction) -> None:
+    m.write(i.operands[0], m.read(i.operands[1]))
+
+
+@instruction("lahf", "sahf")
+def flags_and_ah(m: Machine, i: Instruction) -> None:
+    raise LiftError(f"{i.mnemonic} (flags as a number)")
 
 
 @instruction("nop", "endbr64", "pause", "fnop")
