@@ -66,8 +66,9 @@ def write_report(folder: Path, role: str, out: Path) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a configuration."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """The rows of a configuration; files without functions are no cases."""
+    rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [row for row in rows if not row.get("problem", "").endswith("has no functions")]
 
 
 def functions(rows: list[Row]) -> list[Row]:
