@@ -58,6 +58,17 @@ def test_agrees_with_pyelftools(compile_c: Compile, seeds: Seeds, name: str) -> 
         (b"\x7fELF\x02\x01" + bytes(10) + b"\x02\0\x3e\0" + bytes(44), "x.o: is no relocatable object; give what"),
         (b"\x7fELF\x02\x01" + bytes(10) + b"\x01\0\x08\0" + bytes(44), "x.o: is for ELF machine 8; x86-64 and"),
         (b"\x7fELF\x02\x01" + bytes(10) + b"\x01\0\x3e\0" + bytes(44), "x.o: is a broken ELF object: section headers"),
+        (
+            b"\x7fELF\x02\x01"
+            + bytes(10)
+            + b"\x01\0\x3e\0"
+            + bytes(20)
+            + b"\xff" * 8
+            + bytes(10)
+            + b"\x40\0"
+            + bytes(4),
+            "x.o: is a broken ELF object: section headers past the end of the file",
+        ),
     ],
 )
 def test_what_is_no_object(data: bytes, message: str) -> None:

@@ -156,6 +156,8 @@ class _Reader:
         entry_size, count = struct.unpack_from("<HH", self.data, 58)
         if entry_size != _HEADER.size:
             raise ValueError(f"section headers of {entry_size} bytes")
+        if table + entry_size > len(self.data):
+            raise ValueError("section headers past the end of the file")
         if count == 0 and table:
             count = _HEADER.unpack_from(self.data, table)[5]
         if table + count * entry_size > len(self.data):
