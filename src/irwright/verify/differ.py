@@ -223,6 +223,7 @@ class Comparer:
             self._blocks_of(name),
             signature,
             seeds=self.seeds,
+            budget=WORK_PER_SEED * self.seeds,
             callees=self._static_callees(name),
             others=self._callable,
             signatures=self.signatures,
@@ -233,10 +234,8 @@ class Comparer:
             if time.monotonic() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            limit = WORK_PER_SEED * self.seeds
-            if is_static and num_runs >= self.seeds and (explorer.is_covered or explorer.work >= limit / 3):
-                break
-            if explorer.work >= limit and num_runs >= self.seeds // 2:
+            spent = explorer.work / explorer.budget
+            if num_runs >= self.seeds and (spent >= 1 or (is_static and (explorer.is_covered or spent >= 1 / 3))):
                 break
             num_runs += 1
             inputs = attempt.inputs

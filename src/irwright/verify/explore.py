@@ -58,13 +58,15 @@ class Explorer:
         signature: Signature | None,
         *,
         seeds: int,
+        budget: float,
         callees: Sequence[Blocks] = (),
         others: Sequence[str] = (),
         signatures: Mapping[str, Signature] | None = None,
     ) -> None:
         """`tracer` gives a tracer of the same object.
 
-        `callees` are static functions that it calls; `others` are functions that any program may call before this one.
+        `budget` is the work after which nothing is mended any more; `callees` are static functions that it calls;
+        `others` are functions that any program may call before this one.
         """
         self._others = others
         self._signatures = signatures or {}
@@ -77,6 +79,7 @@ class Explorer:
         self._comparisons = list(itertools.chain(blocks.comparisons, *(callee.comparisons for callee in callees)))
         self._signature = signature
         self._seeds = seeds
+        self.budget = budget
         self._covered = 0
         self._good: list[Inputs] = []
         self._fresh: deque[Inputs] = deque()
@@ -114,7 +117,7 @@ class Explorer:
         attempt = self._run(inputs)
         is_new = attempt.is_new
         mends = 0
-        while not attempt.run.is_complete and mends < MAX_MENDS:
+        while not attempt.run.is_complete and mends < MAX_MENDS and self.work < self.budget:
             mended = self._mend(attempt)
             if mended is None:
                 break
