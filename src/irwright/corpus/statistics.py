@@ -88,11 +88,11 @@ def count(corpus: ShardFolder) -> dict[Split, SplitStats]:
 def describe(found: dict[Split, SplitStats]) -> list[str]:
     """The table as lines."""
     head = ("split", "projects", "modules", "functions", "distinct", "tokens", *(f"{q:.0%}" for q in QUANTILES))
-    lines = ["".join(f"{word:>10}" for word in head)]
+    lines = ["".join(f"{word:>12}" for word in head)]
     for split, stats in found.items():
         numbers = (len(stats.projects), stats.num_modules, stats.num_functions, len(stats.distinct), stats.num_tokens)
         cells = (split, *(f"{number:,}" for number in (*numbers, *stats.quantiles())))
-        lines.append("".join(f"{cell:>10}" for cell in cells))
+        lines.append("".join(f"{cell:>12}" for cell in cells))
     lines.append(
         f"tokens: characters of the canonical form / {CHARS_PER_TOKEN}; percentages: instructions of functions"
     )
