@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from report import ROOT, Report, add_out_option
+from report import ROOT, Report, add_out_option, below
 
 from irwright.candidates import (
     Candidate,
@@ -177,6 +177,7 @@ def report(args: argparse.Namespace) -> int:
                         (str(one.verdict), version, program, candidate[:120], one.detail[:160])
                         for program, candidate, one in summary.failures(*shown)
                     ]
+    page.goals.append(below("wrong results", 1, num_wrong, ""))
     columns = ("programs, candidates", "LLVM", "candidates", "programs", *map(str, COLUMNS))
     page.add_table("Judgements", columns, rows)
     if bad:
