@@ -24,7 +24,10 @@ from irwright.llvm.worker import Call, WorkerPool
 
 COMBINE = "instcombine<no-verify-fixpoint>"
 LIGHT = f"sroa,early-cse,{COMBINE},simplifycfg,early-cse,gvn,adce"
+TAMED = "simplifycfg<no-sink-common-insts;no-hoist-common-insts;no-switch-to-lookup;keep-loops;bonus-inst-threshold=0>"
+"""merges blocks and leaves what stands in them"""
 PIPELINES = {
+    "fold": f"sroa,early-cse,{COMBINE},{TAMED},early-cse,adce",
     "light": LIGHT,
     "sroa": "sroa",
     "oz": "default<Oz>",
@@ -34,6 +37,8 @@ PIPELINES = {
     "late": f"sroa,early-cse,{COMBINE},early-cse,gvn,adce,simplifycfg",
     "flat": "sroa,simplifycfg",
     "cse": "sroa,early-cse,adce",
+    "gvn": "sroa,early-cse,gvn,adce",
+    "merged": "sroa,simplifycfg,early-cse,adce",
 }
 PLAIN = Options(apart=True)
 FALLS = Options(apart=True, falls_first=True)
@@ -56,35 +61,38 @@ class Variant:
     """result type to try in place of the inferred one"""
 
 
-FIRST = Variant(SPLIT, FALLS, "light")
+FIRST = Variant(SPLIT, FALLS, "fold")
 ORDER: tuple[Variant, ...] = (
     FIRST,
-    Variant(SPLIT, LAST, "cse"),
+    Variant(SPLIT, LAST, "gvn"),
     Variant(LIKELY, WEIGHTS, "flat"),
-    Variant(SPLIT, PLAIN, "flat"),
-    Variant(SPLIT, FALLS, "cse"),
-    Variant(SPLIT, PLAIN, "light"),
-    Variant(WIDE, FALLS, "cse"),
-    Variant(SPLIT, FALLS, "light", "void"),
-    Variant(SPLIT, FALLS, "cse", "void"),
-    Variant(SPLIT, FALLS, "light", "i32"),
-    Variant(SPLIT, FALLS, "light", "i8"),
+    Variant(SPLIT, PLAIN, "merged"),
+    Variant(SPLIT, PLAIN, "fold"),
+    Variant(SPLIT, FALLS, "gvn"),
+    Variant(WIDE, FALLS, "gvn"),
+    Variant(SPLIT, FALLS, "fold", "void"),
+    Variant(SPLIT, FALLS, "light"),
+    Variant(SPLIT, FALLS, "gvn", "void"),
+    Variant(SPLIT, FALLS, "fold", "i32"),
+    Variant(SPLIT, FALLS, "fold", "i8"),
     Variant(LIKELY, PLAIN, "light"),
+    Variant(SPLIT, LAST, "cse"),
+    Variant(SPLIT, PLAIN, "flat"),
     Variant(LIKELY, WEIGHTS, "light"),
     Variant(LIKELY, FALLS, "cse"),
-    Variant(WIDE, PLAIN, "light"),
+    Variant(WIDE, PLAIN, "fold"),
     Variant(TAILS, PLAIN, "light"),
     Variant(SPLIT, PLAIN, "oz"),
     Variant(SPLIT, PLAIN, "combine"),
     Variant(SPLIT, PLAIN, "order"),
     Variant(COPIES, FALLS, "cse"),
     Variant(SPLIT, FALLS, "sroa"),
+    Variant(SPLIT, FALLS, "fold", "i64"),
     Variant(SPLIT, PLAIN, "shape"),
-    Variant(SPLIT, FALLS, "light", "i64"),
-    Variant(COPIES, PLAIN, "light"),
+    Variant(COPIES, PLAIN, "fold"),
     Variant(SPLIT, WEIGHTS, "cse"),
-    Variant(TAILS, FALLS, "cse"),
-    Variant(SPLIT, FALLS, "cse", "i64"),
+    Variant(TAILS, FALLS, "gvn"),
+    Variant(SPLIT, FALLS, "gvn", "i64"),
     Variant(SPLIT, WEIGHTS, "light"),
     Variant(SPLIT, WEIGHTS, "flat"),
     Variant(LIKELY, COLD, "light"),
@@ -95,10 +103,10 @@ ORDER: tuple[Variant, ...] = (
 )
 SOUND_ORDER: tuple[Variant, ...] = (
     Variant(SOUND, PLAIN, "light"),
+    Variant(SOUND, FALLS, "fold"),
     Variant(SOUND, WEIGHTS, "light"),
     Variant(SOUND, PLAIN, "oz"),
-    Variant(SOUND, PLAIN, "combine"),
-    Variant(SOUND, PLAIN, "sroa"),
+    Variant(SOUND, FALLS, "cse"),
 )
 BATCH = 4
 
