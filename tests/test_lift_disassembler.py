@@ -118,6 +118,19 @@ def test_bad_input_is_named(data: bytes, message: str) -> None:
         disassemble(data, name="input", settings=QUICK)
 
 
+def test_a_pointer_in_memory_may_be_another_after_a_call(tmp_path: Path) -> None:
+    source = tmp_path / "f.c"
+    source.write_text(
+        "#include <string.h>\nvoid step(char **to) { *to += 3; }\n"
+        "__attribute__((noinline)) int f(void (*move)(char **)) {\n"
+        '  char text[32] = "abcdef"; char *p = text; move(&p); *p = 0; return (int)strlen(text); }\n'
+        "int main(void) { return f(step); }\n"
+    )
+    clang("-Oz", "-fno-inline", "-S", str(source), "-o", str(tmp_path / "f.s"))
+    lower(disassemble(tmp_path / "f.s", settings=QUICK).ir, tmp_path / "lifted")
+    assert subprocess.run([tmp_path / "lifted"], check=False).returncode == 3
+
+
 def test_a_bare_label_is_a_function() -> None:
     (one,) = disassemble("f:\n\tleal\t1(%rdi), %eax\n\tretq\n", name="f.s", settings=QUICK).functions
     assert one.function == "f"

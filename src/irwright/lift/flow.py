@@ -598,6 +598,11 @@ class FlowBuilder:
             elif effect.kind == "call":
                 for name in (*CALLER_SAVED, *CC_UNITS_):
                     updates.append((name, None))
+            is_far = effect.kind in ("call", "string") or (effect.kind in ("store", "atomic", "cmpxchg")
+                      and effect.addr is not None and effect.addr.op != "frame")  # fmt: skip
+            if is_far:
+                # A pointer that lies in memory may be another one now; what the prologue saved is nobody else's.
+                updates += [(at, None) for at, held in state.items() if isinstance(at, int) and held[0] == "frame"]
         for unit, known in updates:
             if known is None or (known == JUNK and isinstance(unit, str)):
                 state.pop(unit, None)
