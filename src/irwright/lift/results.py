@@ -162,9 +162,9 @@ class OwnSignatures(CallSites):
             for unit in names[:count]:
                 params.append((unit, parameter_type(unit, entry.get(unit, 32))))
         assert lifted.frame is not None
-        if variadic is not None and lifted.frame.incoming != variadic.memory_bytes:
+        if variadic is not None and variadic.memory_bytes and lifted.frame.incoming != variadic.memory_bytes:
             raise LiftError("a variadic function with parameters in memory that are not understood")
-        if lifted.frame.incoming:
+        if lifted.frame.incoming and (variadic is None or variadic.memory_bytes):
             size = lifted.frame.incoming
             if lifted.frame.incoming_escapes:
                 # What callers hand over is as much as there can be; without one in this file nobody copies it.
