@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import LLVM
 from irwright.errors import InputError, IrwrightError
 from irwright.lift.assembly import prepare
 from irwright.lift.disassembler import LiftSettings, Verdict, disassemble
@@ -52,6 +53,24 @@ def test_an_object_is_lifted_like_its_text(tmp_path: Path) -> None:
     clang("-Oz", "-c", str(source), "-o", str(tmp_path / "f.o"))
     (one,) = disassemble(tmp_path / "f.o", settings=LiftSettings(budget=4, verify=False)).functions
     assert one.verdict is Verdict.EXACT
+
+
+OF_EVERY_LLVM = """#include <stdarg.h>
+int vprintf(const char *, va_list);
+void use(char *);
+int say(const char *format, ...) { va_list l; va_start(l, format); int n = vprintf(format, l); va_end(l); return n; }
+int on_stack(int n) { char bytes[64]; use(bytes); return bytes[n]; }
+unsigned bits(unsigned x) { return __builtin_popcount(x) + __builtin_clz(x | 1); }
+"""
+
+
+def test_every_llvm_knows_the_intrinsics(llvm: LLVM, tmp_path: Path) -> None:
+    source, assembly = tmp_path / "f.c", tmp_path / "f.s"
+    source.write_text(OF_EVERY_LLVM)
+    subprocess.run([str(llvm.toolchain.need_clang()), "-Oz", "-S", str(source), "-o", str(assembly)], check=True)
+    settings = LiftSettings(budget=1, verify=False, llvm=str(llvm.toolchain.library.path))
+    verdicts = {one.function: one.verdict for one in disassemble(assembly, settings=settings).functions}
+    assert Verdict.NOT_LIFTED not in verdicts.values(), verdicts
 
 
 def test_intel_syntax(tmp_path: Path) -> None:

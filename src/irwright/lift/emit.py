@@ -66,6 +66,7 @@ class Emitter(Transfers):
         for web in self._in_order():
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
+        # Intrinsics are written as LLVM 17 has them: later versions read that and write their own.
         ends = [*self.frame_use.starts[1:], self.frame_use.top]
         births: list[str] = []
         for start, end in reversed([*zip(self.frame_use.starts, ends, strict=True)]):
@@ -74,12 +75,12 @@ class Emitter(Transfers):
                 name = self._object_name(start)
                 entry.append(f"  {name} = alloca [{max(end - start, 1)} x i8], align {align}")
                 if self.options.lifetimes:
-                    self.names.intrinsic("llvm.lifetime.start.p0", "declare void @llvm.lifetime.start.p0(ptr)")
-                    births.append(f"  call void @llvm.lifetime.start.p0(ptr {name})")
+                    self.names.intrinsic("llvm.lifetime.start.p0", "declare void @llvm.lifetime.start.p0(i64, ptr)")
+                    births.append(f"  call void @llvm.lifetime.start.p0(i64 {max(end - start, 1)}, ptr {name})")
         entry += births
         if self.is_dynamic:
-            self.names.intrinsic("llvm.stacksave.p0", "declare ptr @llvm.stacksave.p0()")
-            entry.append("  %stack = call ptr @llvm.stacksave.p0()")
+            self.names.intrinsic("llvm.stacksave", "declare ptr @llvm.stacksave()")
+            entry.append("  %stack = call ptr @llvm.stacksave()")
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
         return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"

@@ -68,14 +68,14 @@ class Transfers(Values):
             self.line(f"call void @{effect.aux}()")
         elif kind == "stackrestore":
             self.is_dynamic = True
-            self.names.intrinsic("llvm.stackrestore.p0", "declare void @llvm.stackrestore.p0(ptr)")
-            self.line("call void @llvm.stackrestore.p0(ptr %stack)")
+            self.names.intrinsic("llvm.stackrestore", "declare void @llvm.stackrestore(ptr)")
+            self.line("call void @llvm.stackrestore(ptr %stack)")
         elif kind == "string":
             self._string(effect)
         elif kind == "va_start":
             assert effect.addr is not None
-            self.names.intrinsic("llvm.va_start.p0", "declare void @llvm.va_start.p0(ptr)")
-            self.line(f"call void @llvm.va_start.p0({self.pointer(effect.addr)})")
+            self.names.intrinsic("llvm.va_start", "declare void @llvm.va_start(ptr)")
+            self.line(f"call void @llvm.va_start({self.pointer(effect.addr)})")
         elif kind == "prefetch":
             assert effect.addr is not None
             self.names.intrinsic("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
