@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from irwright.errors import InputError
 from irwright.lift.data import Layout
 from irwright.lift.disassembler import LiftResult, LiftSettings, Verdict, disassemble
+from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
 from irwright.lift.objects import Decoder, read_object
 from irwright.lift.tables import find_tables
@@ -224,3 +226,29 @@ def test_hostile_tables_and_sections(tabled: bytes, changes: list[tuple[int, int
         assert 0 <= table.start < table.end <= program.sections[table.section].size
     for found in layout.objects.values():
         assert all(one.start <= one.end <= program.sections[one.section].size for one in found)
+
+
+PLACES = r"""
+static int counter[4]; static char buffer[64]; int other = 3;
+void *pick(int x) { return x ? (void *)buffer : (void *)&other; }
+char *fill(int n) { for (int i = 0; i < (n & 31); i++) buffer[i] = 'a' + i; buffer[n & 31] = 0; return buffer; }
+int *slot(int x) { return &counter[x & 3]; }
+"""
+
+
+@pytest.mark.parametrize("name", ["clang", pytest.param("gcc", marks=needs_gcc)])
+def test_places_in_a_section_kept_whole_are_the_same_places(name: str, tmp_path: Path) -> None:
+    source = tmp_path / "places.c"
+    source.write_text(PLACES)
+    made = object_of(source, tmp_path, name, "-O2")
+    result = disassemble(made, settings=LiftSettings(budget=1))
+    assert {one.verdict for one in result.functions} <= {Verdict.EXACT, Verdict.EQUIVALENT}, result.functions
+    wrong = re.sub(r"(= select i1 .*ptr )@section\.bss", r"\1getelementptr (i8, ptr @section.bss, i64 4)", result.ir)
+    assert wrong != result.ir
+    (tmp_path / "wrong.ll").write_text(wrong)
+    run(compiler("clang"), "-w", "-S", "-O1", tmp_path / "wrong.ll", "-o", tmp_path / "wrong.s")
+    text = (tmp_path / "wrong.s").read_text().replace(".Lsection.bss", "_$Lsection.bss")
+    (tmp_path / "wrong.s").write_text(text)
+    run(compiler("clang"), "-c", tmp_path / "wrong.s", "-o", tmp_path / "wrong.o")
+    found = compare(made.read_bytes(), (tmp_path / "wrong.o").read_bytes(), wrong, ["pick", "fill"])
+    assert {name: kind for name, (kind, _) in found.items()} == {"pick": "different", "fill": "equivalent"}

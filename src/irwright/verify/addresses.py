@@ -85,6 +85,12 @@ class Addresses:
             for other in named_b:
                 if x - one.address == y - other.address and _same_name(one, other):
                     return Match.SAME
+        name, offset = self.a.image.section_place(x) or ("", 0)
+        kept = self.b.image.kept_sections.get(name)
+        if kept is not None and y == kept.start + offset:
+            return Match.SAME
+        if kept is not None and y in kept:
+            return Match.DIFFERENT
         if segment_a is None and segment_b is None:  # numbers
             return Match.SAME if x == y else Match.DIFFERENT
         if segment_a is None or segment_b is None:

@@ -7,10 +7,12 @@ Everything lies under 2 GiB, as code that is not position-independent expects. U
 
 from __future__ import annotations
 
+import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from irwright.errors import InputError
 from irwright.verify.elf import (
@@ -39,6 +41,8 @@ IMAGE_LIMIT = IMAGE_BASE + (32 << 20)
 EXTERNALS_BASE = IMAGE_BASE + (40 << 20)
 MAX_EXTERNALS = 16384
 STACK_CANARY = 0xC0FFEE5AFE5A4900
+KEPT_SECTION = re.compile(r"(?:\.L|_\$L)section\.(.+)")
+"""the private symbol of a section that lifting kept whole, as it is or as lift/assembly.py keeps labels"""
 TLS_DESCRIPTOR = "\0tlsdesc"
 """name of the function that AArch64's TLS descriptors call"""
 
@@ -340,6 +344,25 @@ class Image:
         if before >= 0 and self._named[before].end == address:
             found.append(self._named[before])
         return found
+
+    def section_place(self, address: int) -> tuple[str, int] | None:
+        """The name of the section that an address lies in or ends, without its dot, and how far in it is."""
+        at = bisect_right(self._segment_starts, address) - 1
+        if at < 0 or self._sorted_segments[at].section < 0:
+            return None
+        segment = self._sorted_segments[at]
+        name = self.elf.sections[segment.section].name.lstrip(".")
+        return (name, address - segment.address) if address <= segment.address + segment.size else None
+
+    @cached_property
+    def kept_sections(self) -> dict[str, range]:
+        """Where sections of the machine code that this was lifted from are, by name: lift/data.py keeps some whole."""
+        places = ((KEPT_SECTION.fullmatch(symbol.name), symbol) for symbol in self.elf.symbols)
+        return {
+            match[1]: range(self._symbol_address(symbol), self._symbol_address(symbol) + symbol.size)
+            for match, symbol in places
+            if match is not None and symbol.section in self._section_addresses
+        }
 
     def address_of(self, name: str) -> int | None:
         """Of what other objects can refer to by this name, or None."""
