@@ -91,7 +91,7 @@ def test_the_same_object_is_run_once(tmp_path: Path) -> None:
 
 def test_what_llvm_refuses_or_hangs_on_is_no_wrong_result(tmp_path: Path) -> None:
     """An endless list ends in a timeout, apart from wrong results; the next list is judged by a new worker."""
-    endless = list_candidate(PassList.parse(",".join(["default<O3>"] * 50)))
+    endless = list_candidate(PassList.parse(",".join(["default<O3>"] * 1000)))
     with Screener(limits=LIMITS, compile_seconds=0.02) as screener:
         report = screener.screen(program(tmp_path, TELLS_TWINS_APART), [endless])
     if report.left_out is None:
