@@ -18,10 +18,14 @@ WORDS = {
 def compare(
     original: bytes, candidate: bytes, ir: str, functions: Sequence[str], *, jobs: int = 1
 ) -> dict[str, tuple[str, str]]:
-    """Verdict and reason by function; the signatures are those of the lifted module."""
+    """Verdict and reason by function.
+
+    The signatures are those of the lifted module, callees of other files included: what a callee is given the address
+    of, it may write.
+    """
     if not functions:
         return {}
-    signatures = {name: one for name, one in signatures_of(ir).items() if name in functions}
+    signatures = signatures_of(ir)
     with Verifier(jobs=jobs) as verifier:
         verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions)
     found: dict[str, tuple[str, str]] = {}

@@ -1,0 +1,32 @@
+"""Lifted code beside the original: what the signatures of the lifted module make visible."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from irwright.lift.disassembler import LiftSettings, disassemble
+from irwright.lift.equivalence import compare
+from irwright.llvm.toolchain import find
+
+MOVED = """
+void next(char **place); void set(int *value, int n); int use(char *);
+int pointer(char *s) { char *p = s; next(&p); return use(p); }
+int number(int n) { int v = n; set(&v, n); return v * 2; }
+int same(int n) { int v = n; set(&v, n); return v + n; }
+"""
+
+
+def object_of(source: str, path: Path) -> bytes:
+    path.with_suffix(".c").write_text(source)
+    subprocess.run([str(find().need_clang()), "-Oz", "-c", path.with_suffix(".c"), "-o", path], check=True)
+    return path.read_bytes()
+
+
+def test_callees_write_where_they_are_given_a_variable(tmp_path: Path) -> None:
+    original = object_of(MOVED, tmp_path / "a.o")
+    lifted = disassemble(tmp_path / "a.o", settings=LiftSettings(budget=1, verify=False)).ir
+    wrong = object_of(MOVED.replace("use(p)", "use(s)").replace("v * 2", "n * 2"), tmp_path / "b.o")
+    found = compare(original, wrong, lifted, ["pointer", "number", "same"])
+    kinds = {name: kind for name, (kind, _) in found.items()}
+    assert kinds == {"pointer": "different", "number": "different", "same": "equivalent"}
