@@ -284,7 +284,7 @@ def test_two_processes_are_as_one(straight: Path, examples: Path, tmp_path: Path
     ended = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     losses, expected = ([row[3] for row in curve(run)] for run in (tmp_path, straight))
-    assert losses[:3] == pytest.approx(expected[:3], rel=1e-4)
+    assert losses[:5] == pytest.approx(expected[:5], rel=1e-4)
     assert losses == pytest.approx(expected, rel=2e-2)  # Muon multiplies in bfloat16: rounding differs, and adds up
     folder = checkpoint.newest(tmp_path)
     assert folder is not None
