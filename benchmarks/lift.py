@@ -26,13 +26,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bleu import counts, words
 from lift_cases import Case, bitcode_files, bitcode_functions, case_folder, source_files, source_functions
 from lift_report import write_report
 from report import add_out_option
 
 from irwright.corpus.packages import Role
 from irwright.errors import IrwrightError
+from irwright.evaluation.bleu import counts, words
 from irwright.lift.disassembler import DEFAULT_BUDGET, Disassembler, LiftSettings
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import WorkerPool

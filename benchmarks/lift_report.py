@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bleu import bleu
 from lift_cases import HELDOUT
 from report import Cell, Goal, Report, at_least
+
+from irwright.evaluation.bleu import bleu
 
 CLASSES = ((1, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, 200), (201, 1 << 30))
 TITLES = {

@@ -1,5 +1,6 @@
 """irwright: an open LLM compiler. `irwright.tune(path)` makes an object smaller than clang -Oz does,
-`irwright.disassemble(path)` lifts assembly or an object to IR.
+`irwright.disassemble(path)` lifts assembly or an object to IR, `irwright.evaluate(suite, folder)` measures what does
+both.
 
 Importing this package loads nothing else; its names are looked up when they are first used.
 """
@@ -10,6 +11,7 @@ TYPE_CHECKING = False  # typing takes as long to import as all that `irwright cc
 if TYPE_CHECKING:
     from typing import Any
 
+    from irwright.evaluation.run import Evaluation, evaluate
     from irwright.lift.disassembler import ArchiveResult, LiftResult, LiftSettings, disassemble, disassemble_archive
     from irwright.tuner import TuneResult, tune
 
@@ -17,12 +19,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArchiveResult",
+    "Evaluation",
     "LiftResult",
     "LiftSettings",
     "TuneResult",
     "__version__",
     "disassemble",
     "disassemble_archive",
+    "evaluate",
     "tune",
 ]
 
@@ -32,6 +36,8 @@ def __getattr__(name: str) -> Any:
         from irwright import tuner as home
     elif name in ("ArchiveResult", "LiftResult", "LiftSettings", "disassemble", "disassemble_archive"):
         from irwright.lift import disassembler as home
+    elif name in ("Evaluation", "evaluate"):
+        from irwright.evaluation import run as home
     else:
         raise AttributeError(f"module 'irwright' has no attribute {name!r}")
     return getattr(home, name)

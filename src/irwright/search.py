@@ -46,9 +46,14 @@ def search(task: Task, strategy: str) -> Trial:
     """Run a strategy by name until the budget is spent; the best trial, the baseline where nothing is smaller."""
     if strategy not in STRATEGIES:
         raise IrwrightError(f"unknown strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+    return search_by(task, STRATEGIES[strategy])
+
+
+def search_by(task: Task, strategy: Strategy) -> Trial:
+    """`search` by any function that spends a task's budget."""
     task.coreset = task.coreset.for_module(task.evaluator.facts.num_instructions)
     task.start()
-    STRATEGIES[strategy](task)
+    strategy(task)
     if task.best is None:
         outcome = task.baseline.outcome if task.baseline is not None else None
         detail = f": {outcome.kind} ({outcome.detail})" if outcome is not None else ""

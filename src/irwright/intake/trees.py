@@ -59,6 +59,11 @@ def tree_modules(
                 yield found
 
 
+def has_database(tree: Path) -> bool:
+    """A tree says how its sources are compiled."""
+    return any((tree / name).is_file() for name in _DATABASES)
+
+
 def tree_commands(tree: Path) -> list[Command]:
     """How each source of a tree is compiled, sorted by source, one command each."""
     for name in _DATABASES:

@@ -1,0 +1,170 @@
+"""The command `evaluate`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irwright.cli_models import need_extra
+from irwright.cli_options import PROTOCOL_NAMES, CompilerFlagsCommand, debug_option, llvm_option
+from irwright.errors import IrwrightError
+
+TASK_NAMES = ("tune", "disassemble", "emulate")
+OBJECT_NAMES = ("files", "functions")
+
+
+def _names(_ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
+    known = {"tasks": TASK_NAMES, "protocols": PROTOCOL_NAMES, "objects": OBJECT_NAMES}.get(parameter.name or "", ())
+    unknown = [word for word in words if known and word not in known]
+    if unknown or not words:
+        raise click.BadParameter(f"unknown {(unknown or [value])[0]!r}; there are {', '.join(known)}")
+    return words
+
+
+def _numbers(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        numbers = sorted({int(word) for word in value.split(",")})
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no list of compilations; give 1,2,3,5,8,16") from error
+    if numbers[0] < 1:
+        raise click.BadParameter("give at least one compilation")
+    return tuple(numbers)
+
+
+def _list_option(name: str, parameter: str, default: str, text: str, metavar: str = "NAME,...") -> Any:
+    return click.option(
+        name, parameter, default=default, show_default=True, callback=_names, metavar=metavar, help=text
+    )
+
+
+@click.command(cls=CompilerFlagsCommand)
+@click.option(
+    "--suite",
+    required=True,
+    metavar="SUITE",
+    help="What to measure on: a folder of C and C++, mibench:DIR, embench:DIR, polybench:DIR, debian:PKG,PKG or "
+    "corpus:heldout.",
+)
+@_list_option("--tasks", "tasks", "tune", "Of tune, disassemble and emulate.")
+@_list_option(
+    "--proposers",
+    "proposers",
+    "coreset,random",
+    "Who tunes: coreset, compose, evolve, random, model; compose@300 with one budget of its own.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="FILE|FOLDER|URL",
+    help="A language model that is asked in every task (as in tune); may be given more than once.",
+)
+@click.option(
+    "--tokenizer", type=click.Path(path_type=Path, exists=True), metavar="PATH", help="Of the model a server has."
+)
+@click.option(
+    "--budget",
+    "budgets",
+    default="1,2,3,5,8,16",
+    show_default=True,
+    callback=_numbers,
+    metavar="N,...",
+    help="Compilations.",
+)
+@_list_option("--protocol", "protocols", "oz", "Of oz, paper and instructions.")
+@_list_option("--objects", "objects", "files", "Whole files, functions as objects, or both: files,functions.")
+@click.option("--num", type=click.IntRange(1), metavar="N", help="Cases of each kind of object (default: all).")
+@click.option(
+    "--max-instructions",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Larger cases are left out.",
+)
+@click.option(
+    "--variants", type=click.IntRange(1), default=24, show_default=True, metavar="N", help="The lifter's, a function."
+)
+@click.option(
+    "--lists", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Emulated on each function."
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of cases, lists and searches.")
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(0.1),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of one compilation.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="Rows and report go here; a run that was killed goes on from it.",
+)
+@click.option("--no-times", is_flag=True, help="Leave times out of the report: the same rows, the same bytes.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes (default: all cores).")
+@click.option("--ray", metavar="ADDRESS", help="Measure on a Ray cluster (auto, local, or its address).")
+@llvm_option
+@debug_option
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    suite: str,
+    output: Path,
+    no_times: bool,
+    jobs: int | None,
+    ray: str | None,
+    llvm: str | None,
+    tokenizer: Path | None,
+    **options: Any,
+) -> int:
+    """Measure proposers, models and the lifter on a suite, and write a report.
+
+    Everything is compared at equal numbers of compilations, with intervals and tests over projects. The folder gets
+    report.html (one page), report.json (its tables) and cases.jsonl (a row for each measurement); what is in it
+    already is not measured again. Flags for the compiler come after --, as in: -- -Iinclude -DNDEBUG
+    """
+    from irwright.evaluation.cases import Settings
+    from irwright.evaluation.report import summary_text, write_report
+    from irwright.evaluation.run import evaluate as measure
+
+    if options["models"]:
+        need_extra("model", "asking a model")
+    try:
+        settings = Settings(**options)
+    except IrwrightError as error:
+        raise click.UsageError(str(error)) from error
+    started = time.monotonic()
+    evaluation = measure(
+        suite,
+        output,
+        settings,
+        flags=ctx.meta["compiler_flags"],
+        jobs=jobs,
+        ray=ray,
+        llvm=llvm,
+        tokenizer=tokenizer,
+        on_progress=_progress,
+    )
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
+    sections = write_report(evaluation, output, times=not no_times)
+    click.echo(summary_text(evaluation, sections))
+    click.echo(f"\nwrote {output / 'report.html'}, report.json and cases.jsonl ({time.monotonic() - started:.0f} s)")
+    return 1 if all("problem" in row for row in evaluation.rows) else 0
+
+
+def _progress(done: int, total: int, name: str) -> None:
+    """One line that is written over, on a terminal alone."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{done:,} of {total:,} cases, {name[:60]}", err=True, nl=False)

@@ -1,0 +1,171 @@
+"""The task `tune`, measured: the smallest object that a proposer finds with so many compilations, beside the baseline.
+
+Sizes are in process, the same code generation as the compiler's; the baseline of `oz` is the object that the real
+`clang -Oz -c` makes. Nothing is compared under emulation here: what a user gets from `irwright tune` may be larger
+where a build is refused. Each measurement begins with a freshly loaded module, so that its time is its own.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from irwright.coreset import load_coreset
+from irwright.corpus.canonical import canonicalise
+from irwright.errors import LLVMError
+from irwright.evaluation.cases import Proposer
+from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.llvm import clang
+from irwright.llvm.worker import WorkerPool
+from irwright.measure import Protocol, measure_object
+from irwright.models.answers import LanguageModel
+from irwright.passes import PassList
+from irwright.proposers import ModelProposer
+from irwright.search import STRATEGIES, Strategy, search_by
+from irwright.task import Budget, Switches, Task
+
+MODULE = "case"
+"""the key of the case's module in the pool"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The LLVM that is measured with."""
+
+    library: Path
+    clang: Path | None
+    """None where there is none: then LLVM's -Oz in process is the baseline of `oz` too"""
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelLists:
+    """A strategy: the lists of a language model, and nothing else; what is left of the budget stays unspent."""
+
+    model: LanguageModel
+    seed: int
+    seconds: float = 0.0
+    """that the model took"""
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+    def __call__(self, task: Task) -> None:
+        started = time.monotonic()
+        printed = task.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
+        proposer = ModelProposer(model=self.model, llvm_major=task.evaluator.llvm_major, seed=self.seed)
+        lists = [proposal.passes for proposal in proposer.lists(canonicalise(printed)[0], task.left)]
+        self.seconds = time.monotonic() - started
+        self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
+        self.counts.update(proposer.problems)
+        task.run([Plan(base=passes) for passes in lists])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a case is compared with, and what it cost to make."""
+
+    cost: int
+    text: int
+    seconds: float
+
+
+class Scale:
+    """A loaded case, ready to be tuned by one proposer after the other."""
+
+    def __init__(self, pool: WorkerPool, tools: Tools, data: bytes, name: str, seed: int) -> None:
+        self._pool = pool
+        self._tools = tools
+        self._data = data
+        self._name = name
+        self._seed = seed
+        self._baselines: dict[str, Baseline] = {}
+
+    def baseline(self, protocol: Protocol) -> Baseline:
+        """Of the whole object, under a protocol; LLVMError where there is none."""
+        if protocol.name not in self._baselines:
+            started = time.monotonic()
+            if protocol.name == "oz" and self._tools.clang is not None:
+                sizes = real_oz(self._tools.clang, self._data)
+                found = Baseline(cost=sizes[0], text=sizes[1], seconds=time.monotonic() - started)
+            else:
+                found = self._in_process(protocol, started)
+            self._baselines[protocol.name] = found
+        return self._baselines[protocol.name]
+
+    def _in_process(self, protocol: Protocol, started: float) -> Baseline:
+        with self._fresh(protocol) as evaluator:
+            oz = Plan(base=PassList.parse("default<Oz>", llvm_major=self._tools.major))
+            trial = evaluator.evaluate([oz])[0]
+            if trial.sizes is None:
+                raise LLVMError(f"{self._name}: LLVM's own -Oz ends in {trial.outcome.kind} ({trial.outcome.detail})")
+            seconds = time.monotonic() - started
+            return Baseline(cost=int(trial.cost(protocol)), text=trial.sizes.text, seconds=seconds)
+
+    @contextmanager
+    def _fresh(self, protocol: Protocol) -> Generator[Evaluator]:
+        facts = self._pool.add_module(MODULE, self._data, name=self._name)
+        try:
+            yield Evaluator(self._pool, MODULE, facts, protocol, llvm_major=self._tools.major)
+        finally:
+            self._pool.drop_module(MODULE)
+
+    def tune(
+        self, proposer: Proposer, protocol: Protocol, budget: int, model: LanguageModel | None = None
+    ) -> dict[str, Any]:
+        """The columns of a row that say what came of it; IrwrightError where nothing did."""
+        lists = None if model is None else ModelLists(model=model, seed=self._seed)
+        strategy: Strategy = lists or STRATEGIES[proposer.name]
+        baseline = self.baseline(protocol)
+        with self._fresh(protocol) as evaluator:
+            task = Task(
+                evaluator=evaluator,
+                budget=Budget(compilations=budget),
+                rng=random.Random(f"{self._seed} {self._name}"),
+                coreset=load_coreset(protocol.name, self._tools.major),
+                switches=Switches(**dict.fromkeys(proposer.switches, True)),
+            )
+            started = time.monotonic()
+            search_by(task, strategy)
+            seconds = time.monotonic() - started
+            best = _best_proposed(task)
+        failed = Counter(str(trial.outcome.kind) for trial in evaluator.trials if not trial.outcome.ok)
+        times = {"seconds": seconds, "llvm": evaluator.seconds_in_llvm, "baseline": baseline.seconds}
+        row: dict[str, Any] = {
+            "baseline": [baseline.cost, baseline.text],
+            "best": [int(best.cost(protocol)), best.sizes.text if best.sizes else 0],
+            "compilations": evaluator.num_compilations,
+            "failed": dict(sorted(failed.items())),
+        }
+        if lists is not None:
+            times["proposer"] = lists.seconds
+            row["asked"] = dict(sorted(lists.counts.items()))
+        return {**row, "times": {name: round(value, 4) for name, value in times.items()}}
+
+
+def _best_proposed(task: Task) -> Trial:
+    """The smallest of what was proposed, -Oz where nothing was or all failed: larger than the baseline, perhaps."""
+    assert task.baseline is not None
+    tried = [trial for trial in task.evaluator.trials if trial.outcome.ok and trial is not task.baseline]
+    return min(tried, key=task.cost, default=task.baseline)
+
+
+def real_oz(compiler: Path, data: bytes) -> tuple[int, int]:
+    """(bytes, bytes of code) of the object that the real `clang -Oz -c` makes of bitcode.
+
+    LLVM's -Oz in process differs from it by a few bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
+        bitcode = Path(folder) / "module.bc"
+        bitcode.write_bytes(data)
+        sizes = measure_object(clang.baseline(compiler, bitcode, (), "obj"))
+    return sizes.total, sizes.text
