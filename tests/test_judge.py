@@ -20,7 +20,7 @@ from irwright.passes import PassList
 from irwright.verify.verdicts import FunctionVerdict, ObjectVerdict, VerdictKind
 from irwright.workpiece import Workpiece, Workshop
 
-LISTS = ("gvn-hoist,gvn-sink,default<Oz>", "sroa,instcombine,default<Oz>", "default<Oz>")
+LISTS = ("sroa,simplifycfg<sink-common-insts>,default<Oz>", "sroa,instcombine,default<Oz>", "default<Oz>")
 
 
 class Fake:

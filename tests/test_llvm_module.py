@@ -209,7 +209,7 @@ PIPELINES = (
     OZ,
     "default<O3>",
     "function(sroa,instcombine<no-verify-fixpoint>,simplifycfg)",
-    "cgscc(inline),globaldce,function(gvn-hoist,gvn-sink)",
+    "cgscc(inline),globaldce,function(gvn-hoist,newgvn)",
     "function(loop-mssa(licm),loop(loop-rotate)),iroutliner,mergefunc",
     "function(reg2mem,mem2reg,early-cse<memssa>,jump-threading)",
 )

@@ -93,15 +93,6 @@ def test_a_mistake_is_named_with_its_column(text: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-def test_the_message_for_an_llvm_that_gets_a_pass_wrong() -> None:
-    with pytest.raises(PassListError) as caught:
-        PassList.parse("sroa,gvn-sink", llvm_major=18)
-    assert str(caught.value) == (
-        "pass 'gvn-sink' is left out of pass lists (merges address computations of different types, issue 85333)"
-        " at column 6 of 'sroa,gvn-sink'"
-    )
-
-
 def test_adaptors_nest_to_a_limit() -> None:
     with pytest.raises(PassListError, match=r"^more than 50 adaptors inside each other at column 451 of"):
         PassList.parse("function(" * 51 + "sroa" + ")" * 51)

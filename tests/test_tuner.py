@@ -26,10 +26,10 @@ from irwright.task import Coreset
 from irwright.tuner import TuneFailure, TuneResult, make_settings, tune, tune_files
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-GOOD = "gvn-hoist,gvn-sink,default<Oz>"
+GOOD = "sroa,simplifycfg<sink-common-insts>,default<Oz>"
 """smaller than -Oz on tests/modules/machine.c"""
-LISTS = (GOOD, "sroa,instcombine,default<Oz>", "default<Oz>,gvn-sink,instcombine,simplifycfg")
-TAILS = ("instcombine,simplifycfg,gvn,dse,adce,simplifycfg", "gvn-hoist,gvn-sink,instcombine,simplifycfg")
+LISTS = (GOOD, "sroa,instcombine,default<Oz>", "default<Oz>,gvn-hoist,instcombine,simplifycfg")
+TAILS = ("instcombine,simplifycfg,gvn,dse,adce,simplifycfg", "gvn-hoist,instcombine,simplifycfg<sink-common-insts>")
 CORESET = Coreset(
     lists=tuple(Plan(base=PassList.parse(text)) for text in LISTS),
     pieces=tuple(
@@ -250,7 +250,7 @@ def test_where_oz_itself_fails_the_file_is_left_as_it_is(
 
 
 def test_minimising_loses_no_bytes(seeds: Seeds) -> None:
-    padded = plan_of("lcssa,gvn-hoist,gvn-sink,default<Oz>,globaldce,constmerge")
+    padded = plan_of("lcssa,sroa,simplifycfg<sink-common-insts>,default<Oz>,globaldce,constmerge")
     whole, short = (
         tune(seeds.source("machine"), budget=1, strategy="coreset", coreset=padded, minimise=minimise)
         for minimise in (False, True)

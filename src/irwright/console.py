@@ -403,7 +403,7 @@ def print_passes(llvm_major: int) -> None:
 def print_left_out(llvm_major: int) -> None:
     """Passes this LLVM has and lists may not hold, and why."""
     infos = sorted((info for info in PASSES.values() if info.supported(llvm_major)), key=lambda info: info.name)
-    reasons = [(info.name, reason) for info in infos if (reason := info.left_out(llvm_major))]
+    reasons = [(info.name, reason) for info in infos if (reason := info.excluded)]
     column = max(len(name) for name, _ in reasons)
     for name, reason in reasons:
         click.echo(f"{name:<{column}}  {reason}")

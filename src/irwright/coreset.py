@@ -21,7 +21,7 @@ BUILT_FOR = 22
 """the LLVM major whose table serves those without one of their own"""
 
 _CLEAN = "sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>"
-_HOIST = "sroa,gvn-hoist,gvn-sink,simplifycfg<hoist-common-insts;sink-common-insts>"
+_HOIST = "sroa,gvn-hoist,simplifycfg<hoist-common-insts;sink-common-insts>"
 _IPO = (
     "function(sroa,early-cse,simplifycfg),ipsccp,globalopt,function(instcombine<no-verify-fixpoint>,simplifycfg),"
     "always-inline,{},deadargelim,globaldce"
@@ -36,10 +36,10 @@ _TAILS = (
     f"{_HOIST},instcombine<no-verify-fixpoint>,function-simplification<Oz>",
     "simplifycfg",
     f"{_CLEAN},gvn,simplifycfg,instcombine<no-verify-fixpoint>,reassociate,gvn",
-    f"{_CLEAN},function-simplification<Oz>,separate-const-offset-from-gep,early-cse,gvn-sink,simplifycfg",
+    f"{_CLEAN},function-simplification<Oz>,separate-const-offset-from-gep,early-cse,simplifycfg",
     f"{_CLEAN},jump-threading,function-simplification<Oz>,loop-rotate,licm,instcombine<no-verify-fixpoint>,"
     "simplifycfg<sink-common-insts;hoist-common-insts>",
-    "gvn-hoist,gvn-sink,simplifycfg<sink-common-insts;hoist-common-insts>,dse,instcombine<no-verify-fixpoint>",
+    "gvn-hoist,simplifycfg<sink-common-insts;hoist-common-insts>,dse,instcombine<no-verify-fixpoint>",
 )
 _BASES: tuple[dict[str, str], ...] = (
     {"preparation": "raw"},
@@ -63,7 +63,7 @@ _FIRST_LISTS = (
     "iroutliner,lto<Oz>",
     "iroutliner,default<Oz>",
     "scc-oz-module-inliner,default<Oz>",
-    "default<Oz>,gvn-sink,simplifycfg<sink-common-insts>",
+    "default<Oz>,simplifycfg<sink-common-insts>",
     "dse,gvn-hoist,tailcallelim",
     "lto-pre-link<Oz>,iroutliner",
     "thinlto<Oz>,iroutliner",

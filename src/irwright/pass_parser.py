@@ -158,7 +158,7 @@ class _Parser:
             raise self._error(f"{own} pass {name!r} can't stand inside {inside}(...)", start)
         if level == "loop-mssa" and info.name in LOSES_MEMORY_SSA:
             raise self._error(f"pass {name!r} loses MemorySSA; it needs loop(...), not {inside}(...)", start)
-        if info.left_out(self._major):
+        if info.excluded:
             return Pass(info.name, argument, own)
         return Pass(info.name, self._parameters(info, argument, start, argument_at), own)
 
@@ -168,13 +168,13 @@ class _Parser:
         if info is None:
             import difflib  # slow to import, needed on mistakes alone
 
-            allowed = (n for n, i in PASSES.items() if self._allow_excluded or not i.left_out(self._major))
+            allowed = (n for n, i in PASSES.items() if self._allow_excluded or not i.excluded)
             known = [*allowed, *_KEYWORDS]
             close = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
             raise self._error(f"unknown pass {name!r}", start, close)
         if not info.supported(self._major):
             raise self._error(f"pass {name!r} is {_span_text(info)}, not in LLVM {self._major}", start)
-        reason = info.left_out(self._major)
+        reason = info.excluded
         if reason and not self._allow_excluded:
             raise self._error(f"pass {name!r} is left out of pass lists ({reason})", start)
         return info

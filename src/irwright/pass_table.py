@@ -55,8 +55,6 @@ class PassInfo:
     """The first and last LLVM major that has it; None while the newest does."""
     excluded: str | None = None
     """Why no list may hold it; None if usable."""
-    excluded_in: tuple[int, int | None] = (OLDEST_LLVM, None)
-    """The first and last LLVM major `excluded` is true of; `left_out` answers for one."""
     accepts: tuple[Parameter, ...] = ()
     """Every parameter word LLVM takes (usable passes only: those of excluded ones aren't checked)."""
     one_parameter: bool = False
@@ -64,11 +62,6 @@ class PassInfo:
 
     def supported(self, llvm_major: int) -> bool:
         return self.since <= llvm_major and (self.until is None or llvm_major <= self.until)
-
-    def left_out(self, llvm_major: int) -> str | None:
-        """Why no list for this LLVM may hold it; None if usable there."""
-        since, until = self.excluded_in
-        return self.excluded if since <= llvm_major and (until is None or llvm_major <= until) else None
 
 
 # Written name -> (older name, last LLVM that knows only the older one). Lists hold the newer name.
@@ -162,7 +155,6 @@ gvn function
     : - no-scalar-pre no-load-pre split-backedge-load-pre no-scalar-pre;no-load-pre memoryssa;no-memdep
     : [no-]scalar-pre [no-]load-pre [no-]split-backedge-load-pre [no-]memdep [no-]memoryssa@20
 gvn-hoist function
-gvn-sink function
 infer-alignment@18 function
 instcombine function : - max-iterations=1 max-iterations=2 : max-iterations=N [no-]use-loop-info@17-19
 instsimplify function
@@ -245,11 +237,6 @@ loop-unroll-full loop
 loop-versioning-licm loop
 simple-loop-unswitch loop : - nontrivial no-trivial : [no-]nontrivial [no-]trivial
 """
-
-# Usable passes some LLVMs get wrong: name -> first and last of these, reason. Numbers are issues of llvm-project.
-_WRONG: dict[str, tuple[int, int | None, str]] = {
-    "gvn-sink": (17, 18, "merges address computations of different types, issue 85333"),
-}
 
 # reason, level: names. Ordered by what would go wrong.
 _EXCLUDED: tuple[tuple[str, Level, str], ...] = (
@@ -365,6 +352,8 @@ _EXCLUDED: tuple[tuple[str, Level, str], ...] = (
         "function",
         "dfa-jump-threading load-store-vectorizer loop-fusion newgvn",
     ),
+    # Issue 77852, seen in 22.1.8 and 23.1.4 on mujs; 17 and 18 also make wrong code with it (85333).
+    ("orders by address, so that the same module becomes other code in another process", "function", "gvn-sink"),
     (
         "keeps memory(argmem: none) on functions it makes read through an argument: wrong code, seen in 22 and 23",
         "module",
@@ -456,12 +445,9 @@ def _usable_row(row: str) -> PassInfo:
     name, since, until = _span(word)
     if level not in ("module", "cgscc", "function", "loop", "loop-mssa"):
         raise ValueError(f"no level {level!r} in row {row!r}")
-    wrong_since, wrong_until, reason = _WRONG.get(name, (OLDEST_LLVM, None, None))
     return PassInfo(
         name=name,
         level=level,
-        excluded=reason,
-        excluded_in=(wrong_since, wrong_until),
         params=tuple("" if text == "-" else text for text in tries.split()) or ("",),
         since=since,
         until=until,
@@ -508,7 +494,7 @@ def find_parameter(info: PassInfo, word: str) -> Parameter | None:
 
 def spell_parameter(info: PassInfo, word: str, llvm_major: int) -> str | None:
     """What this LLVM calls a parameter; None if it lacks it."""
-    if not info.accepts and info.left_out(llvm_major):
+    if not info.accepts and info.excluded:
         return word
     parameter = find_parameter(info, word)
     if parameter is None:
@@ -545,7 +531,7 @@ def usable_passes(llvm_major: int) -> tuple[PassInfo, ...]:
     """The passes of this LLVM that lists may hold, by name."""
     if llvm_major < OLDEST_LLVM:
         raise ValueError(f"LLVM {llvm_major} is older than {OLDEST_LLVM}, the oldest one with a pass table")
-    infos = (info for info in PASSES.values() if info.supported(llvm_major) and not info.left_out(llvm_major))
+    infos = (info for info in PASSES.values() if info.supported(llvm_major) and not info.excluded)
     return tuple(sorted(infos, key=lambda info: info.name))
 
 

@@ -130,7 +130,7 @@ class PassList:
         """Leave out the passes this LLVM lacks or gets wrong, and parameters it lacks."""
 
         def portable(one: Pass) -> Pass | None:
-            if one.info.left_out(llvm_major) or not one.info.supported(llvm_major):
+            if one.info.excluded or not one.info.supported(llvm_major):
                 return None
             if one.supported(llvm_major):
                 return one
@@ -252,7 +252,7 @@ def _edit(items: tuple[Item, ...], level: Level, rng: random.Random, space: Pass
             swapped = list(items)
             swapped[at], swapped[other] = swapped[other], swapped[at]
             return tuple(swapped)
-        case "parameters" if isinstance(chosen, Pass) and not chosen.info.left_out(space.llvm_major):
+        case "parameters" if isinstance(chosen, Pass) and not chosen.info.excluded:
             changed = replace(chosen, params=space.draw_params(chosen.info, rng))
             return (*items[:at], changed, *items[at + 1 :])
         case "duplicate":
