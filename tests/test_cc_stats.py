@@ -59,7 +59,8 @@ def test_sums() -> None:
     stats = sum_up(
         iter(
             [
-                {**compile("tuned", "a.o", 100, 90), "compilations": 8, "rejected": 1, "equal": 3, "inconclusive": 2},
+                {**compile("tuned", "a.o", 100, 90), "compilations": 8, "rejected": 1, "equal": 3, "inconclusive": 2}
+                | {"replaced": 2},
                 compile("kept", "b.o", 50, 50),
                 compile("hit", "a.o", 100, 80),
                 {"event": "failed", "output": "c.o", "reason": "timeout"},
@@ -77,11 +78,13 @@ def test_sums() -> None:
     assert list(stats.passed.items()) == [("links", 2), ("LTO", 1)]
     assert (stats.failures, stats.cache_problems) == ({"timeout": 1}, {"full": 1})
     assert (stats.rejected, stats.different, stats.functions) == (1, 0, {"equal": 3, "inconclusive": 2})
+    assert stats.replaced == 2
     data = stats.to_json()
     assert json.loads(json.dumps(data)) == data
     assert data["top"][0] == {"output": "a.o", "source": "s", "plain_bytes": 100, "tuned_bytes": 80}
     text = "\n".join(lines_of(stats))
     assert "150 plain, 130 tuned: 20 saved (13.3 %)" in text
+    assert "2 functions that failed a check have the code of -Oz" in text
     assert "  2  links" in text and "timeout" in text and "a.o" in text
 
 

@@ -106,7 +106,7 @@ def test_a_build_that_asks_more_of_the_linker_is_left_out(piece: Workpiece, tool
     ).stdout
     assert judge.choose(piece, tried, baseline, 1 << 20) is None
     assert not fake.calls
-    assert len(judge.warnings) == len(tried)
+    assert len(judge.warnings) > len(tried), "and so are builds with the code of -Oz in its place"
     assert re.search(r"an object of \d+ bytes is left out, it refers to '\w+', which", judge.warnings[0])
     assert judge.choose(piece, tried, whole, 1 << 20) is not None
 

@@ -43,3 +43,26 @@ def test_different(compile_c: Compile, change: tuple[str, str]) -> None:
     assert difference is not None and difference.seed is not None
     assert difference.reason.startswith(f"seed {difference.seed} (rdi=0x7e5a1234")
     assert "result 0x" in difference.reason
+
+
+LEFT_OVER = """
+struct record { int a, b, c, d; };
+int there(struct record *);
+__attribute__((noinline)) static void fill(int x) { volatile int v[12]; for (int i = 0; i < 12; i++) v[i] = x + i; }
+__attribute__((noinline)) static int ask(int x) { struct record r; MORE return there(&r); }
+int f(int x) { fill(x); return ask(x) + 1; }
+"""
+
+
+def test_what_an_earlier_call_left_on_the_stack_is_no_difference(compile_c: Compile) -> None:
+    """A callee may read all of a record, of which nothing was written: each version has something else there."""
+    text = LEFT_OVER.replace("MORE", "")
+    moved = text.replace("v[12]", "v[19]")
+    (verdict,) = [one for one in compile_c.compare(text, moved).functions if one.function == "f"]
+    assert verdict.kind is VerdictKind.INCONCLUSIVE, verdict
+    assert verdict.reason == "what an earlier call left on the stack is read"
+    # What is written before is seen, and where it is not any more.
+    text = LEFT_OVER.replace("MORE", "r.c = x;")
+    for changed in ("r.c = x + 1;", "r.b = x;", "r.c = x; r.a = 7;"):
+        found = compile_c.compare(text, LEFT_OVER.replace("MORE", changed))
+        assert (found.first_difference is not None) is (changed != "r.c = x; r.a = 7;"), changed

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from irwright.errors import InputError, WorkerError
 from irwright.verify.differ import compare_objects
-from irwright.verify.verdicts import Limits, VerdictKind
+from irwright.verify.verdicts import Limits, ObjectVerdict, VerdictKind
 from irwright.verify.verifier import Verifier
 from verify_tools import Compile
 
@@ -109,3 +110,18 @@ def test_a_closed_verifier(compile_c: Compile) -> None:
     verifier.close()
     with pytest.raises(WorkerError, match=r"^this verifier is closed$"):
         verifier.compare(b"", b"")
+
+
+def test_what_is_the_same_in_the_candidate_before_does_not_run_again(compile_c: Compile) -> None:
+    original = compile_c(MANY, "-O0")
+    wrong = compile_c(MANY.replace("[5]", "[6]"), "-Oz")
+    signatures = compile_c.signatures(MANY)
+    with Verifier() as verifier:
+        first = verifier.compare(original, wrong, signatures=signatures)
+        right = compile_c(MANY, "-Oz")
+        # Verdicts that no run gives: those that are the same come back as they were.
+        known = ObjectVerdict(functions=tuple(replace(one, reason="known") for one in first.functions))
+        again = verifier.compare(original, right, signatures=signatures, before=(wrong, known))
+    assert [one.function for one in again.functions if one.reason != "known"] == ["f5"]
+    assert again.different == 0 and again.equal == 14
+    assert again.block_coverage == 1

@@ -146,6 +146,10 @@ class ResultTable:
                 f" ({same} the same machine code), {len(functions) - equal} inconclusive, none different; "
                 f"{covered:.0f} % of the blocks of those that changed ran"
             )
+        replaced = [name for result in self._results for name, _ in result.repaired.replaced]
+        if replaced:
+            cost = sum(result.repaired.cost_bytes for result in self._results)
+            self._print(f"{len(replaced)} functions failed a check and have the code of -Oz: {cost:,} bytes lost")
         if not self._to_stderr:
             written = [result.output for result in self._results if result.output]
             self._print(

@@ -264,6 +264,11 @@ class Evaluator:
         """Every whole-object trial so far, in order."""
         return list(self._trials.values())
 
+    @property
+    def function_trials(self) -> list[FunctionTrial]:
+        """Every trial by function so far, in order."""
+        return list(self._function_trials.values())
+
     def evaluate(self, plans: Sequence[Plan], *, free: bool = False) -> list[Trial]:
         """Measure whole objects; `free` leaves the count alone (for the baseline)."""
         fresh = list(dict.fromkeys(plan for plan in plans if plan not in self._trials))

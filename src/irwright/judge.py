@@ -2,7 +2,7 @@
 
 A search ends with many trials, best first. They are built as the user's compiler builds them, measured as files, and
 compared with the baseline, as a linker sees them and under emulation; the first one that is smaller and not found
-different is the result.
+different is the result. Functions that differ are given another body first (repair.py).
 What failed is reported, never silently dropped.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from irwright.errors import IrwrightError
 from irwright.evaluator import Plan, Trial
 from irwright.measure import Sizes, measure_object
-from irwright.symbols import link_problem, may_be_called, read_symbols
+from irwright.repair import UNCHANGED, Refusal, Repaired, difference, first_that_passes, link_refusal
+from irwright.symbols import may_be_called, read_symbols
 from irwright.workpiece import Workpiece
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ class Choice:
     sizes: Sizes
     size: int
     """what the protocol counts"""
-    verdict: ObjectVerdict | None
+    verdict: ObjectVerdict | None = None
     """None where nothing was compared"""
+    repaired: Repaired = UNCHANGED
+    """functions that were given another body than the search chose"""
 
 
 @dataclass(slots=True)
@@ -75,36 +78,20 @@ class Judge:
     ) -> Choice | None:
         """The first candidate, given with its cost in process, that is smaller than the baseline and not different."""
         self.warnings, self.notes = [], []
-        name = piece.item.name
-        counts_instructions = piece.evaluator.protocol.counts_instructions
-        may_call = may_be_called(piece.flags)
-        for plan, cost in candidates:
-            try:
-                data = piece.build(plan, "obj")
-            except IrwrightError as error:
-                self.warnings.append(f"{name}: a pass list fails a check and is left out: {error}")
-                continue
-            sizes = measure_object(data)
-            if not counts_instructions and sizes.total != cost:
-                self.notes.append(f"{sizes.total} bytes as a file, and {cost:g} in process")
-            size = int(cost) if counts_instructions else sizes.total
-            if size >= baseline_bytes:
-                continue
-            problem = link_problem(read_symbols(baseline), read_symbols(data), may_call)
-            if problem is not None:
-                self.warnings.append(f"{name}: an object of {size} bytes is left out, it {problem}")
-                continue
-            verdict = self.compare(piece, baseline, data)
-            wrong = verdict.first_difference if verdict is not None else None
-            if wrong is None:
-                return Choice(plan=plan, data=data, sizes=sizes, size=size, verdict=verdict)
-            self.warnings.append(
-                f"{name}: an object of {size} bytes is left out, {wrong.function} differs: {wrong.reason}"
-            )
-        return None
+        checks = _Checks(self, piece, baseline, baseline_bytes)
+        found = first_that_passes(checks.with_costs(candidates), checks.make, checks.check, piece.evaluator)
+        if found is None:
+            return None
+        choice, repaired = found
+        return replace(choice, repaired=repaired)
 
-    def compare(self, piece: Workpiece, baseline: bytes, candidate: bytes) -> ObjectVerdict | None:
-        """Verdicts on a candidate; None where that is switched off, or not possible for the target."""
+    def compare(
+        self, piece: Workpiece, baseline: bytes, candidate: bytes, before: tuple[bytes, ObjectVerdict] | None = None
+    ) -> ObjectVerdict | None:
+        """Verdicts on a candidate; None where that is switched off, or not possible for the target.
+
+        `before` is another candidate and what was found of it: functions that are the same there don't run again.
+        """
         if not self.seeds:
             return None
         if not piece.facts.triple.startswith(VERIFIED_TARGETS):
@@ -124,10 +111,62 @@ class Judge:
                 reference=lambda: piece.evaluator.compile(unoptimised, "obj"),
                 signatures=signatures_of(piece.evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")),
                 seeds=self.seeds,
+                before=before,
             )
         except IrwrightError as error:  # an object that only the emulator can't read
             self.warnings.append(f"{piece.item.name}: not verified: {error}")
             return None
+
+
+class _Checks:
+    """What is done with the candidates for one file."""
+
+    def __init__(self, judge: Judge, piece: Workpiece, baseline: bytes, baseline_bytes: int) -> None:
+        self.judge = judge
+        self.piece = piece
+        self.baseline = baseline
+        self.baseline_bytes = baseline_bytes
+        self.offered = read_symbols(baseline)
+        self.may_call = may_be_called(piece.flags)
+        self.costs: dict[Plan, float] = {}
+        self.before: tuple[bytes, ObjectVerdict] | None = None
+
+    def with_costs(self, candidates: Iterable[tuple[Plan, float]]) -> Iterator[tuple[Plan, float]]:
+        """The candidates as they are, their costs noted."""
+        for plan, cost in candidates:
+            self.costs[plan] = cost
+            yield plan, cost
+
+    def make(self, plan: Plan) -> Choice | None:
+        """The object of a plan, None where it is not smaller than the baseline."""
+        judge, protocol = self.judge, self.piece.evaluator.protocol
+        try:
+            data = self.piece.build(plan, "obj")
+        except IrwrightError as error:
+            judge.warnings.append(f"{self.piece.item.name}: a pass list fails a check and is left out: {error}")
+            return None
+        sizes = measure_object(data)
+        size, cost = sizes.total, self.costs.get(plan)
+        if protocol.counts_instructions:
+            trial = self.piece.evaluator.evaluate([plan])[0]
+            size = int(trial.cost(protocol))
+        elif cost is not None and size != cost:
+            judge.notes.append(f"{size} bytes as a file, and {cost:g} in process")
+        return Choice(plan=plan, data=data, sizes=sizes, size=size) if size < self.baseline_bytes else None
+
+    def check(self, choice: Choice) -> Choice | Refusal:
+        """The choice with its verdict, or what is wrong with it."""
+        refusal = link_refusal(self.offered, choice.data, self.may_call)
+        verdict = None
+        if refusal is None:
+            verdict = self.judge.compare(self.piece, self.baseline, choice.data, self.before)
+            refusal = None if verdict is None else difference(verdict)
+            self.before = self.before if verdict is None else (choice.data, verdict)
+        if refusal is None:
+            return replace(choice, verdict=verdict)
+        words = f"an object of {choice.size} bytes is left out, {refusal.reason}"
+        self.judge.warnings.append(f"{self.piece.item.name}: {words}")
+        return refusal
 
 
 def ranked(trials: Iterable[Trial], best: Plan, best_cost: float, piece: Workpiece) -> Iterator[tuple[Plan, float]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from irwright.errors import LLVMError
+from irwright.errors import InputError, LLVMError
 
 _SHT_SYMTAB = 2
 _SHF_GROUP = 0x200
@@ -55,6 +55,32 @@ def link_problem(plain: Symbols, tuned: Symbols, may_call: frozenset[str]) -> st
     if tuned.strong != plain.strong:
         return f"defines other symbols: {sorted(map(str, tuned.strong ^ plain.strong))[0]}"
     return None
+
+
+def users(data: bytes, names: Collection[str]) -> tuple[str, ...]:
+    """Functions of an object that refer to symbols of these names; none where verify/elf.py can't read it."""
+    from irwright.verify.elf import read_elf  # where something is wrong only
+
+    if not names:
+        return ()
+    try:
+        read = read_elf(data)
+    except InputError:
+        return ()
+    places = {
+        (section, relocation.offset)
+        for section, relocations in read.relocations.items()
+        for relocation in relocations
+        if read.symbols[relocation.symbol].name in names
+    }
+    return tuple(
+        name
+        for name, symbol in read.functions().items()
+        if any(
+            section == symbol.section and symbol.value <= offset < symbol.value + symbol.size
+            for section, offset in places
+        )
+    )
 
 
 def read_symbols(data: bytes) -> Symbols:

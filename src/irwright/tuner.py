@@ -30,6 +30,7 @@ from irwright.llvm.worker import default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
 from irwright.minimise import minimise_plan
 from irwright.passes import PassList
+from irwright.repair import UNCHANGED, Repaired
 from irwright.search import search
 from irwright.task import Budget, Coreset, Switches, Task
 from irwright.workpiece import Workpiece, Workshop
@@ -105,6 +106,8 @@ class TuneResult:
     """by kind: what `Settings.emit` asked for"""
     verified: ObjectVerdict | None = None
     """what comparing the object with the baseline found; None where it is the baseline, or nothing was compared"""
+    repaired: Repaired = UNCHANGED
+    """functions that were given the code of -Oz, since what the search chose failed a check"""
     output: str | None = None
     """the file written"""
     warnings: tuple[str, ...] = ()
@@ -150,7 +153,7 @@ class TuneResult:
             "num_compilations": self.num_compilations,
             "seconds": round(self.seconds, 3),
             "output": self.output,
-            "verified": self.verified.to_json() if self.verified is not None else None,
+            "verified": self.verified.to_json() | self.repaired.to_json() if self.verified is not None else None,
         }
 
 
@@ -403,6 +406,7 @@ class Tuner:
             seconds=time.monotonic() - started,
             artefacts={kind: artefacts[kind] for kind in settings.emit},
             verified=chosen.verdict if chosen else None,
+            repaired=chosen.repaired if chosen else UNCHANGED,
             warnings=tuple(warnings),
             notes=tuple(notes),
         )

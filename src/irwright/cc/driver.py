@@ -296,6 +296,8 @@ class _Run:
             return None
         for line in tuned.rejected:
             _log(f"{job.source}: rejected: {line}")
+        for name, reason in tuned.repaired.replaced:
+            _log(f"{job.source}: given the code of -Oz: {name}: {reason}")
         verdict = tuned.verdict
         counts = {"equal": verdict.equal, "inconclusive": verdict.inconclusive} if verdict is not None else {}
         self._record(
@@ -305,6 +307,7 @@ class _Run:
             compilations=tuned.num_compilations,
             rejected=len(tuned.rejected),
             different=sum(" differs: " in line for line in tuned.rejected),
+            replaced=len(tuned.repaired.replaced),
             **counts,
         )
         note = f"{tuned.plain_bytes} {tuned.tuned_bytes}".encode()

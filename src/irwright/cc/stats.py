@@ -45,6 +45,8 @@ class Stats:
     """objects that were smaller and did not pass a check"""
     different: int
     """of them, those that did something else than the plain object under emulation"""
+    replaced: int
+    """functions that failed a check and have the code of -Oz in an object that was put in place"""
     functions: dict[str, int]
     """of objects put in place, by what comparing them under emulation found: `equal`, `inconclusive`"""
     seconds: float
@@ -75,6 +77,7 @@ class Stats:
             "compilations": self.compilations,
             "rejected": self.rejected,
             "different": self.different,
+            "replaced": self.replaced,
             "functions": dict(self.functions),
             "seconds": round(self.seconds, 1),
             "cache_bytes": self.cache_bytes,
@@ -111,7 +114,7 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
     cache_problems: Counter[str] = Counter()
     objects: dict[str, ObjectStats] = {}
     functions: Counter[str] = Counter(equal=0, inconclusive=0)
-    compilations, rejected, different, seconds = 0, 0, 0, 0.0
+    compilations, rejected, different, replaced, seconds = 0, 0, 0, 0, 0.0
     first: float | None = None
     for event in events:
         kind = event["event"]
@@ -127,6 +130,7 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
         compilations += event.get("compilations", 0)
         rejected += event.get("rejected", 0)
         different += event.get("different", 0)
+        replaced += event.get("replaced", 0)
         functions.update({name: event.get(name, 0) for name in ("equal", "inconclusive")})
         output = event.get("output", "?")
         if kind == "failed":
@@ -148,6 +152,7 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
         compilations=compilations,
         rejected=rejected,
         different=different,
+        replaced=replaced,
         functions=dict(functions),
         seconds=seconds,
         first=first,
@@ -189,6 +194,8 @@ def lines_of(stats: Stats, *, top: int = 10) -> Iterator[str]:
         f"verification    {stats.functions['equal']:,} functions equal under emulation, "
         f"{stats.functions['inconclusive']:,} inconclusive; {stats.different:,} objects left out that differed"
     )
+    if stats.replaced:
+        yield f"replaced        {stats.replaced:,} functions that failed a check have the code of -Oz"
     yield f"time            {stats.seconds:,.1f} s in compiles, the compiler's own part included"
     yield f"cache           {stats.cache_bytes / 1e6:,.1f} MB of {stats.cache_limit_bytes / 1e6:,.0f} MB"
     for title, reasons in (

@@ -11,8 +11,8 @@ import json
 import random
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,9 @@ from irwright.llvm.compiler import OK
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.passes import PassList
+from irwright.repair import UNCHANGED, Refusal, Repaired, difference, first_that_passes, link_refusal
 from irwright.search import search
-from irwright.symbols import link_problem, may_be_called, read_symbols
+from irwright.symbols import may_be_called, read_symbols
 from irwright.task import Budget, Task
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ class Candidate:
     plan: Plan
     object: bytes
     sizes: Sizes
+    verdict: ObjectVerdict | None = None
+    """of comparing it with the plain object under emulation; None where that was not done"""
+
+    @property
+    def size(self) -> int:
+        """Bytes of allocated sections except .bss."""
+        return self.sizes.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +71,12 @@ class Tuned:
     rejected: tuple[str, ...]
     """why better candidates were not taken, one line each"""
     num_compilations: int
-    verdict: ObjectVerdict | None = None
-    """of comparing the best with the plain object under emulation; None where that was not done"""
+    repaired: Repaired = UNCHANGED
+    """functions that were given another body than the search chose"""
+
+    @property
+    def verdict(self) -> ObjectVerdict | None:
+        return None if self.best is None else self.best.verdict
 
     @property
     def tuned_bytes(self) -> int:
@@ -113,11 +125,10 @@ def tune_object(
                 pool.add_module("debug", seed, name=job.source, keep_debug=True, left_by_oz=left)
                 builder = Evaluator(pool, "debug", facts, protocol("oz"), llvm_major=major)
             rejected: list[str] = []
-            candidates = _candidates(
-                job, compiler, builder, promising(evaluator, oz, baseline), baseline, folder, rejected
-            )
-            best, verdict = verified_choice(
-                candidates,
+            trials = islice(promising(evaluator, oz, baseline), MAX_BUILT)
+            found = verified_choice(
+                ((trial.plan, trial.cost(evaluator.protocol)) for trial in trials),
+                lambda plan: _candidate(job, compiler, builder, plan, baseline, folder, rejected),
                 plain,
                 evaluator,
                 rejected,
@@ -127,10 +138,10 @@ def tune_object(
             )
     return Tuned(
         plain_bytes=baseline.total,
-        best=best,
+        best=None if found is None else found[0],
         rejected=tuple(rejected),
         num_compilations=evaluator.num_compilations,
-        verdict=verdict,
+        repaired=UNCHANGED if found is None else found[1],
     )
 
 
@@ -141,7 +152,8 @@ def _table_needed(budget: Budget) -> int | None:
 
 
 def verified_choice(
-    candidates: Iterator[Candidate],
+    plans: Iterable[tuple[Plan, float]],
+    make: Callable[[Plan], Candidate | None],
     plain: bytes,
     evaluator: Evaluator,
     rejected: list[str],
@@ -149,31 +161,43 @@ def verified_choice(
     may_call: frozenset[str],
     seeds: int,
     keep: Path | None = None,
-) -> tuple[Candidate | None, ObjectVerdict | None]:
+) -> tuple[Candidate, Repaired] | None:
     """The first candidate that may replace the plain object; reasons against the others go to `rejected`.
 
     Every check of a finished object belongs here. A candidate has to offer the linker what the plain object offers,
     ask nothing more of it than the functions in `may_call`, and do the same as the plain object under emulation.
+    Functions that fail are given another body (repair.py).
     """
     offered = read_symbols(plain)
-    for candidate in candidates:
-        problem, verdict = link_problem(offered, read_symbols(candidate.object), may_call), None
-        if problem is None and seeds:
-            verdict = _compare(plain, candidate.object, evaluator, seeds, keep)
-            wrong = verdict.first_difference if verdict is not None else None
-            problem = f"{wrong.function} differs: {wrong.reason}" if wrong is not None else None
-        if problem is None:
-            return candidate, verdict
-        rejected.append(f"{problem} ({json.dumps(candidate.plan.to_json())})")
-    return None, None
+    compared: list[tuple[bytes, ObjectVerdict]] = []
+
+    def check(candidate: Candidate) -> Candidate | Refusal:
+        refusal, verdict = link_refusal(offered, candidate.object, may_call), None
+        if refusal is None and seeds:
+            before = compared[-1] if compared else None
+            verdict = _compare(plain, candidate.object, evaluator, seeds, keep, before)
+            refusal = None if verdict is None else difference(verdict)
+            if verdict is not None:
+                compared.append((candidate.object, verdict))
+        if refusal is None:
+            return replace(candidate, verdict=verdict)
+        rejected.append(f"{refusal.reason} ({json.dumps(candidate.plan.to_json())})")
+        return refusal
+
+    return first_that_passes(plans, make, check, evaluator)
 
 
 def _compare(
-    plain: bytes, candidate: bytes, evaluator: Evaluator, seeds: int, keep: Path | None
+    plain: bytes,
+    candidate: bytes,
+    evaluator: Evaluator,
+    seeds: int,
+    keep: Path | None,
+    before: tuple[bytes, ObjectVerdict] | None,
 ) -> ObjectVerdict | None:
     """Functions of both objects run on the same inputs; None for a target or an object that can't be emulated.
 
-    `keep` is a folder for what other compiles can use again.
+    `keep` is a folder for what other compiles can use again; `before` another candidate and what was found of it.
     """
     # Only where there is something to compare: these take as long to import as all the rest.
     from irwright.judge import VERIFIED_TARGETS
@@ -192,6 +216,7 @@ def _compare(
                 reference=lambda: evaluator.compile(unoptimised, "obj"),
                 signatures=signatures_of(text),
                 seeds=seeds,
+                before=before,
             )
     except IrwrightError:  # an object that only the emulator can't read
         return None
@@ -221,25 +246,23 @@ def promising(evaluator: Evaluator, oz: Plan, baseline: Sizes) -> Iterator[Trial
         yield from below(max(baseline.total, in_process if in_process < float("inf") else 0))
 
 
-def _candidates(
+def _candidate(
     job: Compile,
     compiler: Compiler,
     builder: Evaluator,
-    trials: Iterable[Trial],
+    plan: Plan,
     baseline: Sizes,
     folder: Path,
     rejected: list[str],
-) -> Iterator[Candidate]:
-    """The objects of trials that are smaller than the plain one, made one at a time."""
-    for trial in islice(trials, MAX_BUILT):
-        try:
-            made = _lower(job, compiler, trial.plan, builder.compile(trial.plan, "bc"), folder, builder)
-            sizes = measure_object(made)
-        except IrwrightError as error:
-            rejected.append(str(error))
-            continue
-        if sizes.total < baseline.total:
-            yield Candidate(plan=trial.plan, object=made, sizes=sizes)
+) -> Candidate | None:
+    """The object of a plan, None where it is not smaller than the plain one."""
+    try:
+        made = _lower(job, compiler, plan, builder.compile(plan, "bc"), folder, builder)
+        sizes = measure_object(made)
+    except IrwrightError as error:
+        rejected.append(str(error))
+        return None
+    return Candidate(plan=plan, object=made, sizes=sizes) if sizes.total < baseline.total else None
 
 
 def _seed(job: Compile, compiler: Compiler, folder: Path, timeout_seconds: float) -> bytes:

@@ -33,6 +33,8 @@ WORK_PER_SEED = 40
 """runs of the original for each seed, where each is short: see Explorer.work"""
 TRACER = -1
 """the second emulator of the original, whose reads are recorded"""
+FORGETFUL = -2
+"""the third, in which functions leave nothing on the stack"""
 MAX_CALLEES = 4
 """static functions whose comparisons are traced with those of their caller"""
 MAX_BEGUN = 6
@@ -87,7 +89,9 @@ class Comparer:
         functions: Collection[str] | None = None,
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
         run_same: bool = False,
+        before: bytes | None = None,
     ) -> None:
+        """As `compare_objects`; `before` is another candidate, with which `unchanged` compares."""
         given = [data for data in (original, candidate, reference) if data is not None]
         self.objects = [read_elf(data, name) for data, name in zip(given, names, strict=False)]
         for one in self.objects:
@@ -96,7 +100,8 @@ class Comparer:
         self.signatures = signatures or {}
         self.seeds = seeds
         self.limits = limits or Limits()
-        self.externals = Externals(self.objects)
+        others = [] if before is None else [read_elf(before, names[1])]
+        self.externals = Externals([*self.objects, *others])
         self._emulators: dict[tuple[int, int], Emulator] = {}
         self._original, self._candidate = self._emulator(0), self._emulator(1)
         self._traces: Tracer | None = None
@@ -111,13 +116,24 @@ class Comparer:
         self._callable = self._find_callable()
         images = self._original.image, self._candidate.image
         self._same = frozenset[str]() if run_same else same_functions(*images)
+        self.unchanged = frozenset[str]()
+        """functions that are the same in the candidate before"""
+        for other in others:
+            changed = Image(other, self.externals), self._candidate.image
+            self.unchanged = same_functions(*changed, follow_data=False)
 
     def _emulator(self, which: int, fill: int = 0) -> Emulator:
         """The emulator of an object; with `fill`, laid out and filled in another way."""
         key = (which, fill)
         if key not in self._emulators:
             image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0)
-            self._emulators[key] = Emulator(image, signatures=self.signatures, limits=self.limits, fill=max(0, fill))
+            self._emulators[key] = Emulator(
+                image,
+                signatures=self.signatures,
+                limits=self.limits,
+                fill=max(0, fill),
+                forgets_frames=fill == FORGETFUL,
+            )
         return self._emulators[key]
 
     def _tracer(self) -> Tracer:
@@ -244,6 +260,8 @@ class Comparer:
             if finding is None:
                 num_conclusive += 1
                 continue
+            if finding.match is Match.DIFFERENT and self._is_left_over(ours, theirs, attempt, signature):
+                finding = Finding(Match.UNKNOWN, "what an earlier call left on the stack is read")
             if finding.match is Match.UNKNOWN:
                 reasons[finding.text] += 1
                 continue
@@ -323,6 +341,29 @@ class Comparer:
                 return unknown
         return found
 
+    def _is_left_over(self, ours: Named, theirs: Named, attempt: Attempt, signature: Signature | None) -> bool:
+        """A variable that nothing wrote holds what an earlier call left on the stack, and each version has its own:
+        nothing differs where functions forget what was there before them, or the original then does another thing.
+
+        Of the unoptimised code too, since optimised code may make room on the stack by pushing any register.
+        """
+        for which in (0, 2)[: len(self.objects) - 1]:
+            emulator = self._emulator(which, FORGETFUL)
+            function = emulator.image.functions.get(ours.name)
+            if function is None:
+                continue
+            first = emulator.run(function, attempt.inputs)
+            own = self._original.run(ours, attempt.inputs)
+            if which == 0 and _find((emulator, first), (self._original, own), signature) is not None:
+                return True
+            if not own.is_complete and len(first.events) < len(own.events):
+                continue  # it did not come to where the others differ
+            second = self._candidate.run(theirs, attempt.inputs, patience=self.limits.patience, calls=2)
+            finding = _find((emulator, first), (self._candidate, second), signature)
+            if finding is None or (which == 0 and finding.match is Match.UNKNOWN):
+                return True
+        return False
+
     def _doubt(self, first: Run, ours: Named, inputs: Inputs, signature: Signature | None) -> str | None:
         """Why the program is not defined on this input, if so. The original's memory is still that of `first`."""
         if len(self.objects) > 2:
@@ -343,6 +384,13 @@ class Comparer:
         if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
             return "depends on addresses or unwritten memory"
         return None
+
+
+def _find(first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None) -> Finding | None:
+    """Where two runs differ, or their beginnings where the first has no end."""
+    if first[1].is_complete:
+        return compare_runs(first, second, signature)
+    return compare_beginnings(first, second)
 
 
 def _why(run: Run) -> str:

@@ -51,6 +51,10 @@ class Section:
         return bool(self.flags & SHF_WRITE)
 
     @property
+    def is_mergeable(self) -> bool:
+        return bool(self.flags & SHF_MERGE)
+
+    @property
     def is_strings(self) -> bool:
         return bool(self.flags & SHF_STRINGS)
 

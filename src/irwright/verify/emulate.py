@@ -23,6 +23,7 @@ from unicorn import (
     UC_ERR_FETCH_UNMAPPED,
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
+    UC_HOOK_BLOCK,
     UC_HOOK_EDGE_GENERATED,
 )
 
@@ -98,8 +99,13 @@ class Emulator:
         signatures: Mapping[str, Signature] | None = None,
         limits: Limits | None = None,
         fill: int = 0,
+        forgets_frames: bool = False,
     ) -> None:
-        """`fill` other than 0 changes whatever correct programs do not depend on; see Memory."""
+        """`fill` other than 0 changes whatever correct programs do not depend on; see Memory.
+
+        With `forgets_frames`, what a function of the object leaves on the stack is gone when the next one begins, and
+        looks as if nothing had been written there. Slow.
+        """
         self.image = image
         self.machine = MACHINES[image.elf.machine]
         self.limits = limits or Limits()
@@ -120,6 +126,9 @@ class Emulator:
         """is told of each callee that was played"""
         self._first_registers = self._make_first_registers()
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, loosely(self._on_new_code))
+        self._entries = frozenset(function.address for function in image.functions.values())
+        if forgets_frames:
+            self._uc.hook_add(UC_HOOK_BLOCK, loosely(self._on_block))
         if self.machine.elf_machine != EM_X86_64:
             self._enable_vectors()
 
@@ -130,6 +139,10 @@ class Emulator:
 
     def _on_new_code(self, _uc: Any, block: Any, _previous: Any, _data: Any) -> None:
         self.executed[block.pc] = max(self.executed.get(block.pc, 0), block.size)
+
+    def _on_block(self, _uc: Any, address: int, _size: int, _data: Any) -> None:
+        if address in self._entries:
+            self._scrub(self._uc.reg_read(self.machine.registers[self.machine.stack_pointer]))
 
     def __del__(self) -> None:
         # Unicorn's object is in a cycle with its own hooks: left to the collector, emulators pile up by the gigabyte.
@@ -272,7 +285,7 @@ class Emulator:
     def _call(self, address: int, count: int, run: Run, inputs: Inputs) -> int:
         """Play a function outside the object; the address to go on at."""
         name = self.image.externals.name_at(address)
-        self._scrub()
+        self._scrub(self.bank[self.machine.stack_pointer])
         if name is None and (address < 0x10000 or self.image.contains(address)):
             self.memory.fault_address = address
             raise Fault("jump to null" if address < 0x10000 else "jump into data")
@@ -295,10 +308,9 @@ class Emulator:
             self.on_call(call)
         return call.leave()
 
-    def _scrub(self) -> None:
-        """Clear the stack that nobody uses: what calls left there should not look like data."""
+    def _scrub(self, end: int) -> None:
+        """Clear the stack that nobody uses, up to the stack pointer: what calls left should not look like data."""
         stack = self.memory.stack
-        end = self.bank[self.machine.stack_pointer]
         start = max(stack.address, end - SCRUBBED)
         if stack.address <= start < end <= stack.end:
             ctypes.memset(stack.pointer + start - stack.address, stack.host[0], end - start)

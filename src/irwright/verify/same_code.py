@@ -1,9 +1,10 @@
 """Functions that need no run: their machine code, and all that it leads to, is the same in both objects.
 
 Two functions are the same where their instructions are, and every address in these leads to the same thing: the same
-symbol elsewhere, the same place in the function, a function that is the same, the same place in a section of data that
-is the same as a whole. (Not a single variable: code may index it from an address before it.) Whatever is not
-understood is not the same, and is run. x86-64 only.
+symbol elsewhere, the same place in the function, a function that is the same, the same string or number in a section
+whose entries linkers merge, the same place in another section of data that is the same as a whole. (Not a single
+variable: code may index it from an address before it.) Whatever is not understood is not the same, and is run.
+x86-64 only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _WIDTH = {_R_64: 8, **dict.fromkeys((_R_PC32, _R_PLT32, _R_32, _R_32S, *_GOT), 4
 """bytes of the fields that are understood"""
 _RIP = re.compile(r"rip ([+-]) (0x[0-9a-f]+|\d+)")
 _TARGET = re.compile(r"0x[0-9a-f]+$")
+_STRINGS = re.compile(r"\.str1\.\d+$")
+_CONSTANTS = re.compile(r"\.cst(\d+)$")
 
 
 class _Different(Exception):  # noqa: N818 - no error: an answer
@@ -40,15 +43,19 @@ class _Pair:
     """empty for a section of data"""
 
 
-def same_functions(original: Image, candidate: Image) -> frozenset[str]:
-    """Names of the functions that are the same in both."""
-    return frozenset(_Comparison(original, candidate).run() if original.is_x86 else ())
+def same_functions(original: Image, candidate: Image, *, follow_data: bool = True) -> frozenset[str]:
+    """Names of the functions that are the same in both.
+
+    Without `follow_data`, data that points to functions of the same names is the same, whatever these do.
+    """
+    return frozenset(_Comparison(original, candidate, follow_data).run() if original.is_x86 else ())
 
 
 class _Comparison:
-    def __init__(self, a: Image, b: Image) -> None:
+    def __init__(self, a: Image, b: Image, follow_data: bool) -> None:
         self.a = a
         self.b = b
+        self.follow_data = follow_data
         self.at_a, self.at_b = _functions_by_address(a), _functions_by_address(b)
         self.relocations = {id(image): _sorted_relocations(image) for image in (a, b)}
         self.needed: list[_Pair] = []
@@ -177,7 +184,13 @@ class _Comparison:
             names = self.at_a.get(x, frozenset()) & self.at_b.get(y, frozenset())
             if not names:
                 raise _Different
-            self.needed.append(self.functions(min(names)))
+            if pair.function or self.follow_data:
+                self.needed.append(self.functions(min(names)))
+            return
+        constants = _constant(self.a, segment_a, x), _constant(self.b, segment_b, y)
+        if constants[0] is not None:
+            if constants[0] != constants[1]:
+                raise _Different
             return
         if x - segment_a.address != y - segment_b.address or segment_a.size != segment_b.size:
             raise _Different
@@ -230,6 +243,24 @@ def _word(image: Image, address: int) -> int:
     if segment is None:
         raise _Different
     return int.from_bytes(_bytes(segment, address, 8), "little")
+
+
+def _constant(image: Image, segment: Segment, address: int) -> tuple[int, bytes] | None:
+    """The string or number at an address, and where in it, of a section whose entries a linker may merge."""
+    if segment.section < 0 or image.elf.relocations.get(segment.section):
+        return None
+    section, start = image.elf.sections[segment.section], address - segment.address
+    if not section.is_mergeable:
+        return None
+    number = _CONSTANTS.search(section.name)
+    if number is not None:
+        size = int(number.group(1))
+        first = start - start % size
+        return (start - first, bytes(segment.data[first : first + size])) if start < segment.size else None
+    if not section.is_strings or not _STRINGS.search(section.name):
+        return None
+    first, end = segment.data.rfind(b"\0", 0, start) + 1, segment.data.find(b"\0", start)
+    return (start - first, bytes(segment.data[first : end + 1])) if 0 <= end < segment.size else None
 
 
 def _head(image: Image, segment: Segment) -> tuple[str, int, frozenset[tuple[int, str, int, bool]]]:

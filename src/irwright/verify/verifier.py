@@ -41,6 +41,8 @@ class _Task:
     functions: tuple[str, ...] | None
     names: tuple[str, str, str]
     run_same: bool
+    before: bytes | None = None
+    """another candidate, whose verdicts are known"""
 
     def comparer(self) -> Comparer:
         from irwright.verify.differ import Comparer  # the emulator, in workers alone
@@ -55,6 +57,7 @@ class _Task:
             functions=self.functions,
             names=self.names,
             run_same=self.run_same,
+            before=self.before,
         )
 
 
@@ -113,10 +116,12 @@ class Verifier(Workers[_Worker]):
         functions: Collection[str] | None = None,
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
         run_same: bool = False,
+        before: tuple[bytes, ObjectVerdict] | None = None,
     ) -> ObjectVerdict:
         """As differ.compare_objects; a function on which a worker is lost is inconclusive.
 
         A `reference` that has to be made is asked for where functions differ, and these are compared with it anew.
+        `before` is another candidate and its verdicts, which stand for the functions that are the same in both.
         """
         if self._closed:
             raise WorkerError("this verifier is closed")
@@ -130,12 +135,14 @@ class Verifier(Workers[_Worker]):
             functions=None if functions is None else tuple(functions),
             names=names,
             run_same=run_same,
+            before=before[0] if before is not None else None,
         )
-        verdict = _Comparison(self, task).run()
+        known = before[1].functions if before is not None else ()
+        verdict = _Comparison(self, task, {one.function: one for one in known}).run()
         differing = tuple(one.function for one in verdict.functions if one.kind is VerdictKind.DIFFERENT)
         if not differing or not callable(reference):
             return verdict
-        again = _Comparison(self, replace(task, reference=reference(), functions=differing)).run()
+        again = _Comparison(self, replace(task, reference=reference(), functions=differing, before=None), {}).run()
         return verdict.with_functions(again.functions)
 
     def take(self) -> _Worker:
@@ -149,17 +156,20 @@ class Verifier(Workers[_Worker]):
 class _Comparison:
     """One comparison on a verifier's workers."""
 
-    def __init__(self, verifier: Verifier, task: _Task) -> None:
+    def __init__(self, verifier: Verifier, task: _Task, known: Mapping[str, FunctionVerdict]) -> None:
+        """`known` are verdicts on the candidate before."""
         self.verifier = verifier
         self.task = task
+        self.known = known
         self.verdicts: dict[str, FunctionVerdict] = {}
         self.covered: dict[str, int] = {}
         self.workers: list[_Worker] = []
 
     def run(self) -> ObjectVerdict:
         try:
-            names = self._start()
-            self._compare(names)
+            names, unchanged = self._start()
+            self.verdicts |= {name: self.known[name] for name in unchanged if name in self.known}
+            self._compare(tuple(name for name in names if name not in self.verdicts))
             self._finish()
         except BaseException:
             for worker in self.workers:
@@ -169,7 +179,7 @@ class _Comparison:
             self.verifier.give_back(worker)
         return ObjectVerdict(functions=tuple(self._with_coverage(name) for name in names))
 
-    def _load(self) -> tuple[_Worker, tuple[str, ...]]:
+    def _load(self) -> tuple[_Worker, tuple[tuple[str, ...], frozenset[str]]]:
         worker = self.verifier.take()
         try:
             return worker, worker.ask(("load", self.task), self.task.limits.function_seconds + GRACE_SECONDS)
@@ -180,7 +190,8 @@ class _Comparison:
             self.verifier.give_back(worker)
             raise
 
-    def _start(self) -> tuple[str, ...]:
+    def _start(self) -> tuple[tuple[str, ...], frozenset[str]]:
+        """The functions to compare, and those that are the same in the candidate before."""
         worker, names = self._load()
         self.workers.append(worker)
         return names
@@ -277,7 +288,7 @@ def serve(connection: Connection, words: Sequence[str]) -> None:
                 comparer = None  # free the last one's emulators first
                 task: _Task = arguments[0]
                 comparer = task.comparer()
-                answer = tuple(comparer.names)
+                answer = tuple(comparer.names), comparer.unchanged
             else:
                 assert comparer is not None
                 answer = comparer.compare(arguments[0]) if operation == "compare" else comparer.covered()
