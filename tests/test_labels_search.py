@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import Seeds
 from corpus_tools import corpus_of, found
+from irwright.coreset import load_coreset
 from irwright.errors import InputError
 from irwright.evaluator import Plan
 from irwright.labels import search
@@ -67,6 +69,18 @@ def test_a_label_is_the_best_list_of_the_table(tmp_path: Path, tools: Toolchain,
         assert row["bytes_after"] <= row["bytes_oz"]
     again = job(tools, programs=programs).run(corpus, tmp_path / "out")
     assert again.num_kept == 3
+
+
+def test_without_a_search_the_lists_are_those_of_the_shipped_table(
+    tmp_path: Path, tools: Toolchain, seeds: Seeds
+) -> None:
+    corpus = corpus_of(tmp_path / "corpus", tools, found(seeds.bitcode("checksum")))
+    few = job(tools)
+    replace(few, search=replace(few.search, num_functions=0)).run(corpus, tmp_path / "out")
+    shipped = [str(plan.as_list()) for plan in load_coreset("oz", 22).lists if plan.is_one_list]
+    rows = list(open_examples(tmp_path / "out").rows())
+    assert rows and {row["passes"] for row in rows} <= {"default<Oz>", *shipped[:4]}
+    assert not (tmp_path / "out" / SEARCH_FOLDER).exists()
 
 
 def test_sizes_of_a_label_are_those_of_the_function(tmp_path: Path, tools: Toolchain, seeds: Seeds) -> None:

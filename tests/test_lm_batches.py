@@ -32,7 +32,7 @@ def stream(sets: Sets, stage: Stage, position: Position | None = None, *, seed: 
 
 def test_tokens_are_those_of_the_examples(sets: Sets, tokenizer: Tokenizer, tmp_path: Path) -> None:
     shards = open_examples(write_examples(tmp_path))
-    rows = [row for row in shards.rows() if (row["stage"], row["split"]) == ("emulate", "train")]
+    rows = [row for row in shards[0].rows() if (row["stage"], row["split"]) == ("emulate", "train")]
     found = sets["emulate", "train"]
     assert len(found) == len(rows) == 50
     for row, start, end, head in zip(rows, found.starts, found.ends, found.heads, strict=True):
@@ -104,6 +104,14 @@ def test_long_texts_are_cut_and_long_examples_left_out(sets: Sets) -> None:
     assert Source(emulate, 40, (0,)).num_too_long > 0
     with pytest.raises(ModelError, match="no training examples of stage 'emulate' that fit 32 tokens"):
         Stream("emulate", sets, context=32, micro_tokens=512, seed=0)
+
+
+def test_examples_may_lie_in_many_folders(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folders = [write_examples(tmp_path / "one", 12), write_examples(tmp_path / "two", 20)]
+    alone = [tokenise(open_examples(folder), tokenizer, tmp_path / "tokens") for folder in folders]
+    both = tokenise(open_examples(*folders), tokenizer, tmp_path / "tokens")
+    for key, found in both.items():
+        assert found.ids.tolist() == [number for sets in alone for number in sets[key].ids.tolist()]
 
 
 def test_tokens_that_are_there_are_kept_and_broken_ones_said(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -49,3 +49,10 @@ def test_the_grammar_names_every_item() -> None:
     with pytest.raises(ValueError, match="no pass list begins with 'sroaa'"):
         ListLanguage(22).gbnf(after="sroaa")
     assert '("," item)' not in ListLanguage(22, max_items=1).gbnf()
+
+
+def test_groups_of_the_shipped_table_are_items() -> None:
+    language = ListLanguage(22)
+    text = "cgscc(devirt<4>(function(sroa,early-cse,simplifycfg))),early-cse"
+    assert language.is_whole(text) and all(language.can_become(text[:end]) for end in range(len(text)))
+    assert not language.can_become("cgscc(devirt<4>(function(early-cse,sroa")

@@ -212,7 +212,13 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N functions, the projects taking turns.")
 @click.option("--style", type=click.Choice(("native", "meta")), default="native", show_default=True, help="Of prompts.")
 @click.option("--emulations", type=click.IntRange(0), default=1, show_default=True, help="Random lists per function.")
-@click.option("--search", type=click.IntRange(1), default=2000, show_default=True, help="tune: functions to search.")
+@click.option(
+    "--search",
+    type=click.IntRange(0),
+    default=2000,
+    show_default=True,
+    help="tune: functions to search; 0 takes the lists of the shipped table.",
+)
 @click.option("--compilations", type=click.IntRange(1), default=100, show_default=True, help="tune: of each search.")
 @click.option("--table", type=click.IntRange(1), default=64, show_default=True, help="tune: lists for every function.")
 @click.option(
@@ -262,7 +268,8 @@ def examples(
     """Make examples (prompt and completion) of a corpus's functions, to train models on.
 
     Held-out functions are marked, never mixed in; a repeated or continued run makes only what is missing. For tune,
-    some training functions are searched; the lists that won are tried on every function, and the best is its label.
+    some training functions are searched; the lists that won (or the shipped table's, --search 0) are tried on every
+    function, and the best is its label.
     """
     from irwright.corpus.store import default_corpus, open_corpus
     from irwright.labels.job import Job

@@ -66,8 +66,9 @@ def model_options(command: F) -> F:
     options = (
         click.option(
             "--model",
-            metavar="FILE|FOLDER|URL",
-            help="Try first what this model proposes: a GGUF, a folder of transformers, a server (http://HOST:PORT).",
+            metavar="bundled|FILE|FOLDER|URL",
+            help="Try first what this model proposes: irwright's own, a GGUF, a folder of transformers, a server's "
+            "(http://HOST:PORT).",
         ),
         click.option(
             "--model-lists", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="How many lists."
@@ -117,8 +118,9 @@ def proposing(model: str | None, *, count: int, tokenizer: Path | None, seed: in
     "--examples",
     type=click.Path(path_type=Path, exists=True),
     required=True,
+    multiple=True,
     metavar="DIR",
-    help="Of `irwright examples`.",
+    help="Of `irwright examples`; may be given again.",
 )
 @click.option(
     "-o",
@@ -202,7 +204,7 @@ def proposing(model: str | None, *, count: int, tokenizer: Path | None, seed: in
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Of this process (default: all cores).")
 @debug_option
 def train(
-    examples: Path,
+    examples: tuple[Path, ...],
     output: Path,
     save_minutes: float,
     parallel: Any,

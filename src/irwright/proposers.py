@@ -10,9 +10,11 @@ import heapq
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
+import irwright
 from irwright.coreset import load_coreset
 from irwright.errors import InputError
 from irwright.lm.tokenizer import Tokenizer
@@ -29,6 +31,9 @@ from irwright.tasks.text import SIZES
 KEY_VARIABLE = "IRWRIGHT_API_KEY"
 NUM_ALTERNATIVES = 16
 MAX_LIST_TOKENS = 256
+BUNDLED = "bundled"
+"""the name of the model that comes with irwright"""
+BUNDLED_FILE = "irwright-tiny-q8_0.gguf"
 TRIES = 3
 """questions per list wanted, where a model repeats itself or says no list"""
 
@@ -161,7 +166,7 @@ def _goes_on(language: ListLanguage, text: str, choice: Choice) -> bool:
 def open_model(
     name: str, *, tokenizer: Path | None = None, model: str | None = None, threads: int | None = None
 ) -> LanguageModel:
-    """A GGUF file, a folder of transformers (or a run), or the address of a server.
+    """A GGUF file, a folder of transformers (or a run), the address of a server, or the model that comes with irwright.
 
     `tokenizer` makes a server's model native: a `tokenizer.json`, its folder, or the GGUF that is served. `model` is
     its name there. A key is taken from IRWRIGHT_API_KEY.
@@ -169,12 +174,17 @@ def open_model(
     if "://" in name:
         known = None if tokenizer is None else _tokenizer_of(tokenizer)
         return EndpointModel(check_url(name), model=model, key=os.environ.get(KEY_VARIABLE), tokenizer=known)
-    path = Path(name)
+    path = bundled_model() if name == BUNDLED else Path(name)
     if path.is_dir():
         return FolderModel(path / "model" if (path / "model" / "config.json").exists() else path)
     if not path.exists():
         raise InputError(name, "no such model; give a GGUF file, a folder of transformers, or http://HOST:PORT")
     return LocalModel(path, threads=threads)
+
+
+def bundled_model() -> Path:
+    """The GGUF of the model that comes with irwright."""
+    return Path(str(resources.files(irwright) / "data" / BUNDLED_FILE))
 
 
 def _tokenizer_of(path: Path) -> Tokenizer:

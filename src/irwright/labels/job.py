@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from irwright.coreset import load_coreset
 from irwright.corpus.selection import Selection, check_leaks, select
 from irwright.files import write_output
 from irwright.labels.examples import Made, make, open_examples
@@ -68,7 +69,10 @@ class Job:
     def _table(
         self, corpus: ShardFolder, folder: Path, chosen: Selection, progress: Progress | None
     ) -> tuple[list[PassList], Counter[str]]:
-        """The lists to try on every function, best first."""
+        """The lists to try on every function, best first: what a search finds, or the shipped table's where none is."""
+        if not self.search.num_functions:
+            plans = load_coreset(self.search.protocol, self.tools.major).lists
+            return [plan.as_list() for plan in plans if plan.is_one_list][: self.table_size], Counter()
         results = ShardFolder(folder, kind=KIND)
         problems = search_functions(
             corpus,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,19 +49,21 @@ class TokenSet:
         return np.concatenate((np.zeros(1, dtype=np.int64), self.ends[:-1]))
 
 
-def open_examples(folder: Path) -> ShardFolder:
-    """The shards of `irwright examples`; InputError where there are none."""
-    found = ShardFolder(folder, kind="examples")
-    if not found.shards:
-        raise InputError(str(folder), "no examples in it; `irwright examples` makes some")
-    return found
+def open_examples(*folders: Path) -> list[ShardFolder]:
+    """Folders of `irwright examples`; InputError where one has none."""
+    opened = [ShardFolder(folder, kind="examples") for folder in folders]
+    for found in opened:
+        if not found.shards:
+            raise InputError(str(found.folder), "no examples in it; `irwright examples` makes some")
+    return opened
 
 
-def training_texts(examples: ShardFolder, *, num_chars: int) -> Iterator[str]:
+def training_texts(examples: Sequence[ShardFolder], *, num_chars: int) -> Iterator[str]:
     """Texts a vocabulary is counted on: of the training split, about as much from every shard."""
-    for shard in examples.shards:
-        left = num_chars // len(examples.shards)
-        for row in examples.read(shard, COLUMNS):
+    shards = [(folder, shard) for folder in examples for shard in folder.shards]
+    for folder, shard in shards:
+        left = num_chars // len(shards)
+        for row in folder.read(shard, COLUMNS):
             if left <= 0:
                 break
             if row["split"] == "train":
@@ -69,7 +71,7 @@ def training_texts(examples: ShardFolder, *, num_chars: int) -> Iterator[str]:
                 left -= len(row["prompt"]) + len(row["completion"])
 
 
-def tokenise(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> dict[tuple[Stage, str], TokenSet]:
+def tokenise(examples: Sequence[ShardFolder], tokenizer: Tokenizer, folder: Path) -> dict[tuple[Stage, str], TokenSet]:
     """Token sets of all stages and splits; made once, and again where the examples or the tokenizer changed.
 
     The folder is written beside and renamed; StorageError where it can't be.
@@ -93,13 +95,13 @@ def tokenise(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> dict[
     return {(stage, split): _open(folder, f"{stage}-{split}") for stage in STAGES for split in SPLITS}
 
 
-def changed_since(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> bool:
+def changed_since(examples: Sequence[ShardFolder], tokenizer: Tokenizer, folder: Path) -> bool:
     """True if a folder of tokens was made from other examples."""
     return _made_from(folder).get("key", "") not in ("", _key(examples, tokenizer))
 
 
-def _key(examples: ShardFolder, tokenizer: Tokenizer) -> str:
-    return key_of(FORMAT, tokenizer.text, [shard.file for shard in examples.shards])
+def _key(examples: Sequence[ShardFolder], tokenizer: Tokenizer) -> str:
+    return key_of(FORMAT, tokenizer.text, [shard.file for folder in examples for shard in folder.shards])
 
 
 def _made_from(folder: Path) -> dict[str, Any]:
@@ -133,10 +135,11 @@ class _Writer:
         return {"examples": len(self.ends), "tokens": self.end}
 
 
-def _write_all(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> dict[str, dict[str, int]]:
+def _write_all(examples: Sequence[ShardFolder], tokenizer: Tokenizer, folder: Path) -> dict[str, dict[str, int]]:
     writers: dict[str, _Writer] = {}
-    for shard in examples.shards:
-        rows = examples.read(shard, COLUMNS)
+    shards = [(source, shard) for source in examples for shard in source.shards]
+    for source, shard in shards:
+        rows = source.read(shard, COLUMNS)
         for at in range(0, len(rows), ROWS_AT_A_TIME):
             part = rows[at : at + ROWS_AT_A_TIME]
             sequences = encode_rows(part, tokenizer)
@@ -145,7 +148,8 @@ def _write_all(examples: ShardFolder, tokenizer: Tokenizer, folder: Path) -> dic
                 writers.setdefault(name, _Writer(folder / name)).add(chosen)
     strange = sorted(writers.keys() - {f"{stage}-{split}" for stage in STAGES for split in SPLITS})
     if strange:
-        raise InputError(str(examples.folder), f"examples of the unknown stage and split {strange[0]!r}")
+        folders = ", ".join(str(source.folder) for source in examples)
+        raise InputError(folders, f"examples of the unknown stage and split {strange[0]!r}")
     return {name: writer.close() for name, writer in sorted(writers.items())}
 
 

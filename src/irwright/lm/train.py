@@ -22,7 +22,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,18 +74,19 @@ class Saving:
 def train(
     settings: TrainSettings,
     *,
-    examples: Path,
+    examples: Path | Sequence[Path],
     run: Path,
     saving: Saving | None = None,
     parallel: Parallel = "copies",
 ) -> TrainResult:
-    """Train, or go on training, until all stages are done or SIGTERM comes.
+    """Train on the examples of one or many folders, or go on, until all stages are done or SIGTERM comes.
 
     ModelError where the loss is no number; StorageError where the disk is full: the last checkpoint stands.
     """
+    folders = [examples] if isinstance(examples, Path) else list(examples)
     with started(parallel) as processes, _stopping() as stopped:
-        begin_run(settings, run, examples, processes)
-        tokenizer, sets = _read_data(run, examples, processes)
+        begin_run(settings, run, folders, processes)
+        tokenizer, sets = _read_data(run, folders, processes)
         trainer = Trainer(settings, run, tokenizer, sets, processes, saving or Saving())
         try:
             return trainer.train(stopped)
@@ -108,7 +109,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def begin_run(settings: TrainSettings, run: Path, examples: Path, processes: Processes) -> None:
+def begin_run(settings: TrainSettings, run: Path, examples: Sequence[Path], processes: Processes) -> None:
     """Make a run's folder with its vocabulary, or check that it was begun with the same settings."""
     if processes.first:
         file = run / "run.json"
@@ -122,7 +123,7 @@ def begin_run(settings: TrainSettings, run: Path, examples: Path, processes: Pro
     processes.barrier()
 
 
-def _new_run(settings: TrainSettings, run: Path, examples: Path) -> None:
+def _new_run(settings: TrainSettings, run: Path, examples: Sequence[Path]) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,20 +131,24 @@ def _new_run(settings: TrainSettings, run: Path, examples: Path) -> None:
     if settings.init:
         tokenizer = Tokenizer.load(Path(settings.init))
     else:
-        texts = training_texts(open_examples(examples), num_chars=VOCABULARY_CHARS)
+        texts = training_texts(open_examples(*examples), num_chars=VOCABULARY_CHARS)
         tokenizer = train_tokenizer(texts, num_tokens=settings.vocabulary)
     tokenizer.save(run)
     versions = {"irwright": __version__, "torch": torch.__version__}
-    facts = {"settings": settings.to_json(), "examples": str(examples), "versions": versions}
+    facts = {"settings": settings.to_json(), "examples": list(map(str, examples)), "versions": versions}
     write_output(run / "run.json", (json.dumps(facts, indent=2) + "\n").encode())
 
 
-def _read_data(run: Path, examples: Path, processes: Processes) -> tuple[Tokenizer, dict[tuple[Stage, str], TokenSet]]:
+def _read_data(
+    run: Path, examples: Sequence[Path], processes: Processes
+) -> tuple[Tokenizer, dict[tuple[Stage, str], TokenSet]]:
     tokenizer = Tokenizer.load(run)
-    shards = open_examples(examples)
+    shards = open_examples(*examples)
     if processes.first:
         if checkpoint.newest(run) is not None and changed_since(shards, tokenizer, run / "tokens"):
-            raise ModelError(f"the examples in {examples} changed since {run} was begun; name another -o")
+            raise ModelError(
+                f"the examples in {', '.join(map(str, examples))} changed since {run} was begun; name another -o"
+            )
         tokenise(shards, tokenizer, run / "tokens")
     processes.barrier()
     return tokenizer, tokenise(shards, tokenizer, run / "tokens")

@@ -1,7 +1,8 @@
 """The language of pass lists as decoding needs it: which texts can still become a list that this LLVM takes.
 
-A list is items with commas between them; an item is a pass with parameters worth trying, in the flat form (passes.py).
-As a grammar (GBNF) for llama.cpp and its like, and as a test of prefixes for masks of tokens: both say the same.
+A list is items with commas between them; an item is a pass with parameters worth trying, in the flat form (passes.py),
+or one of the groups in the shipped tables. As a grammar (GBNF) for llama.cpp and its like, and as a test of prefixes
+for masks of tokens: both say the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
+from irwright.coreset import load_coreset
+from irwright.measure import PROTOCOLS
 from irwright.pass_table import params_worth_trying, usable_passes
 
 MAX_ITEMS = 50
@@ -34,14 +37,14 @@ class ListLanguage:
 
     def can_become(self, text: str) -> bool:
         """True if some list begins with this text."""
-        *whole, last = text.split(",")
+        *whole, last = _split(text)
         if len(whole) >= self.max_items or not all(item in self.items for item in whole):
             return False
         return last in _beginnings(self.llvm_major)
 
     def is_whole(self, text: str) -> bool:
         """True if this text is a list, not empty."""
-        items = text.split(",")
+        items = _split(text)
         return len(items) <= self.max_items and all(item in self.items for item in items)
 
     def gbnf(self, *, after: str = "", end: str = "") -> str:
@@ -51,7 +54,7 @@ class ListLanguage:
         """
         if not self.can_become(after):
             raise ValueError(f"no pass list begins with {after!r}")
-        *whole, last = after.split(",")
+        *whole, last = _split(after)
         rests = sorted(item[len(last) :] for item in self.items if item.startswith(last))
         left = self.max_items - len(whole) - 1
         more = f' ("," item){{0,{left}}}' if left else ""
@@ -68,13 +71,32 @@ def sizes_are_whole(text: str) -> bool:
     return _SIZES.fullmatch(text) is not None
 
 
+def _split(text: str) -> list[str]:
+    """Items of a list, or of the beginning of one; commas inside groups divide nothing."""
+    items, depth = [""], 0
+    for char in text:
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        if char == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += char
+    return items
+
+
 @functools.cache
 def _items(llvm_major: int) -> frozenset[str]:
-    return frozenset(
+    passes = {
         f"{info.name}<{params}>" if params else info.name
         for info in usable_passes(llvm_major)
         for params in params_worth_trying(info.name, llvm_major)
-    )
+    }
+    return frozenset(passes | {item for item in _table_items(llvm_major) if "(" in item})
+
+
+def _table_items(llvm_major: int) -> set[str]:
+    """What the lists of the shipped tables are made of."""
+    plans = [plan for protocol in PROTOCOLS for plan in load_coreset(protocol, llvm_major).lists if plan.is_one_list]
+    return {item for plan in plans for item in _split(str(plan.as_list()))}
 
 
 @functools.cache

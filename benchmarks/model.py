@@ -1,0 +1,346 @@
+"""What a trained model can do after each stage, on held-out projects: loss, and every task judged by the compiler.
+
+Pass lists stand beside the table's at the same number of compilations; code beside what a program without a model would
+say. Answers are kept in `--store`, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from report import Goal, Report, Table, add_out_option, at_least, geomean
+
+from irwright.errors import IrwrightError
+from irwright.evaluator import Plan
+from irwright.labels.scoring import score
+from irwright.labels.units import Bench
+from irwright.llvm.toolchain import find
+from irwright.lm.export import export
+from irwright.lm.hf import read_model
+from irwright.lm.processes import Processes
+from irwright.lm.settings import TrainSettings
+from irwright.lm.tokenizer import STAGES, Stage, Tokenizer
+from irwright.lm.tokens import open_examples, tokenise
+from irwright.lm.train import heldout_row
+from irwright.models.answers import LanguageModel, Request
+from irwright.models.checked import Fault, ask_checked
+from irwright.models.local import LocalModel
+from irwright.passes import PassList
+from irwright.proposers import CoresetProposer, ListProposer, ModelProposer
+from irwright.tasks import disassemble, emulate
+from irwright.tasks.emulate import same_text
+from irwright.tasks.text import IR, split_tags
+
+CODE_TASKS = ("emulate", "disassemble")
+CLASSES = (64, 128, 256)
+COUNTS = (1, 3, 8)
+LLVM = 22
+CODE_COLUMNS = ("answers", "number", "valid %", "exact %", "size error, median %", "asked, mean")
+CODE_NOTE = (
+    "Valid: LLVM takes the code (assembly: the assembler; IR of assembly: code generation too). Exact: the compiler's "
+    "own text (disassemble: recompiles to the prompt's assembly). Mended: up to {tries} answers to a question, each "
+    "going on from a beginning of an earlier one that LLVM had refused (models/checked.py)."
+)
+GAIN_COLUMNS = ("lists of", "compilations", "valid %", "bytes saved %", "geomean %", "functions smaller")
+GAIN_NOTE = (
+    "Protocol `oz` on {} functions as modules of their own, as the prompt shows them; -Oz is the baseline and the "
+    "backup, and is not counted among the compilations. Coreset: the first lists of the shipped table."
+)
+
+
+@dataclass(slots=True)
+class Store:
+    """Results by key, appended to a file of JSON lines."""
+
+    path: Path
+    known: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if self.path.exists():
+            self.known = {row["key"]: row["value"] for row in map(json.loads, self.path.read_text().splitlines())}
+
+    def get(self, key: str, make: Callable[[], Any]) -> Any:
+        """What is known, or made now."""
+        if key not in self.known:
+            self.known[key] = make()
+            with self.path.open("a") as file:
+                file.write(json.dumps({"key": key, "value": self.known[key]}) + "\n")
+        return self.known[key]
+
+
+def shown_code(row: dict[str, Any]) -> str:
+    """The code of a prompt: the longest piece behind a tag."""
+    return max((piece for _, piece in split_tags(row["prompt"])), key=len)
+
+
+def num_code_tokens(row: dict[str, Any], tokenizer: Tokenizer) -> int:
+    """Tokens of the code that is shown or answered, whichever is longer."""
+    answer = 0 if row["stage"] == "tune" else len(tokenizer.encode(row["completion"]))
+    return max(len(tokenizer.encode(shown_code(row))), answer)
+
+
+def sample(folders: Sequence[Path], tokenizer: Tokenizer, *, number: int, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Held-out examples of each task up to the longest class, the projects taking turns."""
+    by_task: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for folder in open_examples(*folders):
+        for row in folder.rows():
+            if row["split"] == "heldout" and row["stage"] != "pretrain":
+                by_task.setdefault(row["stage"], {}).setdefault(row["project"], []).append(row)
+    chosen: dict[str, list[dict[str, Any]]] = {}
+    for task, projects in by_task.items():
+        rng = random.Random(f"{seed} {task}")
+        for rows in projects.values():
+            rng.shuffle(rows)
+        rows = chosen.setdefault(task, [])
+        for row in _turns(projects):
+            if len(rows) < number and num_code_tokens(row, tokenizer) <= CLASSES[-1]:
+                rows.append(row)
+    return chosen
+
+
+def _turns(projects: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for at in range(max(map(len, projects.values()), default=0)):
+        yield from (rows[at] for _, rows in sorted(projects.items()) if at < len(rows))
+
+
+# ---- answers that are code
+
+
+def code_fault(bench: Bench, example: dict[str, Any], answer: str) -> Fault | None:
+    """What the compiler has against an answer, and in which of its lines."""
+    is_assembly = example["stage"] == "emulate" and str(example["kind"]).startswith("asm")
+    if example["stage"] == "emulate":
+        parsed = emulate.parse(answer)
+        if parsed.counts is None:
+            return Fault(problem="no sizes behind the code", start=max(0, len(answer) - 1))
+        code = parsed.code
+    else:
+        code = disassemble.parse(answer).ir
+    if not code.strip():
+        return Fault(problem="no code in the answer")
+    try:
+        if is_assembly:
+            bench.assemble(code)
+        elif example["stage"] == "disassemble":
+            bench.assembly(code)
+        else:
+            bench.of_text(code).plain.compile(Plan(), "bc")
+    except IrwrightError as error:
+        line = getattr(error, "line", 0)
+        start, end = line_span(code, line - 1) if line > 1 else (0, len(code))
+        return Fault(problem=str(error), start=start, end=end)
+    return None
+
+
+def line_span(text: str, line: int) -> tuple[int, int]:
+    """First and last character of a line counted from 1 (one that is not there is the last)."""
+    starts = [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
+    start = starts[min(line, len(starts)) - 1]
+    end = text.find("\n", start)
+    return start, len(text) if end < 0 else end + 1
+
+
+def code_answer(
+    model: LanguageModel, bench: Bench, example: dict[str, Any], *, tries: int, max_tokens: int
+) -> dict[str, Any]:
+    """One answer, judged; with many tries, mended until the compiler takes it."""
+    request = Request(prompt=example["prompt"], max_tokens=max_tokens)
+    said = ask_checked(model, request, lambda text: code_fault(bench, example, text), tries=tries)
+    judged = score(bench, example, said.text)
+    return {**asdict(judged), "asked": said.num_asked, "tokens": said.num_tokens, "text": said.text}
+
+
+# ---- pass lists
+
+
+def list_costs(bench: Bench, example: dict[str, Any], proposer: ListProposer, count: int) -> dict[str, Any]:
+    """Bytes of -Oz and of each proposed list on the prompt's IR; None where LLVM fails on one."""
+    text = next(piece for tag, piece in split_tags(example["prompt"]) if tag == IR)
+    lists = [proposal.passes for proposal in proposer.lists(text, count)]
+    unit = bench.of_text(text)
+    oz = PassList.parse("default<Oz>", llvm_major=bench.llvm_major)
+    costs = [t.cost(bench.protocol) for t in unit.full.evaluate([Plan(base=oz), *(Plan(base=one) for one in lists)])]
+    sizes = [None if cost == float("inf") else int(cost) for cost in costs]
+    return {"oz": sizes[0], "sizes": sizes[1:], "lists": list(map(str, lists))}
+
+
+def gain_row(name: str, results: Sequence[dict[str, Any]], count: int) -> tuple[str, int, float, float, float, int]:
+    """(who, k, valid %, saved % of bytes, geomean %, functions smaller) of the first `count` lists, -Oz as a backup."""
+    usable = [one for one in results if one["oz"]]
+    best = [min([one["oz"], *(size for size in one["sizes"][:count] if size)]) for one in usable]
+    said = sum(len(one["sizes"][:count]) for one in usable)
+    valid = sum(size is not None for one in usable for size in one["sizes"][:count])
+    oz = sum(one["oz"] for one in usable)
+    ratio = geomean([size / one["oz"] for one, size in zip(usable, best, strict=True)])
+    smaller = sum(size < one["oz"] for one, size in zip(usable, best, strict=True))
+    share = 100 * valid / said if said else 0.0
+    return name, count, share, 100 * (1 - sum(best) / oz), 100 * (1 - ratio), smaller
+
+
+# ---- tables
+
+
+def loss_table(runs: dict[Stage, Path], folders: Sequence[Path], *, max_tokens: int) -> Table:
+    """Loss and token accuracy of each stage's model on held-out examples of every task."""
+    import irwright.lm.train as training
+
+    training.HELDOUT_TOKENS = max_tokens
+    rows: list[tuple[Any, ...]] = []
+    for stage, run in runs.items():
+        model, tokenizer = read_model(run / "stages" / stage), Tokenizer.load(run)
+        with tempfile.TemporaryDirectory() as folder:
+            sets = tokenise(open_examples(*folders), tokenizer, Path(folder) / "tokens")
+            for task in STAGES:
+                one = heldout_row(model, sets[task, "heldout"], model.shape.context, TrainSettings(), Processes())
+                if one:
+                    rows.append((f"{stage}: {task}", one["loss"], 100 * one["accuracy"], one["targets"]))
+    note = f"Nats a token; only what an answer says counts. At most {max_tokens:,} tokens of each, prompts included."
+    return Table(title="Loss", columns=("after stage: task", "loss", "tokens right %", "tokens"), rows=rows, note=note)
+
+
+def code_rows(name: str, results: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
+    """One line of the table of code."""
+    number = len(results)
+    valid, exact = (100 * sum(one[what] for one in results) / number for what in ("valid", "exact"))
+    errors = sorted(one["bytes_error"] for one in results if one["bytes_error"] is not None)
+    error = 100 * errors[len(errors) // 2] if errors else None
+    return name, number, valid, exact, error, sum(one["asked"] for one in results) / number
+
+
+def class_rows(name: str, results: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The same by length."""
+    rows: list[tuple[Any, ...]] = []
+    for low, high in zip((0, *CLASSES), CLASSES, strict=False):
+        part = [one for one in results if low < one["code_tokens"] <= high]
+        if part:
+            shares = [100 * sum(one[what] for one in part) / len(part) for what in ("valid", "exact")]
+            rows.append((f"{name}, {low + 1} to {high} tokens", len(part), *shares))
+    return rows
+
+
+@dataclass(slots=True, kw_only=True)
+class Exam:
+    """Everything that is asked of one model after the other."""
+
+    bench: Bench
+    store: Store
+    chosen: dict[str, list[dict[str, Any]]]
+    tokenizer: Tokenizer
+    tries: int
+
+    def code(self, model: LanguageModel, run: str, task: str, *, tries: int) -> list[dict[str, Any]]:
+        """Answers to all examples of a task."""
+        results: list[dict[str, Any]] = []
+        for row in self.chosen.get(task, []):
+            key = f"{run} {task} {tries} {row['sha256']} {row['kind']}"
+            one = self.store.get(
+                key, lambda row=row: code_answer(model, self.bench, row, tries=tries, max_tokens=2 * CLASSES[-1])
+            )
+            results.append({**one, "code_tokens": num_code_tokens(row, self.tokenizer)})
+        return results
+
+    def lists(self, name: str, proposer: ListProposer) -> list[dict[str, Any]]:
+        """Costs of lists for all examples of tuning."""
+        rows = self.chosen.get("tune", [])
+        return [
+            self.store.get(
+                f"{name} tune {row['sha256']}", lambda row=row: list_costs(self.bench, row, proposer, max(COUNTS))
+            )
+            for row in rows
+        ]
+
+
+def parrot_rows(chosen: dict[str, list[dict[str, Any]]]) -> list[tuple[Any, ...]]:
+    """What saying the prompt's IR again would give in emulation."""
+    rows = [row for row in chosen.get("emulate", []) if row["kind"] == "ir"]
+    same = [same_text(emulate.parse(row["completion"]).code, shown_code(row)) for row in rows]
+    return [("no model: emulate to IR, the prompt's IR again", len(rows), 100.0, 100 * sum(same) / max(1, len(same)))]
+
+
+def stage_tables(exam: Exam, runs: dict[Stage, Path], *, threads: int) -> tuple[list[Table], list[Goal]]:
+    """Code and lists by every stage's model; the last one is also asked with LLVM's help."""
+    code, lengths, gains = parrot_rows(exam.chosen), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    goals: list[Goal] = []
+    last = list(runs)[-1]
+    for stage, run in runs.items():
+        known = [task for task in STAGES[1:] if STAGES.index(task) <= STAGES.index(stage)]
+        if not known:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{stage}.gguf"
+            export(run, path, to="gguf", kind="q8_0", stage=stage)
+            with LocalModel(path, threads=threads) as model:
+                for task in (task for task in known if task in CODE_TASKS):
+                    results = exam.code(model, stage, task, tries=1)
+                    code.append(code_rows(f"after {stage}: {task}, first answer", results))
+                    if stage == last:
+                        results = exam.code(model, stage, task, tries=exam.tries)
+                        code.append(code_rows(f"after {stage}: {task}, mended", results))
+                        lengths += class_rows(f"{task}, mended", results)
+                        goals += code_goals(task, results)
+                if "tune" in known:
+                    found = exam.lists(stage, ModelProposer(model=model, llvm_major=LLVM))
+                    gains += [gain_row(f"model after {stage}", found, count) for count in COUNTS]
+                    goals += [at_least("valid pass lists", 100, gains[-1][2], "%")] if stage == last else []
+    found = exam.lists("coreset", CoresetProposer(llvm_major=LLVM))
+    gains += [gain_row("coreset", found, count) for count in COUNTS]
+    return [
+        Table(title="Code", columns=CODE_COLUMNS, rows=code, note=CODE_NOTE.format(tries=exam.tries)),
+        Table(title="Code by length", columns=("task", "answers", "valid %", "exact %"), rows=lengths),
+        Table(title="Pass lists", columns=GAIN_COLUMNS, rows=gains, note=GAIN_NOTE.format(len(exam.chosen["tune"]))),
+    ], goals
+
+
+def code_goals(task: str, results: Sequence[dict[str, Any]]) -> list[Goal]:
+    """What issue and README promise of code."""
+    number = max(1, len(results))
+    valid, exact = (100 * sum(one[what] for one in results) / number for what in ("valid", "exact"))
+    goals = [at_least(f"{task}: valid with LLVM's help", 90, valid, "%")]
+    return goals + ([at_least("emulate: exact", 10, exact, "%")] if task == "emulate" else [])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--run", type=Path, action="append", required=True, help="a run; give all, in order")
+    parser.add_argument("--examples", type=Path, action="append", required=True, help="of `irwright examples`")
+    parser.add_argument("--store", type=Path, required=True, help="file of answers; a run in it goes on")
+    parser.add_argument("--number", type=int, default=100, help="examples of each task")
+    parser.add_argument("--tries", type=int, default=16, help="answers to one question that LLVM may refuse")
+    parser.add_argument("--loss-tokens", type=int, default=50_000, help="held-out tokens for the losses, each")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    add_out_option(parser)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    runs: dict[Stage, Path] = {
+        stage: run for stage in STAGES for run in options.run if (run / "stages" / stage / "config.json").exists()
+    }
+    tokenizer = Tokenizer.load(next(iter(runs.values())))
+    chosen = sample(options.examples, tokenizer, number=options.number, seed=options.seed)
+    report = Report("model", "The bundled model, stage by stage", versions={"torch": torch.__version__})
+    report.summary = (
+        "Held-out projects alone; code of up to 256 tokens; q8_0 by llama.cpp, greedy where not said otherwise."
+    )
+    store = Store(options.store)
+    report.tables.append(loss_table(runs, options.examples, max_tokens=options.loss_tokens))
+    with Bench(find().library.path, llvm_major=LLVM) as bench:
+        exam = Exam(bench=bench, store=store, chosen=chosen, tokenizer=tokenizer, tries=options.tries)
+        tables = stage_tables(exam, runs, threads=options.threads)
+    report.tables += tables[0]
+    report.goals += tables[1]
+    page = report.write(options.out)
+    print(report.markdown())
+    print(f"written to {page}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
