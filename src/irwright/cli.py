@@ -2,7 +2,8 @@
 
 Shared options are in cli_options.py, other commands in files of their own: `corpus` and `examples` in cli_corpus.py,
 `coreset` in cli_tables.py, `cc` and `c++` in cli_cc.py, `screen` in cli_screen.py, `verify` in cli_verify.py,
-`disassemble` and `roundtrip` in cli_lift.py, `evaluate` in cli_evaluate.py.
+`disassemble` and `roundtrip` in cli_lift.py, `emulate` and `evaluate` in
+cli_evaluate.py.
 
 stdout carries the result, stderr progress, warnings and errors. Exit codes: 0 all is well, 1 an error of one
 line, 2 usage, 130 interrupted. Heavy imports stand inside the commands: `irwright --help` is to start at once.
@@ -23,7 +24,7 @@ import click
 from irwright import __version__
 from irwright.cli_cc import cc, cxx
 from irwright.cli_corpus import corpus, examples
-from irwright.cli_evaluate import evaluate
+from irwright.cli_evaluate import emulate, evaluate
 from irwright.cli_lift import disassemble, roundtrip
 from irwright.cli_models import export, model_options, proposing, train
 from irwright.cli_options import KIND_NAMES, CompilerFlagsCommand, debug_option, llvm_option, tuning_options
@@ -248,6 +249,7 @@ cli.add_command(screen)
 cli.add_command(verify)
 cli.add_command(disassemble)
 cli.add_command(roundtrip)
+cli.add_command(emulate)
 cli.add_command(evaluate)
 cli.add_command(corpus)
 cli.add_command(examples)

@@ -1,17 +1,21 @@
-"""The command `evaluate`."""
+"""The commands `evaluate` and `emulate`."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from irwright.cli_models import need_extra
 from irwright.cli_options import PROTOCOL_NAMES, CompilerFlagsCommand, debug_option, llvm_option
 from irwright.errors import IrwrightError
+
+if TYPE_CHECKING:
+    from irwright.emulation import Emulation
 
 TASK_NAMES = ("tune", "disassemble", "emulate")
 OBJECT_NAMES = ("files", "functions")
@@ -168,3 +172,80 @@ def _progress(done: int, total: int, name: str) -> None:
     """One line that is written over, on a terminal alone."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{done:,} of {total:,} cases, {name[:60]}", err=True, nl=False)
+
+
+@click.command(cls=CompilerFlagsCommand)
+@click.argument("path", metavar="FILE")
+@click.option("--passes", required=True, metavar="LIST", help="The pass list, as in `opt -passes`.")
+@click.option("--model", metavar="FILE|FOLDER|URL", help="Who foresees; without, what -Oz does is guessed.")
+@click.option(
+    "--tokenizer", type=click.Path(path_type=Path, exists=True), metavar="PATH", help="Of the model a server has."
+)
+@click.option("--function", metavar="NAME", help="This function alone, as an object of its own.")
+@click.option(
+    "--output",
+    type=click.Choice(("ir", "asm")),
+    default="ir",
+    show_default=True,
+    help="What is foreseen: LLVM IR or assembly.",
+)
+@click.option("--diff/--no-diff", "with_diff", default=True, help="Show where the prediction is not what LLVM does.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, the code of both included.")
+@llvm_option
+@debug_option
+@click.pass_context
+def emulate(
+    ctx: click.Context,
+    path: str,
+    passes: str,
+    model: str | None,
+    tokenizer: Path | None,
+    function: str | None,
+    output: Literal["ir", "asm"],
+    with_diff: bool,
+    as_json: bool,
+    llvm: str | None,
+) -> int:
+    """Foresee what a pass list makes of code, and compare with what LLVM makes of it.
+
+    FILE is C, C++ or LLVM IR; flags for the compiler come after --. Both sides work on the code as a model is shown it,
+    in canonical form. The exit code is 0 whether or not the prediction is right.
+    """
+    from irwright.emulation import emulate as foresee
+
+    if model is not None:
+        need_extra("model", "asking a model")
+    result = foresee(
+        path,
+        passes,
+        function=function,
+        model=model,
+        output=output,
+        flags=ctx.meta["compiler_flags"],
+        llvm=llvm,
+        tokenizer=tokenizer,
+    )
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        _print_emulation(result, with_diff)
+    return 0
+
+
+def _print_emulation(result: Emulation, with_diff: bool) -> None:
+    before, truth, predicted = result.before, result.truth, result.predicted
+    width = max(9, len(result.predictor))
+    click.secho(f"{'':<{width}}  {'instructions':>12}  {'bytes':>8}", bold=True)
+    for name, counts in (("before", before), ("opt", truth), (result.predictor, predicted)):
+        numbers = ("–", "–") if counts is None else (f"{counts.num_instructions:,}", f"{counts.object_bytes:,}")
+        click.echo(f"{name:<{width}}  {numbers[0]:>12}  {numbers[1]:>8}")
+    one = result.score
+    what = "IR" if result.output == "ir" else "assembly"
+    words = [
+        f"exact: the {what} is LLVM's own" if one.exact else f"valid {what}, not LLVM's" if one.valid else "not valid"
+    ]
+    words += [f"bytes off by {100 * one.bytes_error:.1f} %"] if one.bytes_error is not None else ["no size named"]
+    click.echo(", ".join(words) + (f" ({one.problem})" if one.problem else ""))
+    if with_diff and not one.exact:
+        for line in result.diff():
+            click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from irwright.emulation import PREDICTORS
 from irwright.errors import IrwrightError
 from irwright.evaluation.suites import SuiteModule
 from irwright.llvm.worker import WorkerPool
@@ -28,8 +29,6 @@ OBJECTS = ("files", "functions")
 BUDGETS = (1, 2, 3, 5, 8, 16)
 LIFTER = "lifter"
 """who disassembles without a model"""
-TRIVIAL = ("oz", "unchanged")
-"""who emulates without a model: whatever the list is, it does what -Oz does, or nothing"""
 MODEL = "model"
 _SWITCHES = ("inliner", "outliner")
 
@@ -166,7 +165,7 @@ def measurements(case: Case, settings: Settings) -> Iterator[Measurement]:
                 yield Measurement(task="disassemble", proposer=f"{MODEL}:{model}")
     if "emulate" in settings.tasks and case.function:
         for number in range(settings.lists):
-            for name in (*TRIVIAL, *(f"{MODEL}:{model}" for model in settings.models)):
+            for name in (*PREDICTORS, *(f"{MODEL}:{model}" for model in settings.models)):
                 yield Measurement(task="emulate", proposer=name, number=number)
 
 

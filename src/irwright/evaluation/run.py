@@ -115,7 +115,7 @@ def _wanted(
     """What is to be measured, by key."""
     tables = {name: hashlib.sha256(table_text(name, tools.major).encode()).hexdigest() for name in settings.protocols}
     models = {name: _identity(name) for name in settings.models}
-    about = [tools.version, settings.lists]
+    about = [tools.version]
 
     def key(case: Case, one: Measurement) -> str:
         more = [tables.get(one.protocol, ""), models.get(one.proposer.partition(":")[2], "")]

@@ -107,16 +107,8 @@ class Measure:
         if one.task == "disassemble":
             assert model is not None
             return answered(bench, case.function, model)
-        settings = self.settings
-        return emulated(
-            bench,
-            case.function,
-            one.number,
-            lists=settings.lists,
-            seed=settings.seed,
-            predictor=one.proposer,
-            model=model,
-        )
+        seed = self.settings.seed
+        return emulated(bench, case.function, one.number, seed=seed, predictor=one.proposer, model=model)
 
     def _pool(self) -> WorkerPool:
         library = self.tools.library

@@ -122,6 +122,15 @@ class Bench:
         text = canonicalise(printed)[0]
         return Unit(name=function, text=text, full=full, plain=self._add("plain", targeted(text, "x86-64"), function))
 
+    def whole(self, name: str) -> Unit:
+        """All of the open module as a unit; IrwrightError where LLVM can't make it one."""
+        call = Call(operation="facts", module="module")
+        facts: ModuleFacts = self._pool.call(call).unwrap(name)
+        printed = self._evaluator("module", facts).compile(Plan(), "ll").decode(errors="surrogateescape")
+        full = self._add("full", rename(printed), name)
+        text = canonicalise(printed)[0]
+        return Unit(name=name, text=text, full=full, plain=self._add("plain", targeted(text, "x86-64"), name))
+
     def of_text(self, text: str, name: str = "answer") -> Unit:
         """A unit from canonical text alone, whose full module is the plain one; IrwrightError where it is no IR."""
         plain = self._add("plain", targeted(text, "x86-64"), name)
