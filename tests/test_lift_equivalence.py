@@ -30,3 +30,12 @@ def test_callees_write_where_they_are_given_a_variable(tmp_path: Path) -> None:
     found = compare(original, wrong, lifted, ["pointer", "number", "same"])
     kinds = {name: kind for name, (kind, _) in found.items()}
     assert kinds == {"pointer": "different", "number": "different", "same": "equivalent"}
+
+
+def test_arguments_that_the_lifted_module_lost_are_compared(tmp_path: Path) -> None:
+    source = "int g(int, int, int); int f(int a) { return g(a, 2, 3) + 1; }"
+    original, wrong = object_of(source, tmp_path / "a.o"), object_of(source.replace("3", "4"), tmp_path / "b.o")
+    lifted = "declare i32 @g()\ndefine i32 @f(i32 %a) {\n  ret i32 0\n}\n"
+    assert compare(original, wrong, lifted, ["f"])["f"][0] == "equivalent"
+    assert compare(original, wrong, lifted, ["f"], given={"g": 3})["f"][0] == "different"
+    assert compare(original, original, lifted, ["f"], given={"g": 3})["f"][0] == "equivalent"

@@ -27,6 +27,9 @@ class CallSites:
         self.likely = guess.likely
         self.widths: dict[tuple[str, str], int] = {}
         self.evidence: dict[str, int] = {}
+        """by callee: how many argument registers look as if set for it"""
+        self.needed: dict[str, int] = {}
+        """by callee: the same, by what nothing else can have been set for"""
         self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
         self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
         self.externals: dict[str, Signature] = {}
@@ -35,6 +38,8 @@ class CallSites:
         """by function: calls that turned out to need what lies at the stack pointer"""
         self.x87_functions: set[str] = set()
         """functions of the file that give back a long double"""
+        self.noreturn: set[str] = set()
+        """functions of the file that never return"""
         self.handed: dict[str, int] = {}
         """by callee: the most bytes that a call of it in this file hands over as they are"""
         self.areas: dict[str, set[int]] = {}
@@ -134,6 +139,7 @@ class CallSites:
                 integers, floats = self.bounds.get(name, (0, 0))
                 if self.likely:
                     integers = min(integers, self.evidence.get(name, 0))
+                integers = max(integers, self.needed.get(name, 0))
                 found = Signature(name=name)
                 for unit in INTEGER_ARGUMENTS[:integers]:
                     narrow = self.likely and self.guess.narrow and self.widths.get((name, unit), 64) <= 32
@@ -194,6 +200,12 @@ class CallSites:
         """What is known of a callee before anything of this file is."""
         return prototype(call.name) if call.name and call.name not in self.functions else None
 
+    def _may_end(self, call: Call) -> bool:
+        """Nothing says that the callee returns."""
+        if call.name in self.functions:
+            return bool(self.functions[call.name].problem)
+        return not call.name or prototype(call.name) is None
+
     def _floats(self, status: dict[str, str], own: int) -> int:
         """How many vector registers could be arguments; a result may be handed on as it is."""
         if self.likely:
@@ -223,12 +235,19 @@ class CallSites:
         bounds: dict[str, tuple[int, int]] = dict.fromkeys(self.functions, (6, floats))
         for lifted in good:
             assert lifted.flow is not None
-            lifted.available = availability(lifted.flow, self._outside, keeps=self.may_keep)
+            lifted.available = availability(lifted.flow, self._outside, self._may_end, keeps=self.may_keep)
             if self.likely:
                 widen_by_order(lifted.flow, lifted.available)
-        for name in self.functions:
-            if name == "main":
-                bounds[name] = (3, 0)
+        if "main" in bounds:
+            bounds["main"] = (3, 0)
+        self.bounds = bounds
+        self._narrow_bounds(good)
+        for lifted in good:
+            self._collect_evidence(lifted)
+
+    def _narrow_bounds(self, good: list[Lifted]) -> None:
+        """Lower bounds by what is available at calls, as far as it is known."""
+        bounds = self.bounds
         for _ in range(10):
             before = dict(bounds)
             for lifted in good:
@@ -251,9 +270,6 @@ class CallSites:
                     )
             if bounds == before:
                 break
-        self.bounds = bounds
-        for lifted in good:
-            self._collect_evidence(lifted)
 
     def _collect_evidence(self, lifted: Lifted) -> None:
         """Argument registers that are set before a call and read by nothing, if the call does not."""
@@ -276,14 +292,19 @@ class CallSites:
                         is_dead = is_dead and step.insn.prefix not in ("rep", "repne")
                         if is_dead and (pending[0], effect.unit) not in done:
                             lifted.unread.setdefault(pending[0], set()).add(effect.unit)
+                            if effect.unit not in named:
+                                lifted.given.setdefault(pending[0], set()).add(effect.unit)
                         done.add((pending[0], effect.unit))
                 named |= {node.aux for e in step.effects for node in walk(e.value) if node.op == "reg"}
                 analysis.before(step.effects, live)
         for call in flow.calls:
             if call.name:
                 status = lifted.available.at_call.get(call.index, {})
-                found = _evidence(status, lifted.unread.get(call.index, set()))
-                self.evidence[call.name] = max(self.evidence.get(call.name, 0), found)
+                unread = lifted.unread.get(call.index, set())
+                self.evidence[call.name] = max(self.evidence.get(call.name, 0), _evidence(status, unread))
+                given = lifted.given.get(call.index, set())
+                needed = max((n for n, unit in enumerate(INTEGER_ARGUMENTS, 1) if unit in given), default=0)
+                self.needed[call.name] = max(self.needed.get(call.name, 0), needed)
 
     def _analysis(self, lifted: Lifted) -> Analysis:
         assert lifted.flow is not None and lifted.frame is not None
@@ -301,7 +322,15 @@ class CallSites:
         analysis.areas = lifted.frame.areas
         analysis.hands_on = not self.may_keep or not any(one.problem for one in self.functions.values())
         analysis.whole_copies = self.guess.whole_copies
+        analysis.gives = self._gives
         return analysis
+
+    def _gives(self, call: Call, unit: str) -> bool:
+        """Whether a callee may leave a result in a register: one of this file only where it is there at each return."""
+        own = self.functions.get(call.name)
+        if own is None or own.problem or own.available is None:
+            return True
+        return all(unit in site for site in own.available.at_return)
 
 
 def area_attribute(size: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -170,13 +170,14 @@ class Disassembler:
                 if not one.is_exact and wanted in (None, name_):
                     candidates[name_] = self._proposed(self.settings.proposer, source, search, name_, one)
         ir, asm, failed = self._whole(source, search, candidates)
-        functions = self._judge(source, candidates, asm, ir, failed)
+        given = search.sound().needed
+        functions = self._judge(source, candidates, asm, ir, failed, given)
         refuted = [one.function for one in functions if candidates[one.function] is not rules[one.function]
                    and one.verdict not in (Verdict.EXACT, Verdict.EQUIVALENT)]  # fmt: skip
         if refuted:
             candidates |= {name_: rules[name_] for name_ in refuted}
             ir, asm, failed = self._whole(source, search, candidates)
-            functions = self._judge(source, candidates, asm, ir, failed)
+            functions = self._judge(source, candidates, asm, ir, failed, given)
         if wanted is not None:
             functions = [one for one in functions if one.function == wanted]
         return LiftResult(
@@ -317,7 +318,13 @@ class Disassembler:
     # Judging
 
     def _judge(
-        self, source: Source, candidates: dict[str, Candidate], asm: str, ir: str, failed: dict[str, str]
+        self,
+        source: Source,
+        candidates: dict[str, Candidate],
+        asm: str,
+        ir: str,
+        failed: dict[str, str],
+        given: Mapping[str, int],
     ) -> list[LiftedFunction]:
         new = take_apart(asm) if source.is_text else self._listing_of(asm, source.layout)
         bodies = _bodies(ir)
@@ -326,7 +333,7 @@ class Disassembler:
             for code in source.program.functions
             if code.name not in failed
         }
-        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b])
+        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b], given)
         functions: list[LiftedFunction] = []
         for code in source.program.functions:
             one = candidates[code.name]
@@ -361,13 +368,15 @@ class Disassembler:
         program = read_object(self.assemble(prepared.text, "recompiled"), "recompiled")
         return listing(program, Layout(program, prepared.locals), layout.inner_names())
 
-    def _verify(self, source: Source, asm: str, ir: str, functions: list[str]) -> dict[str, tuple[Verdict, str]]:
+    def _verify(
+        self, source: Source, asm: str, ir: str, functions: list[str], given: Mapping[str, int]
+    ) -> dict[str, tuple[Verdict, str]]:
         """Verdicts of functions that are not exact, by running both versions."""
         if not self.settings.verify or not functions:
             return {}
         try:
             candidate = self.assemble(prepare(asm, "recompiled").text, "recompiled")
-            found = compare(source.object_bytes, candidate, ir, functions)
+            found = compare(source.object_bytes, candidate, ir, functions, given=given)
         except IrwrightError as error:
             return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
         return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}

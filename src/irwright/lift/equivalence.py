@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from irwright.verify.signatures import signatures_of
+from irwright.lift.prototypes import prototype
+from irwright.verify.signatures import I32, Kind, Signature, signatures_of
 from irwright.verify.verdicts import VerdictKind
 from irwright.verify.verifier import Verifier
 
@@ -16,16 +18,22 @@ WORDS = {
 
 
 def compare(
-    original: bytes, candidate: bytes, ir: str, functions: Sequence[str], *, jobs: int = 1
+    original: bytes,
+    candidate: bytes,
+    ir: str,
+    functions: Sequence[str],
+    *,
+    given: Mapping[str, int] | None = None,
+    jobs: int = 1,
 ) -> dict[str, tuple[str, str]]:
     """Verdict and reason by function.
 
     The signatures are those of the lifted module, callees of other files included: what a callee is given the address
-    of, it may write.
+    of, it may write. `given` is how many integer arguments the original sets for callees, whatever the module says.
     """
     if not functions:
         return {}
-    signatures = signatures_of(ir)
+    signatures = with_given(signatures_of(ir), given or {})
     with Verifier(jobs=jobs) as verifier:
         verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions)
     found: dict[str, tuple[str, str]] = {}
@@ -34,4 +42,18 @@ def compare(
         seed = f", seed {one.seed}" if one.seed is not None else ""
         reason = f": {one.reason}" if one.reason else ""
         found[one.function] = (WORDS[one.kind], f"{covered}{seed}{reason}")
+    return found
+
+
+def with_given(signatures: Mapping[str, Signature], given: Mapping[str, int]) -> dict[str, Signature]:
+    """Signatures with at least so many integer arguments: one that is lost in lifting has to be seen."""
+    found = dict(signatures)
+    for name, count in given.items():
+        known = found.get(name)
+        if known is None or known.is_variadic or prototype(name) is not None:
+            continue
+        registers = sum(one.kind in (Kind.INT, Kind.POINTER) and not one.in_memory for one in known.parameters)
+        missing = min(count, 6) - registers
+        if missing > 0:
+            found[name] = replace(known, parameters=(*known.parameters, *[I32] * missing))
     return found

@@ -2,16 +2,19 @@
 
 Availability runs forward: a unit is `defined` here on every path, still what it was at entry (`entry`), or the
 result of a call that may return it (`result`). From it come upper bounds of what an unknown callee can take.
+
+Code behind a call that does not return is reached by other ways alone, but nothing in the machine code says so. So
+where another way leads to a block, that from a call which may be such a one does not count: bounds only grow by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from irwright.lift.expressions import Effect, bits
-from irwright.lift.flow import CALLER_SAVED, Call, Flow
-from irwright.lift.program import Imm, Reg
+from irwright.lift.flow import CALLER_SAVED, Block, Call, Flow
+from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 
 DEFINED, ENTRY, RESULT = "defined", "entry", "result"
@@ -33,13 +36,68 @@ class Available:
 
 Resolve = Callable[[Call], Signature | None]
 """The signature of a callee where it is known"""
+MayEnd = Callable[[Call], bool]
+"""True for callees that may never return"""
 
 
-def availability(flow: Flow, resolve: Resolve, *, keeps: bool = False, likely: bool = False) -> Available:
+def ways(flow: Flow, may_end: MayEnd) -> list[list[int]]:
+    """Successors by block, without the ways behind calls that may never return to blocks that others lead to."""
+    doubtful = {index for index in flow.order if _ends_in_call(flow.blocks[index], may_end)}
+    found: list[list[int]] = [[] for _ in flow.blocks]
+    reached = {0}
+    todo = [0]
+    while todo:
+        while todo:
+            index = todo.pop()
+            if index not in doubtful:
+                found[index] = flow.blocks[index].successors
+                todo += [n for n in found[index] if n not in reached]
+                reached.update(found[index])
+        for index in doubtful & reached:
+            behind = [n for n in flow.blocks[index].successors if n not in reached]
+            found[index] = found[index] or behind
+            todo += behind
+        reached.update(todo)
+    return found
+
+
+def _ends_in_call(block: Block, may_end: MayEnd) -> bool:
+    """The last that a block does is a call that may never return."""
+    for step in reversed(block.steps):
+        if step.effects:
+            last = step.effects[-1]
+            return last.kind == "call" and not last.aux.is_tail and may_end(last.aux)
+    return False
+
+
+def returns(flow: Flow, noreturn: Collection[str]) -> bool:
+    """True where a way through the function leads to a return, if calls of `noreturn` do not come back."""
+    seen = {0}
+    todo = [0]
+    while todo:
+        block = flow.blocks[todo.pop()]
+        effects = [effect for step in block.steps for effect in step.effects]
+        calls = [effect.aux for effect in effects if effect.kind == "call"]
+        if any(call.name in noreturn and not call.is_tail for call in calls):
+            continue
+        tails = [call for call in calls if call.is_tail]
+        if any(call.name not in noreturn for call in tails):
+            return True
+        if not tails and any(effect.kind == "ret" for effect in effects):
+            return True
+        todo += [n for n in block.successors if n not in seen]
+        seen.update(block.successors)
+    return False
+
+
+def availability(
+    flow: Flow, resolve: Resolve, may_end: MayEnd, *, keeps: bool = False, likely: bool = False
+) -> Available:
     """Solve forward; `likely` lets constants that fit any width take the narrower one.
 
     `keeps` says that registers which a callee leaves alone may hold arguments of the next call.
     """
+    successors = ways(flow, may_end)
     start: Status = dict.fromkeys((*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS), ENTRY)
     states: list[Status | None] = [None] * len(flow.blocks)
     states[0] = start
@@ -55,7 +113,9 @@ def availability(flow: Flow, resolve: Resolve, *, keeps: bool = False, likely: b
         state = dict(before)
         for step in flow.blocks[index].steps:
             _advance(step.effects, state, None, resolve, step.insn.mnemonic if likely else "", keeps=keeps)
-        for successor in flow.blocks[index].successors:
+        for unit in _places(flow.blocks[index]):
+            state.pop(unit, None)
+        for successor in successors[index]:
             known = states[successor]
             merged = dict(state) if known is None else _meet(known, state)
             if merged != known:
@@ -68,6 +128,21 @@ def availability(flow: Flow, resolve: Resolve, *, keeps: bool = False, likely: b
         for step in flow.blocks[index].steps:
             _advance(step.effects, state, found, resolve, step.insn.mnemonic if likely else "", keeps=keeps)
     return found
+
+
+def _places(block: Block) -> list[str]:
+    """Registers that hold places of code and tables of them at a jump through a table: no arguments, no results."""
+    last = block.steps[-1]
+    if not last.effects or last.effects[-1].kind != "switch":
+        return []
+    found = [op.name for op in last.insn.operands if isinstance(op, Reg)]
+    bases: list[str] = []
+    for step in block.steps[:-1]:
+        written = {effect.unit for effect in step.effects}
+        bases = [name for name in bases if name not in written]
+        if any(unit.startswith("jt.") for unit in written):
+            bases += [op.base for op in step.insn.operands if isinstance(op, Mem) and op.base not in written]
+    return found + bases
 
 
 def _meet(a: Status, b: Status) -> Status:

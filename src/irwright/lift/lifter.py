@@ -16,7 +16,7 @@ from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import FlowBuilder
 from irwright.lift.frames import frame_use
-from irwright.lift.inference import availability, widen_by_order
+from irwright.lift.inference import availability, returns, widen_by_order
 from irwright.lift.lifted import Lifted
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
@@ -57,7 +57,7 @@ class FileLifter(OwnSignatures):
 
     def _analyse(self, known: dict[str, str]) -> None:
         self.functions = {code.name: Lifted(code, problem=known.get(code.name, "")) for code in self.program.functions}
-        self.externals, self.bounds, self.widths, self.evidence = {}, {}, {}, {}
+        self.externals, self.bounds, self.widths, self.evidence, self.needed = {}, {}, {}, {}, {}
         self.wanted_areas = {}
         self.settled = False
         decoder = Decoder(self.program)
@@ -73,12 +73,12 @@ class FileLifter(OwnSignatures):
             for lifted in self.functions.values()
             for i in lifted.code.instructions
         )
-        self._find_noreturn()
+        self.noreturn = set()
         for name, lifted in self.functions.items():
             lifted.signature.name = name
             if not lifted.problem:
                 self._guard(lifted, self._build)
-        while self._find_x87_results():
+        while self._find_x87_results() or self._find_noreturn():
             for lifted in self.good():
                 self._guard(lifted, self._build)
         good = self.good()
@@ -95,9 +95,10 @@ class FileLifter(OwnSignatures):
         for _ in range(3):
             for lifted in good:
                 assert lifted.flow is not None
-                lifted.available = availability(lifted.flow, self._resolve, keeps=self.may_keep, likely=self.likely)
+                resolvers, likely = (self._resolve, self._may_end), self.likely
+                lifted.available = availability(lifted.flow, *resolvers, keeps=self.may_keep, likely=likely)
                 if self.may_keep:
-                    plain = availability(lifted.flow, self._resolve, keeps=False, likely=self.likely)
+                    plain = availability(lifted.flow, *resolvers, keeps=False, likely=likely)
                     for kept, site in zip(lifted.available.at_return, plain.at_return, strict=True):
                         for unit in ("xmm0", "xmm1"):  # used before a call that leaves them alone, and no result
                             if unit not in site:
@@ -111,6 +112,10 @@ class FileLifter(OwnSignatures):
             self.settled = True
             if not any(changed):
                 break
+        self._narrow_bounds(good)  # own callees give back less than was allowed for
+        self.externals = {}
+        for lifted in good:
+            lifted.call_signatures.clear()
         self._infer_parameters([lifted for lifted in good if not lifted.problem])
         for lifted in self.good():
             if lifted.variadic is not None:
@@ -144,14 +149,21 @@ class FileLifter(OwnSignatures):
         except (AssertionError, KeyError, IndexError, ValueError) as error:  # a form nobody thought of
             lifted.problem = f"not understood ({type(error).__name__}: {error})"
 
-    def _find_noreturn(self) -> None:
-        self.noreturn: set[str] = set()
+    def _find_noreturn(self) -> bool:
+        """Functions of which no way leads to a return; True where there are more than were known."""
+        flows = {lifted.code.name: lifted.flow for lifted in self.good() if lifted.flow is not None}
+        unsure = set(flows)
+        while found := {name for name in unsure if returns(flows[name], unsure)}:
+            unsure -= found
+        grew = not unsure <= self.noreturn
+        self.noreturn |= unsure
+        return grew
 
     def is_noreturn(self, ref: Ref) -> bool:
         """True for callees that are known not to come back."""
         name = self.name_of(ref)
         if name in self.functions:
-            return False
+            return name in self.noreturn
         known = prototype(name)
         return known is not None and known.is_noreturn
 

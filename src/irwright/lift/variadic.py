@@ -71,7 +71,8 @@ def _test_of_al(flow: Flow) -> tuple[int, int] | None:
 
 def _guards_saves(flow: Flow, index: int) -> bool:
     following = flow.blocks[flow.blocks[index].successors[-1]]
-    return any("xmm0" in step.insn.text and step.insn.mnemonic == "movaps" for step in following.steps)
+    moves = ("movaps", "movdqa", "movapd", "movups", "movdqu", "movupd")
+    return any("xmm0" in step.insn.text and step.insn.mnemonic in moves for step in following.steps)
 
 
 def _rewrite_list(block: Block, overflow: Effect) -> Variadic:

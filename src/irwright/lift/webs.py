@@ -8,6 +8,7 @@ that writes of part of a register vanish where only that part is read.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irwright.errors import LiftError
@@ -19,7 +20,7 @@ from irwright.lift.flow import (
     Call,
     Flow,
 )
-from irwright.lift.signatures import RESULTS, Signature
+from irwright.lift.signatures import INTEGER_ARGUMENTS, RESULTS, Signature
 
 Demand = dict[str, int]
 ALL = frozenset(CALLER_SAVED)
@@ -61,6 +62,8 @@ class Analysis:
         """what nothing has set may be an argument all the same: no callee keeps registers that nobody knows of"""
         self.whole_copies = False
         """a copy of 64 bits reads them all, even where its own uses need fewer"""
+        self.gives: Callable[[Call, str], bool] = lambda _call, _unit: True
+        """whether a callee can have left a result in a register"""
         self.live_in: list[Demand] = [{} for _ in flow.blocks]
         self.live_out: list[Demand] = [{} for _ in flow.blocks]
 
@@ -232,6 +235,8 @@ class Analysis:
         changed: set[str] = set()
 
         def want(call: Call, unit: str, width: int) -> None:
+            if not self.gives(call, unit):
+                return  # left over from before: then nothing that takes it needs it
             signature = self.signatures[call.index]
             before = list(signature.returns)
             signature.want_result(unit, width)
@@ -413,8 +418,8 @@ class Analysis:
                 return True
             if effect.kind == "store" and effect.addr is not None and self.slot(effect.addr) == unit:
                 return True
-            is_plain_call = effect.kind == "call" and not effect.aux.is_tail
-            if is_plain_call and self.hands_on and not self.signatures[effect.aux.index].is_known:
+            is_argument = effect.kind == "call" and (not effect.aux.is_tail or unit in INTEGER_ARGUMENTS)
+            if is_argument and self.hands_on and not self.signatures[effect.aux.index].is_known:
                 return True  # the callee gets what the machine had there, if it takes it at all
         return False
 

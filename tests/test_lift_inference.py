@@ -1,0 +1,79 @@
+"""What is known of registers at calls and returns, where calls do not come back or own callees give nothing."""
+
+from __future__ import annotations
+
+from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
+from irwright.lift.inference import ways
+from irwright.lift.lifted import SOUND
+from irwright.lift.lifter import FileLifter
+from irwright.lift.variants import Search
+from irwright.llvm.toolchain import find
+from irwright.llvm.worker import WorkerPool
+
+
+def lifted(**functions: str) -> FileLifter:
+    text = ".text\n"
+    for name, body in functions.items():
+        text += f".globl {name}\n.type {name},@function\n{name}:\n{body}\n.size {name}, .-{name}\n"
+    with WorkerPool(find().library.path, jobs=1) as pool:
+        source = Disassembler(pool, LiftSettings()).read(text.encode(), "f.s")
+        return Search(pool, source.program, source.layout, source.text, 1, attributes(source)).lifter(SOUND)
+
+
+def params(lifter: FileLifter, name: str) -> list[str]:
+    return [unit for unit, _ in lifter.externals[name].params]
+
+
+GUARDED = "pushq %rax\ntestl %esi, %esi\nje .L1\ncallq fail@PLT\n.L1:\nmovl $2, %esi\npopq %rax\njmp g@PLT"
+
+
+def test_what_stands_behind_a_call_that_may_not_return_takes_no_argument_away() -> None:
+    assert params(lifted(f=GUARDED), "g")[:2] == ["rdi", "rsi"]
+
+
+def test_what_only_such_a_call_leads_to_is_reached() -> None:
+    lifter = lifted(f="pushq %rbx\nmovl %edi, %ebx\ncallq g@PLT\n.L1:\ndecl %ebx\njne .L1\npopq %rbx\nretq")
+    flow = lifter.functions["f"].flow
+    assert flow is not None
+    assert ways(flow, lambda _call: True) == [[1], [1, 2], []]
+    assert lifter.functions["f"].problem == ""
+
+
+def test_functions_that_never_return_are_found() -> None:
+    lifter = lifted(
+        die="pushq %rax\ntestl %edi, %edi\nje .L2\ncallq die\n.L2:\ncallq exit@PLT",
+        f=GUARDED.replace("fail@PLT", "die").replace(".L1", ".L3"),
+    )
+    assert lifter.noreturn == {"die"}
+    flow = lifter.functions["f"].flow
+    assert flow is not None
+    assert [block.successors for block in flow.blocks] == [[2, 1], [], []]
+
+
+def test_arguments_that_nothing_else_can_be_are_passed() -> None:
+    """One call of g offers nothing in rdx, another sets it for nobody else."""
+    one = "pushq %rbx\nmovq %rdi, %rbx\ncallq strlen@PLT\nmovq %rbx, %rdi\nmovl $1, %esi\npopq %rbx\njmp g@PLT"
+    other = "movl $1, %esi\nmovl $3, %edx\njmp g@PLT"
+    lifter = lifted(one=one, other=other)
+    assert [found.problem for found in lifter.functions.values()] == ["", ""]
+    assert params(lifter, "g") == ["rdi", "rsi", "rdx"]
+
+
+def test_own_callees_are_not_asked_for_results_that_they_can_not_give() -> None:
+    lifter = lifted(
+        h="pushq %rax\ncallq strlen@PLT\npopq %rcx\nretq",
+        f="pushq %rbx\nmovq %rdi, %rbx\ncallq h\nmovq %rbx, %rdi\npopq %rbx\njmp g@PLT",
+        k="addsd %xmm0, %xmm0\nretq",
+    )
+    assert [one.problem for one in lifter.functions.values()] == ["", "", ""]
+    assert [unit for unit, _ in lifter.functions["h"].signature.returns] == ["rax"]
+    assert params(lifter, "g") == ["rdi"]
+
+
+def test_places_of_code_are_no_results() -> None:
+    table = ".section .rodata\n.p2align 2\n.LT:\n.long .L1-.LT\n.long .L2-.LT\n.text"
+    jump = "leaq .LT(%rip), %rcx\nmovslq (%rcx,%rax,4), %rax\naddq %rcx, %rax\njmpq *%rax"
+    body = f"movl (%rdi), %eax\ncmpl $1, %eax\nja .L3\n{jump}\n.L1:\nmovl $7, 4(%rdi)\nretq\n.L2:\nmovl $9, 4(%rdi)\n"
+    lifter = lifted(f=f"{body}.L3:\nretq\n{table}")
+    assert lifter.functions["f"].problem == ""
+    assert lifter.functions["f"].signature.returns == []
