@@ -22,4 +22,4 @@ def test_vector_registers_may_be_saved_by_any_move(tmp_path: Path) -> None:
     assert "movaps\t%xmm0" in text
     for move in ("movaps", "movdqa", "movups"):
         result = disassemble(text.replace("movaps", move), settings=LiftSettings(budget=1, verify=False))
-        assert "i32 @total(i32 %a0, ...)" in result.ir
+        assert "@total(i64 %a0, ...)" in result.ir
