@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from conftest import LLVM, SEEDS, Seeds
 from irwright.errors import LLVMError
+from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.codegen import CodegenLevel, read_object
 from irwright.llvm.compiler import Build, Compiler, FunctionPasses, Outcome, OutcomeKind, Passes, Step
 from irwright.llvm.toolchain import Toolchain
@@ -251,3 +253,20 @@ def test_outcomes_are_plain_data() -> None:
     assert Outcome(kind=OutcomeKind.OK).ok
     assert not Outcome(kind=OutcomeKind.CRASH, detail="signal SIGSEGV").ok
     assert [kind.value for kind in OutcomeKind] == ["ok", "invalid", "crash", "timeout", "memory"]
+
+
+def test_a_reference_traps_where_code_leaves_a_variable(compiler: Compiler, tools: Toolchain, tmp_path: Path) -> None:
+    """Sizes are known through calls of static functions; what is in bounds has no trap that is reached."""
+    (tmp_path / "x.c").write_text(
+        "int get(void); static int count(int *a, int i) { return a[i]++; }\n"
+        "int f(int x) { int a[8] = {0}; return count(a, get()) + a[x & 7]; }\n"
+        "int g(int *a, int x) { return a[x]; }\n"
+    )
+    compiler.load("x", seed_bitcode(tools.need_clang(), tmp_path / "x.c", ()), "x.c", False)
+    before = compiler.compile("x", Build(), "ll")
+    data = compiler.reference("x", CodegenLevel.DEFAULT)
+    assert b"\x67\x0f\xb9" in data or b"\x0f\x0b" in data
+    assert {"f", "g"} <= read_object(data).functions.keys()
+    assert compiler.compile("x", Build(), "ll") == before and b"minsize" in before, "the module stays as it was"
+    plain = compiler.compile("x", Build(), "obj")
+    assert b"\x67\x0f\xb9" not in plain and b"\x0f\x0b" not in plain

@@ -66,3 +66,18 @@ def test_what_an_earlier_call_left_on_the_stack_is_no_difference(compile_c: Comp
     for changed in ("r.c = x + 1;", "r.b = x;", "r.c = x; r.a = 7;"):
         found = compile_c.compare(text, LEFT_OVER.replace("MORE", changed))
         assert (found.first_difference is not None) is (changed != "r.c = x; r.a = 7;"), changed
+
+
+def test_a_reference_that_traps_tells_undefined_behaviour(compile_c: Compile) -> None:
+    """An index that a callee made up leaves an array on the stack: what is beside it differs between versions."""
+    text = "int there(int); int f(int x) { int n[4] = {0}; int i = there(x); n[i] = 7; return n[0] + n[x & 3]; }"
+    original = compile_c(text, "-Oz")
+    candidate = compile_c(text.replace("int n[4]", "volatile int more[8]; more[x & 7] = 1; int n[4]"), "-Oz")
+    signatures = compile_c.signatures(text)
+    trapping = text.replace("n[i]", "if (i < 0 || i > 3) __builtin_trap(); n[i]")
+    plain, checked = (
+        compare_objects(original, candidate, reference=compile_c(one, "-O0"), signatures=signatures)
+        for one in (text, trapping)
+    )
+    assert checked.different == 0
+    assert plain.functions[0].num_runs <= checked.functions[0].num_runs

@@ -106,7 +106,8 @@ def test_layout(compile_c: Compile) -> None:
     assert externals.name_at(externals.address("there")) == "there"
     (here,) = image.named_at(image.functions["f"].address)[:1]
     assert here.name == "f"
-    assert moved.functions["f"].address == image.functions["f"].address + 5 * 0x1000
+    distance = moved.functions["f"].address - image.functions["f"].address - 5 * 0x1000
+    assert 64 <= distance < 0x1000 and distance % 16 == 0, "the last digits of addresses change too"
     assert image.problems == {}
 
 

@@ -316,6 +316,12 @@ class Evaluator:
         arguments = {"build": self.build(plan), "kind": kind}
         return self.pool.call(Call(operation="compile", module=self.module, arguments=arguments)).unwrap(self.module)
 
+    def reference(self) -> bytes:
+        """The object of hardly optimised code with which verification tells undefined behaviour; not counted."""
+        call = Call(operation="reference", module=self.module, arguments={"level": self.protocol.level})
+        reply = self.pool.call(call)
+        return reply.value if reply.outcome.ok else self.compile(Plan(), "obj")
+
     def build(self, plan: Plan) -> Build:
         """The plan as work for a compile worker, `always_inline` honoured."""
         build = plan.build(self.llvm_major, self.protocol.level)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from irwright.errors import IrwrightError
+from irwright.errors import InputError, IrwrightError, WorkerError
 from irwright.evaluator import Plan, Trial
 from irwright.measure import Sizes, measure_object
 from irwright.repair import UNCHANGED, Refusal, Repaired, difference, first_that_passes, link_refusal
@@ -103,17 +103,16 @@ class Judge:
             from irwright.verify.verifier import Verifier
 
             self._verifier = Verifier(jobs=self.jobs)
-        unoptimised = Plan()
         try:
             return self._verifier.compare(
                 baseline,
                 candidate,
-                reference=lambda: piece.evaluator.compile(unoptimised, "obj"),
-                signatures=signatures_of(piece.evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")),
+                reference=piece.evaluator.reference,
+                signatures=signatures_of(piece.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")),
                 seeds=self.seeds,
                 before=before,
             )
-        except IrwrightError as error:  # an object that only the emulator can't read
+        except InputError as error:  # an object that only the emulator can't read
             self.warnings.append(f"{piece.item.name}: not verified: {error}")
             return None
 
@@ -159,8 +158,11 @@ class _Checks:
         refusal = link_refusal(self.offered, choice.data, self.may_call)
         verdict = None
         if refusal is None:
-            verdict = self.judge.compare(self.piece, self.baseline, choice.data, self.before)
-            refusal = None if verdict is None else difference(verdict)
+            try:
+                verdict = self.judge.compare(self.piece, self.baseline, choice.data, self.before)
+                refusal = None if verdict is None else difference(verdict)
+            except WorkerError as error:
+                refusal = Refusal(f"it could not be compared: {error}")
             self.before = self.before if verdict is None else (choice.data, verdict)
         if refusal is None:
             return replace(choice, verdict=verdict)

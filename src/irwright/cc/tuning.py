@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from irwright.cc.arguments import Compile
 from irwright.cc.compilers import Compiler
 from irwright.coreset import load_coreset
-from irwright.errors import IrwrightError, LLVMError
+from irwright.errors import InputError, IrwrightError, LLVMError, WorkerError
 from irwright.evaluator import Evaluator, Plan, Trial
 from irwright.llvm.compiler import OK
 from irwright.llvm.worker import WorkerPool
@@ -175,8 +175,11 @@ def verified_choice(
         refusal, verdict = link_refusal(offered, candidate.object, may_call), None
         if refusal is None and seeds:
             before = compared[-1] if compared else None
-            verdict = _compare(plain, candidate.object, evaluator, seeds, keep, before)
-            refusal = None if verdict is None else difference(verdict)
+            try:
+                verdict = _compare(plain, candidate.object, evaluator, seeds, keep, before)
+                refusal = None if verdict is None else difference(verdict)
+            except WorkerError as error:
+                refusal = Refusal(f"it could not be compared: {error}")
             if verdict is not None:
                 compared.append((candidate.object, verdict))
         if refusal is None:
@@ -206,19 +209,18 @@ def _compare(
 
     if not evaluator.facts.triple.startswith(VERIFIED_TARGETS):
         return None
-    unoptimised = Plan()
     try:
-        text = evaluator.compile(unoptimised, "ll").decode(errors="surrogateescape")
+        text = evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
         with Verifier(jobs=1, fork=True, arena_folder=keep) as verifier:
             return verifier.compare(
                 plain,
                 candidate,
-                reference=lambda: evaluator.compile(unoptimised, "obj"),
+                reference=evaluator.reference,
                 signatures=signatures_of(text),
                 seeds=seeds,
                 before=before,
             )
-    except IrwrightError:  # an object that only the emulator can't read
+    except InputError:  # an object that only the emulator can't read
         return None
 
 

@@ -126,8 +126,12 @@ CODEGEN_DEFAULTS = {
     "-disable-lsr": "0",
     "-enable-shrink-wrap": "1",
     "-hoist-common-insts": "0",
+    "-no-stack-coloring": "0",
 }
 """Code generation options a build may set, with the value that restores LLVM's default afterwards."""
+
+
+REFERENCE_PASSES = "function(mem2reg),cgscc(inline),function(mem2reg),function(bounds-checking)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +328,18 @@ class Compiler:
             data = self._emit(module, build, FileType.OBJECT)
         given.add(state)
         return state, data
+
+    def reference(self, key: str, level: CodegenLevel) -> bytes:
+        """An object of the module as it came, that traps where code leaves a variable whose size is known.
+
+        Functions are inlined, so that sizes are known where addresses are passed on, and variables that are not in
+        use at the same time have places of their own.
+        """
+        with self.modules[key].clone() as module:
+            machine = self.machines.get(module, level)
+            module.remove_attributes(b"minsize", b"optsize")  # which leave little to be inlined
+            module.run_passes(REFERENCE_PASSES, target_machine=machine)
+            return self._emit(module, Build(level=level, options=("-no-stack-coloring=1",)), FileType.OBJECT)
 
     def extract(self, key: str, function: str) -> bytes:
         """Bitcode of `function` as its own translation unit."""

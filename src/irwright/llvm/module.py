@@ -280,6 +280,13 @@ class Module:
     def linkage(self, ref: int) -> int:
         return self.api.LLVMGetLinkage(ref)
 
+    def remove_attributes(self, *names: bytes) -> None:
+        """Take attributes without a value, such as `minsize`, from every function with code."""
+        kinds = [self.api.LLVMGetEnumAttributeKindForName(name, len(name)) for name in names]
+        for _, ref in self.definitions():
+            for kind in kinds:
+                self.api.LLVMRemoveEnumAttributeAtIndex(ref, FUNCTION_INDEX, kind)
+
     def attribute(self, name: bytes) -> int:
         """The LLVMAttributeRef of an attribute without a value, such as `alwaysinline`."""
         kind = self.api.LLVMGetEnumAttributeKindForName(name, len(name))

@@ -231,7 +231,7 @@ class Comparer:
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
-        deadline = time.monotonic() + self.limits.function_seconds
+        deadline = time.process_time() + self.limits.function_seconds
         explorer = Explorer(
             self._original,
             self._tracer,
@@ -247,7 +247,7 @@ class Comparer:
         self.inputs_used.clear()
         self._num_begun = 0
         for attempt in explorer.attempts():
-            if time.monotonic() > deadline:
+            if time.process_time() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
             spent = explorer.work / explorer.budget
@@ -347,19 +347,19 @@ class Comparer:
 
         Of the unoptimised code too, since optimised code may make room on the stack by pushing any register.
         """
+        second = self._candidate.run(theirs, attempt.inputs, patience=self.limits.patience, calls=2)
         for which in (0, 2)[: len(self.objects) - 1]:
-            emulator = self._emulator(which, FORGETFUL)
-            function = emulator.image.functions.get(ours.name)
+            remembers, forgets = self._emulator(which), self._emulator(which, FORGETFUL)
+            function = forgets.image.functions.get(ours.name)
             if function is None:
                 continue
-            first = emulator.run(function, attempt.inputs)
-            own = self._original.run(ours, attempt.inputs)
-            if which == 0 and _find((emulator, first), (self._original, own), signature) is not None:
+            first = forgets.run(function, attempt.inputs)
+            own = remembers.run(function, attempt.inputs)
+            if _find((forgets, first), (remembers, own), signature) is not None:
                 return True
-            if not own.is_complete and len(first.events) < len(own.events):
+            if not own.is_complete and len(first.events) < len(attempt.run.events):
                 continue  # it did not come to where the others differ
-            second = self._candidate.run(theirs, attempt.inputs, patience=self.limits.patience, calls=2)
-            finding = _find((emulator, first), (self._candidate, second), signature)
+            finding = _find((forgets, first), (self._candidate, second), signature)
             if finding is None or (which == 0 and finding.match is Match.UNKNOWN):
                 return True
         return False

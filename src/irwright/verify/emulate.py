@@ -258,7 +258,7 @@ class Emulator:
 
     def _loop(self, address: int, run: Run, inputs: Inputs) -> None:
         handle = self._uc._uch
-        deadline = time.monotonic() + self.limits.run_seconds
+        deadline = time.process_time() + self.limits.run_seconds
         steps = ctypes.c_size_t(self._steps)
         until, no_timeout = ctypes.c_uint64(RETURN_ADDRESS), ctypes.c_uint64(0)
         while True:
@@ -276,7 +276,7 @@ class Emulator:
             if run.num_calls > self._max_calls:
                 run.ending, run.detail = Ending.LIMIT, f"over {self._max_calls} calls"
                 return
-            if time.monotonic() > deadline:
+            if time.process_time() > deadline:
                 run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
                 return
             self._counts[address] = self._counts.get(address, 0) + 1
@@ -355,7 +355,7 @@ class Emulator:
         except Fault:
             content = b""
         if self.machine.elf_machine == EM_X86_64:
-            if content.startswith((b"\x0f\x0b", b"\xcc", b"\x0f\xb9")):
+            if content.startswith((b"\x0f\x0b", b"\xcc", b"\x0f\xb9", b"\x67\x0f\xb9")):
                 return Ending.TRAPPED, "trap instruction"
             if content.startswith(b"\x0f\x05"):
                 return Ending.UNSUPPORTED, "system call"

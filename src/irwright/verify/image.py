@@ -40,6 +40,8 @@ IMAGE_LIMIT = IMAGE_BASE + (32 << 20)
 """what is laid out ends before here: calls of AArch64 reach 128 MiB"""
 EXTERNALS_BASE = IMAGE_BASE + (40 << 20)
 MAX_EXTERNALS = 16384
+MAX_MOVED = 64
+"""alignment of sections that a shifted layout moves within a page, and the least it moves them"""
 STACK_CANARY = 0xC0FFEE5AFE5A4900
 KEPT_SECTION = re.compile(r"(?:\.L|_\$L)section\.(.+)")
 """the private symbol of a section that lifting kept whole, as it is or as lift/assembly.py keeps labels"""
@@ -85,9 +87,10 @@ class Segment:
     """Some pages with content."""
 
     address: int
+    """of a page, but where a layout is shifted"""
     data: bytearray
     size: int
-    """of the section; `data` is filled up to whole pages"""
+    """of the section; `data` is filled up to the end of a page"""
     is_code: bool
     is_writable: bool
     section: int
@@ -123,8 +126,12 @@ class Image:
     """One object, ready to be emulated."""
 
     def __init__(self, elf: Object, externals: Externals, *, shift: int = 0) -> None:
-        """Lay out and relocate; `shift` moves everything by so many pages. InputError for what can't be laid out."""
+        """Lay out and relocate; InputError for what can't be laid out.
+
+        `shift` moves everything by so many pages, and each section within its first page too.
+        """
         self.elf = elf
+        self._shift = shift
         self.externals = externals
         self.is_x86 = elf.machine == EM_X86_64
         self.segments: list[Segment] = []
@@ -154,8 +161,10 @@ class Image:
     def _add_segment(self, index: int, section: Section) -> int:
         alignment = max(section.alignment, PAGE)
         address = (self._next + alignment - 1) & -alignment
+        if self._shift and section.alignment <= MAX_MOVED:
+            address += MAX_MOVED + section.alignment * (1 + index % 3)
         self._check_end(address + section.size)
-        data = bytearray(page_up(section.size))
+        data = bytearray(page_up(address % PAGE + section.size) - address % PAGE)
         data[: len(section.content)] = section.content
         self.segments.append(
             Segment(

@@ -102,9 +102,11 @@ class Memory:
                 protection |= UC_PROT_EXEC
             elif segment.is_writable:
                 protection |= UC_PROT_WRITE
-            region = self._map(segment.address, bytes(segment.data), protection)
+            before = segment.address % PAGE
+            content = bytes(before) + segment.data
+            region = self._map(segment.address - before, content, protection)
             if segment.is_writable and not segment.is_code:
-                region.pristine = bytes(segment.data)
+                region.pristine = content
                 self.writable.append(region)
         both = UC_PROT_READ | UC_PROT_WRITE
         self.arena = self._map(ARENA_BASE, bytes(ARENA_SIZE), both)

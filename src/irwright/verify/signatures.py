@@ -176,9 +176,15 @@ def _with_fields(
         except (_Unknown, RecursionError):
             continue
         # The smallest variable that is ever passed: what a callee may touch.
-        if kind.fields and (not value.fields or kind.fields[-1][0] < value.fields[-1][0]):
+        if kind.fields and (not value.fields or _end(kind.fields) < _end(value.fields)):
             parameters[index] = replace(value, fields=kind.fields)
     return replace(known, parameters=tuple(parameters))
+
+
+def _end(fields: tuple[tuple[int, Kind, int], ...]) -> int:
+    """Bytes to the end of the last field."""
+    offset, _, bits = fields[-1]
+    return offset + bits // 8
 
 
 def _meet(one: Signature, other: Signature) -> Signature:
@@ -189,7 +195,7 @@ def _meet(one: Signature, other: Signature) -> Signature:
             break
         if x.in_memory or y.in_memory or x.is_result_address or y.is_result_address:
             break
-        fields = min(x.fields, y.fields, key=len) or x.fields or y.fields
+        fields = min(filter(None, (x.fields, y.fields)), key=_end, default=())
         parameters.append(replace(x if x.bits <= y.bits else y, fields=fields))
     results = one.results if one.results == other.results else (I64,)
     return Signature(parameters=tuple(parameters), results=results)

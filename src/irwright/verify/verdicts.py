@@ -19,8 +19,9 @@ class Limits:
     calls: int = 100
     """that leave the object; twice as many in a candidate"""
     run_seconds: float = 1.0
+    """of processor time"""
     function_seconds: float = 10.0
-    """all runs of a function; then its verdict is what the runs so far say"""
+    """of processor time, all runs of a function; then its verdict is what the runs so far say"""
 
 
 class VerdictKind(StrEnum):

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 5.0
 """for loading, and for the run that is under way when a function's time is over"""
+BUSY = 4.0
+"""times the limits, of processor time, after which a worker is given up: other processes may be in the way"""
+LOADED_PER_SECOND = 40_000
+"""bytes of an object, at least"""
 FUNCTIONS_PER_WORKER = 6
 """another worker pays from so many on: each has to load the objects"""
 
@@ -182,13 +186,19 @@ class _Comparison:
     def _load(self) -> tuple[_Worker, tuple[tuple[str, ...], frozenset[str]]]:
         worker = self.verifier.take()
         try:
-            return worker, worker.ask(("load", self.task), self.task.limits.function_seconds + GRACE_SECONDS)
+            return worker, worker.ask(("load", self.task), self.patience)
         except WorkerError:
             self.verifier.lose(worker)
             raise
         except IrwrightError:
             self.verifier.give_back(worker)
             raise
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which a worker has to answer what concerns all of an object."""
+        size = len(self.task.original) + len(self.task.candidate) + len(self.task.reference or b"")
+        return BUSY * (self.task.limits.function_seconds + GRACE_SECONDS + size / LOADED_PER_SECOND)
 
     def _start(self) -> tuple[tuple[str, ...], frozenset[str]]:
         """The functions to compare, and those that are the same in the candidate before."""
@@ -203,7 +213,7 @@ class _Comparison:
             self.workers.append(self._load()[0])
         running: dict[Any, _Worker] = {}
         idle = list(self.workers)
-        limit = self.task.limits.function_seconds + GRACE_SECONDS
+        limit = BUSY * (self.task.limits.function_seconds + GRACE_SECONDS)
         while pending or running:
             while pending and idle:
                 worker = idle.pop()
@@ -245,7 +255,7 @@ class _Comparison:
     def _finish(self) -> None:
         """Blocks that the workers' runs covered, together."""
         for worker in self.workers:
-            for name, mask in worker.ask(("covered",), GRACE_SECONDS).items():
+            for name, mask in worker.ask(("covered",), self.patience).items():
                 self.covered[name] = self.covered.get(name, 0) | mask
 
     def _with_coverage(self, name: str) -> FunctionVerdict:
