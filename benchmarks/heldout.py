@@ -15,28 +15,24 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import tempfile
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from report import Report
 
-from irwright.coreset import load_coreset
 from irwright.coreset_build import Sample, spread
 from irwright.corpus.modules import modules
 from irwright.corpus.packages import default_cache
 from irwright.errors import IrwrightError
+from irwright.evaluation.tuning import real_oz, spend
 from irwright.evaluator import Evaluator
-from irwright.llvm import clang
 from irwright.llvm.toolchain import cache_folder, find
 from irwright.llvm.worker import Call, WorkerPool
-from irwright.measure import Gain, gain, measure_object, protocol
-from irwright.search import search
-from irwright.task import Budget, Switches, Task
+from irwright.measure import Gain, gain, protocol
+from irwright.search import STRATEGIES
 
 CORESET_BUDGETS = (1, 2, 3, 5, 8, 16)
 SEED = 11
@@ -98,40 +94,34 @@ def run_case(
         facts = pool.add_module("m", data, name=f"{sample.name}:{function}")
     if facts.num_instructions > arguments.max_instructions:
         return {"skipped": f"over {arguments.max_instructions} instructions"}
-    coreset = load_coreset(arguments.protocol, 22)
     row: dict[str, Any] = {"project": sample.project, "instructions": facts.num_instructions, "results": {}}
     row |= known or {}
     if arguments.protocol == "oz":  # the real thing; LLVM's -Oz in process differs by a few bytes
-        with tempfile.TemporaryDirectory() as folder:
-            bitcode = Path(folder) / "module.bc"
-            bitcode.write_bytes(data)
-            real = measure_object(clang.baseline(find().need_clang(), bitcode, (), "obj"))
-        row["baseline"] = [real.total, real.text]
+        row["baseline"] = [*real_oz(find().need_clang(), data)]
 
-    def measure(name: str, strategy: str, compilations: int, switches: Switches) -> None:
+    def measure(name: str, strategy: str, compilations: int, switches: Sequence[str] = ()) -> None:
         if name in row["results"]:
             return
         evaluator = Evaluator(pool, "m", facts, protocol(arguments.protocol), llvm_major=22)
-        budget = Budget(compilations=compilations)
-        task = Task(evaluator=evaluator, budget=budget, rng=random.Random(SEED), coreset=coreset, switches=switches)
-        started = time.monotonic()
-        best = search(task, strategy)
-        assert best.sizes is not None and task.baseline is not None and task.baseline.sizes is not None
+        rng = random.Random(SEED)
+        task, seconds = spend(evaluator, STRATEGIES[strategy], compilations, rng=rng, switches=switches)
+        best = task.best
+        assert best is not None and best.sizes is not None
+        assert task.baseline is not None and task.baseline.sizes is not None
         row.setdefault("baseline", [task.baseline.sizes.total, task.baseline.sizes.text])
         tuned = [best.sizes.total, best.sizes.text]
         row["results"][name] = {
             "bytes": tuned if tuned[0] < row["baseline"][0] else row["baseline"],
             "compilations": evaluator.num_compilations,
-            "seconds": round(time.monotonic() - started, 3),
+            "seconds": round(seconds, 3),
         }
 
     for compilations in CORESET_BUDGETS:
-        measure(f"coreset-{compilations}", "coreset", compilations, Switches())
+        measure(f"coreset-{compilations}", "coreset", compilations)
     if searched and facts.num_instructions <= arguments.max_searched:
         for name in arguments.strategies.split(","):
             strategy, *switches = name.split("+")
-            on = Switches(**dict.fromkeys(switches, True))
-            measure(f"{name}-{arguments.search}", strategy, arguments.search, on)
+            measure(f"{name}-{arguments.search}", strategy, arguments.search, switches)
     return row
 
 

@@ -186,8 +186,9 @@ def choose_cases(
     cases: list[Case] = []
     for objects in settings.objects:
         found = _files(facts, settings) if objects == "files" else _functions(facts, settings)
+        before = len(cases)
         for case in found:
-            if settings.num is not None and sum(one.objects == objects for one in cases) >= settings.num:
+            if settings.num is not None and len(cases) - before >= settings.num:
                 break
             if case.instructions < settings.min_instructions:
                 dropped[f"{objects} under {settings.min_instructions} instructions"] += 1

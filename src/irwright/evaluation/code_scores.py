@@ -23,9 +23,8 @@ from irwright.evaluation.plots import stacks
 from irwright.evaluation.published import DISASSEMBLE, DISASSEMBLE_NOTE, EMULATE, EMULATE_NOTE, Published
 from irwright.evaluation.statistics import interval, paired
 
-VERDICTS = ("exact", "equivalent", "recompiles", "inconclusive", "different", "not-lifted")
-"""`recompiles` is a model's answer that is not exact, of which nothing more is known"""
-COLOURS: dict[str, int] = dict(zip(VERDICTS, (2, 0, 6, 4, 5, 7), strict=True))
+VERDICTS = ("exact", "equivalent", "inconclusive", "different", "not-lifted")
+COLOURS: dict[str, int] = dict(zip(VERDICTS, (2, 0, 4, 5, 7), strict=True))
 """of the page"""
 TEXT_CLASSES = (500, 1000, 2000, 4000, 8000, 16_000, 1 << 60)
 """of the IR in a prompt: up to so many characters"""
@@ -94,23 +93,26 @@ def _verdicts(rows: Sequence[Row], objects: str) -> Table:
         found = functions_of(mine)
         counted = Counter(one["verdict"] for one in found)
         counts = [one["bleu"] for one in found if "bleu" in one]
+        again = [one["bleu"] for one in found if "bleu" in one and _recompiles(one)]
         lines.append(
             (
                 *(short_name(proposer), len(mine), sum("problem" in row for row in mine), len(found)),
                 *(*shares(found, _recompiles), *shares(found, _exact), share_of(found, _right)),
                 *(counted[name] for name in VERDICTS),
                 100 * bleu(counts) if counts else None,
+                100 * bleu(again) if again else None,
             )
         )
     return Table(
         title=f"Disassembly: {objects}",
         columns=(
             *("proposer", "cases", "failed", "functions", "recompiles %", "from %", "to %", "exact %", "from %"),
-            *("to %", "right %", *VERDICTS, "BLEU"),
+            *("to %", "right %", *VERDICTS, "BLEU", "BLEU, recompiled"),
         ),
         rows=tuple(lines),
-        note="Intervals are over projects. BLEU (1 to 4 words, times 100) is of the recompiled assembly over the "
-        "whole, with nothing where nothing is lifted. Failed: no module, or the case took too long.",
+        note="Intervals are over projects. BLEU (1 to 4 words, times 100) is of the recompiled assembly over all "
+        "functions, with nothing where nothing is lifted, and of those that recompile alone. Failed: no module, or the "
+        "case took too long.",
         in_terminal=True,
     )
 

@@ -1,39 +1,41 @@
 """The task `disassemble`, measured: assembly of a case lifted by the rules, or by a language model.
 
-The lifter gets what `clang -Oz -S` writes and is judged as `irwright disassemble` judges, functions run beside the
-original included. A model gets the task's own prompt (tasks/disassemble.py): of its IR it is known whether it
-recompiles and whether to the same text, and no more.
+The lifter gets what `clang -Oz -S` writes, a model the task's own prompt (tasks/disassemble.py). Both are judged by
+what their IR recompiles to: the same text is exact, other code is run beside the original.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from irwright.errors import LLVMError
+from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluation.bleu import counts, words
-from irwright.labels.scoring import score
-from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench
 from irwright.lift.disassembler import Disassembler, LiftSettings
+from irwright.lift.equivalence import compare
 from irwright.llvm import clang
 from irwright.llvm.worker import WorkerPool
 from irwright.models.answers import LanguageModel, Request
+from irwright.passes import PassList
+from irwright.tasks import disassemble
+from irwright.tasks.emulate import same_text
 
 MAX_TEXT_BYTES = 400_000
 """of assembly; longer texts are not lifted here"""
-_MAX_CHARS = 1 << 18
 _MAX_REASON = 160
+_DEFINED = re.compile(r'^define [^@]*@("[^"]*"|[\w.$-]+)\(', re.MULTILINE)
 
 
-def assembly_of(compiler: Path, bitcode: bytes) -> bytes:
+def assembly_of(compiler: Path, bitcode: bytes, name: str) -> bytes:
     """What the real `clang -Oz -S` makes of a module."""
     with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
         path = Path(folder) / "module.bc"
         path.write_bytes(bitcode)
-        return clang.baseline(compiler, path, (), "asm")
+        return clang.baseline(compiler, path, (), "asm", name=name)
 
 
 def lifted(assembly: bytes, name: str, pool: WorkerPool, variants: int) -> dict[str, Any]:
@@ -58,18 +60,35 @@ def lifted(assembly: bytes, name: str, pool: WorkerPool, variants: int) -> dict[
 def answered(bench: Bench, function: str, model: LanguageModel) -> dict[str, Any]:
     """The same of a model, on a function of the bench's open module."""
     unit = bench.unit(function)
-    settings = TextSettings(stages=("disassemble",), style=model.style, max_chars=_MAX_CHARS)
-    example = next((one for one in text_examples(bench, unit, settings) if one["kind"] == "asm-x86-64"), None)
-    if example is None:
-        raise LLVMError(f"{function}: no assembly to ask about")
-    answer = model.ask(Request(prompt=str(example["prompt"])))
-    one = score(bench, example, answer.text, style=model.style)
-    verdict = "exact" if one.exact else "recompiles" if one.valid else "not-lifted"
-    instructions = sum(line.startswith("\t") and not line.startswith("\t.") for line in _asked(example).splitlines())
-    reason = answer.detail if answer.outcome != "ok" else one.problem
-    found = {"verdict": verdict, "instructions": instructions, "variants": 1, "reason": reason[:_MAX_REASON]}
+    optimised = bench.optimised(unit, PassList.parse("default<Oz>", llvm_major=bench.llvm_major))
+    assembly = bench.assembly(optimised)
+    prompt = disassemble.prompt(assembly, style=model.style)
+    answer = model.ask(Request(prompt=prompt))
+    ir = disassemble.parse(answer.text, style=model.style).ir
+    again, verdict, reason = "", "not-lifted", answer.detail if answer.outcome != "ok" else "no code in the answer"
+    if ir.strip():
+        try:
+            again = bench.assembly(ir)
+            verdict, reason = judged(bench, optimised, ir, same_text(again, assembly))
+        except IrwrightError as error:
+            reason = str(error)
+    lines = [[line.strip() for line in text.splitlines() if line.strip()] for text in (assembly, again)]
+    found = {
+        "verdict": verdict,
+        "instructions": sum(not line.endswith(":") and not line.startswith(".") for line in lines[0]),
+        "variants": 1,
+        "reason": reason[:_MAX_REASON],
+        "bleu": counts(words(lines[0]), words(lines[1])),
+    }
     return {"functions": [found], "times": {"seconds": round(answer.seconds, 4)}}
 
 
-def _asked(example: dict[str, Any]) -> str:
-    return str(example["prompt"])
+def judged(bench: Bench, optimised: str, ir: str, is_same: bool) -> tuple[str, str]:
+    """Verdict and reason on IR that recompiles: what is not the same text is run beside the original."""
+    names = _DEFINED.findall(optimised)
+    if is_same or not names:
+        return "exact", ""
+    if names[0] not in _DEFINED.findall(ir):
+        return "different", f"defines no {names[0]!r}"
+    found = compare(bench.object_of(optimised), bench.object_of(ir), ir, names[:1])
+    return found.get(names[0], ("inconclusive", "not found in the objects"))

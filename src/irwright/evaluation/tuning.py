@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +79,21 @@ class Baseline:
     seconds: float
 
 
+class _Noting(Evaluator):
+    """Knows what was proposed: -Oz is measured for every search, and is a proposal only where it is asked for."""
+
+    proposed: set[Plan]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.proposed = set()
+
+    def evaluate(self, plans: Sequence[Plan], *, free: bool = False) -> list[Trial]:
+        if not free:
+            self.proposed.update(plans)
+        return super().evaluate(plans, free=free)
+
+
 class Scale:
     """A loaded case, ready to be tuned by one proposer after the other."""
 
@@ -95,7 +110,7 @@ class Scale:
         if protocol.name not in self._baselines:
             started = time.monotonic()
             if protocol.name == "oz" and self._tools.clang is not None:
-                sizes = real_oz(self._tools.clang, self._data)
+                sizes = real_oz(self._tools.clang, self._data, self._name)
                 found = Baseline(cost=sizes[0], text=sizes[1], seconds=time.monotonic() - started)
             else:
                 found = self._in_process(protocol, started)
@@ -112,32 +127,29 @@ class Scale:
             return Baseline(cost=int(trial.cost(protocol)), text=trial.sizes.text, seconds=seconds)
 
     @contextmanager
-    def _fresh(self, protocol: Protocol) -> Generator[Evaluator]:
+    def _fresh(self, protocol: Protocol) -> Generator[_Noting]:
         facts = self._pool.add_module(MODULE, self._data, name=self._name)
         try:
-            yield Evaluator(self._pool, MODULE, facts, protocol, llvm_major=self._tools.major)
+            yield _Noting(self._pool, MODULE, facts, protocol, llvm_major=self._tools.major)
         finally:
             self._pool.drop_module(MODULE)
 
     def tune(
         self, proposer: Proposer, protocol: Protocol, budget: int, model: LanguageModel | None = None
     ) -> dict[str, Any]:
-        """The columns of a row that say what came of it; IrwrightError where nothing did."""
+        """The columns of a row that say what came of it; IrwrightError where nothing did.
+
+        `best` is the smallest of what was proposed, larger than the baseline perhaps; -Oz in process where nothing was.
+        """
         lists = None if model is None else ModelLists(model=model, seed=self._seed)
         strategy: Strategy = lists or STRATEGIES[proposer.name]
         baseline = self.baseline(protocol)
         with self._fresh(protocol) as evaluator:
-            task = Task(
-                evaluator=evaluator,
-                budget=Budget(compilations=budget),
-                rng=random.Random(f"{self._seed} {self._name}"),
-                coreset=load_coreset(protocol.name, self._tools.major),
-                switches=Switches(**dict.fromkeys(proposer.switches, True)),
-            )
-            started = time.monotonic()
-            search_by(task, strategy)
-            seconds = time.monotonic() - started
-            best = _best_proposed(task)
+            rng = random.Random(f"{self._seed} {self._name}")
+            task, seconds = spend(evaluator, strategy, budget, rng=rng, switches=proposer.switches)
+            tried = [trial for trial in evaluator.trials if trial.outcome.ok and trial.plan in evaluator.proposed]
+            assert task.baseline is not None
+            best = min(tried, key=task.cost, default=task.baseline)
         failed = Counter(str(trial.outcome.kind) for trial in evaluator.trials if not trial.outcome.ok)
         times = {"seconds": seconds, "llvm": evaluator.seconds_in_llvm, "baseline": baseline.seconds}
         row: dict[str, Any] = {
@@ -152,14 +164,23 @@ class Scale:
         return {**row, "times": {name: round(value, 4) for name, value in times.items()}}
 
 
-def _best_proposed(task: Task) -> Trial:
-    """The smallest of what was proposed, -Oz where nothing was or all failed: larger than the baseline, perhaps."""
-    assert task.baseline is not None
-    tried = [trial for trial in task.evaluator.trials if trial.outcome.ok and trial is not task.baseline]
-    return min(tried, key=task.cost, default=task.baseline)
+def spend(
+    evaluator: Evaluator, strategy: Strategy, compilations: int, *, rng: random.Random, switches: Sequence[str] = ()
+) -> tuple[Task, float]:
+    """Let a strategy spend so many compilations, beginning with the shipped table; the ended task, wall seconds."""
+    task = Task(
+        evaluator=evaluator,
+        budget=Budget(compilations=compilations),
+        rng=rng,
+        coreset=load_coreset(evaluator.protocol.name, evaluator.llvm_major),
+        switches=Switches(**dict.fromkeys(switches, True)),
+    )
+    started = time.monotonic()
+    search_by(task, strategy)
+    return task, time.monotonic() - started
 
 
-def real_oz(compiler: Path, data: bytes) -> tuple[int, int]:
+def real_oz(compiler: Path, data: bytes, name: str = "module") -> tuple[int, int]:
     """(bytes, bytes of code) of the object that the real `clang -Oz -c` makes of bitcode.
 
     LLVM's -Oz in process differs from it by a few bytes.
@@ -167,5 +188,5 @@ def real_oz(compiler: Path, data: bytes) -> tuple[int, int]:
     with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
         bitcode = Path(folder) / "module.bc"
         bitcode.write_bytes(data)
-        sizes = measure_object(clang.baseline(compiler, bitcode, (), "obj"))
+        sizes = measure_object(clang.baseline(compiler, bitcode, (), "obj", name=name))
     return sizes.total, sizes.text

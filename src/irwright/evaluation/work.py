@@ -102,7 +102,7 @@ class Measure:
             if self.tools.clang is None:
                 raise LLVMError("no clang that writes assembly")
             with _limited(LIFT_SECONDS, case.name):
-                return lifted(assembly_of(self.tools.clang, data), case.name, self._pool(), one.budget)
+                return lifted(assembly_of(self.tools.clang, data, case.name), case.name, self._pool(), one.budget)
         bench = self._bench(case)
         if one.task == "disassemble":
             assert model is not None

@@ -168,6 +168,10 @@ class Bench:
         evaluator = self._add("oz", targeted(text, target), "optimised", pool)
         return plain_assembly(evaluator.compile(Plan(), "asm").decode(errors="surrogateescape"))
 
+    def object_of(self, text: str) -> bytes:
+        """The object of optimised canonical text, by code generation alone; IrwrightError where there is none."""
+        return self._add("oz", targeted(text, "x86-64"), "optimised").compile(Plan(), "obj")
+
     @property
     def targets(self) -> tuple[Target, ...]:
         """What assembly there is."""
