@@ -49,6 +49,8 @@ def test_a_model_is_asked_and_scored(small: Path) -> None:
     found = emulate(small, "sroa", model=right)
     assert (found.predictor, found.score.exact, found.score.bytes_error) == ("right", True, 0)
     assert "<|passes|>sroa<|sizes|>" in right.asked[0].prompt
+    spaced = emulate(small, "sroa", model=Scripted([f"{AFTER.replace('{', '{ ')} <|sizes|>{before}"]))
+    assert spaced.score.exact and spaced.diff() == []
     wrong = AFTER.replace("ret i32 %0", "ret i32 7")
     off = emulate(small, "sroa", model=Scripted([f"{wrong}<|sizes|>1 {2 * before.object_bytes}"]))
     assert off.score.valid and not off.score.exact

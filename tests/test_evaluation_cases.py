@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_projects_take_turns(suite: Suite) -> None:
     assert sorted(case.name for case in functions) == sorted(
         ["one/add.c:add", "two/copy.c:copy", "two/copy.c:length", "three/pick.c:pick"]
     )
+
+
+def test_a_large_project_does_not_come_first(suite: Suite) -> None:
+    module = suite.modules[0]
+    large = [replace(module, project="large", path=f"{n}.c") for n in range(9)]
+    mixed = replace(suite, modules=(*large, replace(module, project="small", path="0.c")))
+    for seed in range(4):
+        for objects in ("files", "functions"):
+            cases = choose(mixed, objects=(objects,), num=2, seed=seed)
+            assert {case.project for case in cases} == {"large", "small"}
 
 
 def test_the_same_seed_chooses_the_same(suite: Suite) -> None:

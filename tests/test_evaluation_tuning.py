@@ -55,6 +55,12 @@ def test_a_model_spends_its_lists_and_no_more(scale: Scale) -> None:
     assert row["best"][0] == row["baseline"][0]
 
 
+def test_what_was_proposed_may_be_worse_than_the_baseline(scale: Scale) -> None:
+    row = scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 1, Scripted(["opt -p 'sroa'"], "meta"))
+    assert row["compilations"] == 1
+    assert row["best"][0] > row["baseline"][0] + 16
+
+
 def test_a_model_that_only_talks(scale: Scale) -> None:
     row = scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 2, Scripted(["the weather is fine"]))
     assert row["compilations"] == 0

@@ -12,10 +12,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from irwright.coreset import table_text
+import irwright
 from irwright.distribute import distribute
 from irwright.errors import InputError, StorageError
 from irwright.evaluation.cases import Case, Measurement, Settings, choose_cases, measurement_key, measurements
@@ -113,7 +114,7 @@ def _wanted(
     cases: Sequence[Case], settings: Settings, tools: Tools
 ) -> list[tuple[Case, list[tuple[str, Measurement]]]]:
     """What is to be measured, by key."""
-    tables = {name: hashlib.sha256(table_text(name, tools.major).encode()).hexdigest() for name in settings.protocols}
+    tables = {name: _shipped(name) for name in settings.protocols}
     models = {name: _identity(name) for name in settings.models}
     about = [tools.version]
 
@@ -122,6 +123,16 @@ def _wanted(
         return measurement_key(case, one, settings, [*about, *more])
 
     return [(case, [(key(case, one), one) for one in measurements(case, settings)]) for case in cases]
+
+
+def _shipped(protocol: str) -> str:
+    """Hash of all tables that irwright brings for a protocol."""
+    files = sorted((resources.files(irwright) / "data").iterdir(), key=lambda file: file.name)
+    digest = hashlib.sha256()
+    for file in files:
+        if f"-{protocol}-" in file.name:
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _identity(model: str) -> list[Any]:
