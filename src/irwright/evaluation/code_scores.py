@@ -19,7 +19,7 @@ from irwright.evaluation.parts import (
     size_class,
     size_name,
 )
-from irwright.evaluation.plots import stacks
+from irwright.evaluation.plots import bars, stacks
 from irwright.evaluation.published import DISASSEMBLE, DISASSEMBLE_NOTE, EMULATE, EMULATE_NOTE, Published
 from irwright.evaluation.statistics import interval, paired
 
@@ -166,7 +166,7 @@ def emulate_section(rows: Sequence[Row]) -> Section:
         "-Oz makes of the function and `unchanged` with the function as it was: what is free."
     )
     section.text.append(EMULATE_NOTE)
-    section.parts += [_answers(rows), _by_output(rows), _by_text(rows)]
+    section.parts += [_drawn(rows), _answers(rows), _by_output(rows), _by_text(rows)]
     if (tests := _size_tests(rows)) is not None:
         section.parts.append(tests)
     section.parts += [_published(EMULATE), _seconds(rows, "Wall time of an answer.")]
@@ -222,6 +222,15 @@ def _answers(rows: Sequence[Row]) -> Table:
         note="Bytes are those of the object with -Oz code generation (protocol oz); random lists of 1 to 50 passes.",
         in_terminal=True,
     )
+
+
+def _drawn(rows: Sequence[Row]) -> Drawing:
+    names = ("valid %", "exact %", "bytes off %")
+    groups: list[tuple[str, list[float]]] = []
+    for proposer, mine in _by_proposer(rows).items():
+        values = (share_of(mine, _valid), share_of(mine, _same), _error(mine, "bytes_error")[0])
+        groups.append((short_name(proposer), [value or 0.0 for value in values]))
+    return Drawing(title="Valid and exact answers, and how far sizes are off", svg=bars(names, groups, x_name="%"))
 
 
 def _by_output(rows: Sequence[Row]) -> Table:

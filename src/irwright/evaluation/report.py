@@ -185,7 +185,7 @@ def summary_text(evaluation: Evaluation, sections: Sequence[Section]) -> str:
     return "\n".join(lines).rstrip()
 
 
-_NARROW = ("from %", "to %", "code saved %", "failed")
+_NARROW = ("from %", "to %", "code saved %", "failed", "BLEU", "BLEU, recompiled")
 
 
 def _text_table(table: Table) -> list[str]:

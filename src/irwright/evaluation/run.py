@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -114,23 +115,25 @@ def _wanted(
     cases: Sequence[Case], settings: Settings, tools: Tools
 ) -> list[tuple[Case, list[tuple[str, Measurement]]]]:
     """What is to be measured, by key."""
-    tables = {name: _shipped(name) for name in settings.protocols}
     models = {name: _identity(name) for name in settings.models}
     about = [tools.version]
 
     def key(case: Case, one: Measurement) -> str:
-        more = [tables.get(one.protocol, ""), models.get(one.proposer.partition(":")[2], "")]
+        tables = _shipped(one.protocol, one.proposer) if one.protocol else ""
+        more = [tables, models.get(one.proposer.partition(":")[2], "")]
         return measurement_key(case, one, settings, [*about, *more])
 
     return [(case, [(key(case, one), one) for one in measurements(case, settings)]) for case in cases]
 
 
-def _shipped(protocol: str) -> str:
-    """Hash of all tables that irwright brings for a protocol."""
+@cache
+def _shipped(protocol: str, proposer: str) -> str:
+    """Hash of what irwright brings for a protocol: the table, and what is called after the proposer (a mix: all)."""
     files = sorted((resources.files(irwright) / "data").iterdir(), key=lambda file: file.name)
     digest = hashlib.sha256()
     for file in files:
-        if f"-{protocol}-" in file.name:
+        name, _, rest = file.name.partition("-")
+        if rest.startswith(f"{protocol}-") and (name in ("coreset", proposer) or proposer.startswith("mix")):
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 

@@ -60,14 +60,18 @@ class ModelLists:
     counts: Counter[str] = field(default_factory=Counter[str])
 
     def __call__(self, task: Task) -> None:
-        started = time.monotonic()
         printed = task.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
         proposer = ModelProposer(model=self.model, llvm_major=task.evaluator.llvm_major, seed=self.seed)
-        lists = [proposal.passes for proposal in proposer.lists(canonicalise(printed)[0], task.left)]
-        self.seconds = time.monotonic() - started
+        started = time.monotonic()
+        # One more than there are compilations: -Oz is measured already, and proposing it costs none.
+        proposals = proposer.lists(canonicalise(printed)[0], task.left + 1)
+        while task.left and (proposal := next(proposals, None)) is not None:
+            self.seconds += time.monotonic() - started
+            task.run([Plan(base=proposal.passes)])
+            started = time.monotonic()
+        self.seconds += time.monotonic() - started
         self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
         self.counts.update(proposer.problems)
-        task.run([Plan(base=passes) for passes in lists])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
