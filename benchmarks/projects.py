@@ -21,6 +21,8 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -346,8 +348,61 @@ def _add_budget(page: Report, bench: Bench, budget: str) -> None:
         f"of the build over plain clang's; geometric mean {cold_ratio:.1f} cold, {warm_ratio:.2f} warm."
     )
     page.add_table(f"Budget {budget}", COLUMNS, rows, note=note)
+    seen = _seen([cold for _, cold, _ in found])
+    if seen:
+        words = "Of the objects that were put in place; none of their functions is different."
+        page.add_table(f"What verification said at budget {budget}", SEEN_COLUMNS, seen, note=words)
     files = [row for plain, cold, _ in found for row in _file_rows(plain, cold)]
     page.add_table(f"Every linked file at budget {budget}", FILE_COLUMNS, files)
+
+
+SEEN_COLUMNS = (
+    "project",
+    "functions",
+    "equal",
+    "of them the same code",
+    "inconclusive",
+    "given the code of -Oz",
+    "CPU ms a function that ran",
+    "inconclusive, by reason",
+)
+
+
+def _seen(colds: list[Built]) -> list[Row]:
+    """What verification said of the functions of the objects that were put in place."""
+    rows: list[Row] = []
+    reasons: Counter[str] = Counter()
+    sums = Counter[str]()
+    seconds = 0.0
+    for cold in colds:
+        functions: dict[str, int] = cold.stats.get("functions", {})
+        own = Counter[str](cold.stats.get("reasons", {}))
+        spent = cold.stats.get("verify_seconds")
+        counts = {name: functions.get(name, 0) for name in ("equal", "same_code", "inconclusive")}
+        counts["replaced"] = cold.stats.get("replaced", 0)
+        if not counts["equal"] + counts["inconclusive"]:
+            continue
+        rows.append(_seen_row(cold.project, counts, spent, own))
+        if spent is not None:
+            sums.update(counts)
+            reasons.update(own)
+            seconds += spent
+    return [*rows, _seen_row("all with times", sums, seconds, reasons)] if sums else rows
+
+
+def _seen_row(name: str, counts: Mapping[str, int], seconds: float | None, reasons: Counter[str]) -> Row:
+    functions = counts["equal"] + counts["inconclusive"]
+    ran = functions - counts["same_code"]
+    return (
+        name,
+        functions,
+        f"{counts['equal']} ({100 * counts['equal'] / functions:.1f} %)",
+        counts["same_code"] if seconds is not None else None,
+        counts["inconclusive"],
+        counts["replaced"],
+        f"{1000 * seconds / max(1, ran):.1f}" if seconds is not None else None,
+        ", ".join(f"{number} {reason}" for reason, number in reasons.most_common()) or None,
+    )
 
 
 def _results(built: Built) -> tuple[int | None, int | None, bool | None]:

@@ -60,7 +60,7 @@ def test_sums() -> None:
         iter(
             [
                 {**compile("tuned", "a.o", 100, 90), "compilations": 8, "rejected": 1, "equal": 3, "inconclusive": 2}
-                | {"replaced": 2},
+                | {"replaced": 2, "same_code": 1, "verify_seconds": 0.5, "reasons": "1 not emulated | 1 other"},
                 compile("kept", "b.o", 50, 50),
                 compile("hit", "a.o", 100, 80),
                 {"event": "failed", "output": "c.o", "reason": "timeout"},
@@ -77,7 +77,12 @@ def test_sums() -> None:
     assert (stats.plain_bytes, stats.tuned_bytes) == (150, 130)
     assert list(stats.passed.items()) == [("links", 2), ("LTO", 1)]
     assert (stats.failures, stats.cache_problems) == ({"timeout": 1}, {"full": 1})
-    assert (stats.rejected, stats.different, stats.functions) == (1, 0, {"equal": 3, "inconclusive": 2})
+    assert (stats.rejected, stats.different, stats.functions) == (
+        1,
+        0,
+        {"equal": 3, "same_code": 1, "inconclusive": 2},
+    )
+    assert (stats.reasons, stats.verify_seconds) == ({"not emulated": 1, "other": 1}, 0.5)
     assert stats.replaced == 2
     data = stats.to_json()
     assert json.loads(json.dumps(data)) == data

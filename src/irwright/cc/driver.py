@@ -299,7 +299,15 @@ class _Run:
         for name, reason in tuned.repaired.replaced:
             _log(f"{job.source}: given the code of -Oz: {name}: {reason}")
         verdict = tuned.verdict
-        counts = {"equal": verdict.equal, "inconclusive": verdict.inconclusive} if verdict is not None else {}
+        counts: dict[str, int | float | str] = {}
+        if verdict is not None:
+            counts = {
+                "equal": verdict.equal,
+                "same_code": verdict.same_code,
+                "inconclusive": verdict.inconclusive,
+                "verify_seconds": verdict.cpu_seconds,
+                "reasons": " | ".join(f"{number} {reason}" for reason, number in verdict.reasons().most_common()),
+            }
         self._record(
             "tuned" if tuned.best is not None else "kept",
             plain=tuned.plain_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +49,12 @@ class Stats:
     replaced: int
     """functions that failed a check and have the code of -Oz in an object that was put in place"""
     functions: dict[str, int]
-    """of objects put in place, by what comparing them under emulation found: `equal`, `inconclusive`"""
+    """of objects put in place, by what comparing them under emulation found: `equal`, among them `same_code` (not run,
+    the machine code is the same), `inconclusive`"""
+    reasons: dict[str, int]
+    """of the inconclusive ones, by category, most frequent first"""
+    verify_seconds: float
+    """processor time of comparing these objects"""
     seconds: float
     """spent in compiles that were for irwright, the plain compiler's part included"""
     first: float | None
@@ -79,6 +85,8 @@ class Stats:
             "different": self.different,
             "replaced": self.replaced,
             "functions": dict(self.functions),
+            "reasons": dict(self.reasons),
+            "verify_seconds": round(self.verify_seconds, 1),
             "seconds": round(self.seconds, 1),
             "cache_bytes": self.cache_bytes,
             "cache_limit_bytes": self.cache_limit_bytes,
@@ -113,7 +121,9 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
     failures: Counter[str] = Counter()
     cache_problems: Counter[str] = Counter()
     objects: dict[str, ObjectStats] = {}
-    functions: Counter[str] = Counter(equal=0, inconclusive=0)
+    functions: Counter[str] = Counter(equal=0, same_code=0, inconclusive=0)
+    reasons: Counter[str] = Counter()
+    verify_seconds = 0.0
     compilations, rejected, different, replaced, seconds = 0, 0, 0, 0, 0.0
     first: float | None = None
     for event in events:
@@ -131,7 +141,10 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
         rejected += event.get("rejected", 0)
         different += event.get("different", 0)
         replaced += event.get("replaced", 0)
-        functions.update({name: event.get(name, 0) for name in ("equal", "inconclusive")})
+        functions.update({name: event.get(name, 0) for name in ("equal", "same_code", "inconclusive")})
+        verify_seconds += event.get("verify_seconds", 0.0)
+        for number, reason in re.findall(r"(\d+) ([^|]+?)(?: \| |$)", event.get("reasons", "")):
+            reasons[reason] += int(number)
         output = event.get("output", "?")
         if kind == "failed":
             failures[event.get("reason", "?")] += 1
@@ -154,6 +167,8 @@ def sum_up(events: Iterator[dict[str, Any]], *, cache_bytes: int = 0, cache_limi
         different=different,
         replaced=replaced,
         functions=dict(functions),
+        reasons=dict(reasons.most_common()),
+        verify_seconds=verify_seconds,
         seconds=seconds,
         first=first,
         cache_bytes=cache_bytes,

@@ -120,6 +120,8 @@ class Emulator:
         self.known_places: dict[int, dict[tuple[int, int], Any]] = {}
         self.same_at_first: dict[int, dict[str, bool]] = {}
         """what observe.py found of this image and another, by the other emulator's id"""
+        self._callees: dict[int, External] = {}
+        """functions elsewhere that were called, by address"""
         self._depth = 0
         self._steps, self._max_calls = self.limits.steps, self.limits.calls
         self.on_call: Callable[[Call], None] | None = None
@@ -284,13 +286,9 @@ class Emulator:
 
     def _call(self, address: int, count: int, run: Run, inputs: Inputs) -> int:
         """Play a function outside the object; the address to go on at."""
-        name = self.image.externals.name_at(address)
         self._scrub(self.bank[self.machine.stack_pointer])
-        if name is None and (address < 0x10000 or self.image.contains(address)):
-            self.memory.fault_address = address
-            raise Fault("jump to null" if address < 0x10000 else "jump into data")
         call = Call(
-            external=External(name=name, address=address, signature=self.signatures.get(name or INDIRECT)),
+            external=self._callees.get(address) or self._callee(address),
             count=count,
             machine=self.machine,
             bank=self.bank,
@@ -307,6 +305,16 @@ class Emulator:
         if self.on_call is not None:
             self.on_call(call)
         return call.leave()
+
+    def _callee(self, address: int) -> External:
+        name = self.image.externals.name_at(address)
+        if name is None and (address < 0x10000 or self.image.contains(address)):
+            self.memory.fault_address = address
+            raise Fault("jump to null" if address < 0x10000 else "jump into data")
+        found = External(name=name, address=address, signature=self.signatures.get(name or INDIRECT))
+        if name is not None:
+            self._callees[address] = found
+        return found
 
     def _scrub(self, end: int) -> None:
         """Clear the stack that nobody uses, up to the stack pointer: what calls left should not look like data."""

@@ -122,6 +122,10 @@ class Memory:
         """bytes from its start that were allocated in this run"""
         self.pages: dict[int, int] = {}
         """pages filled on demand: address to offset in the pool"""
+        self._filled: dict[int, bytes] = {}
+        """what the pool begins with, by seed"""
+        externals = image.externals
+        self._streams = {externals.address(name) for name in STANDARD_STREAMS if name in externals.names}
         self.fault = ""
         """why the last access that Unicorn refused is one"""
         self.fault_address: int | None = None
@@ -168,8 +172,9 @@ class Memory:
             for address in self.pages:
                 library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
             self.pages.clear()
-        for address, offset in self.pages.items():  # mapping costs more than filling
-            self._pool[offset : offset + PAGE] = self._first_content(address)
+            self._filled.clear()
+        if self.pages:  # mapping costs more than filling
+            self._fill_pages()
         for region in self.writable:
             assert region.pristine is not None
             ctypes.memmove(region.pointer, region.pristine, region.size)
@@ -185,6 +190,20 @@ class Memory:
                 self.write(named.address, global_content(inputs.seed, named.name, named.size))
         for place, content in inputs.pokes:
             self._poke(place, content)
+
+    def _fill_pages(self) -> None:
+        """Give every page its first content: one copy where this seed had as many before."""
+        filled = self._filled.get(self._seed, b"")
+        size = PAGE * len(self.pages)
+        if len(filled) != size:
+            filled = b"".join(map(self._first_content, self.pages))
+            self._filled[self._seed] = filled
+        ctypes.memmove(self._pool_pointer, filled, size)
+
+    def same_pages(self, other: Memory) -> bool:
+        """Both have the same pages that were filled on demand, with the same content."""
+        size = PAGE * len(self.pages)
+        return self.pages == other.pages and self._pool[:size] == other._pool[:size]
 
     def _poke(self, place: Place, content: Content) -> None:
         if isinstance(content, tuple):
@@ -254,7 +273,7 @@ class Memory:
 
     def _first_content(self, address: int) -> bytes:
         content = page_content(self._seed, address)
-        if self._image.externals.name_at(address) in STANDARD_STREAMS:
+        if address in self._streams:
             return (address + FILE_OFFSET).to_bytes(8, "little") + content[8:]
         return content
 

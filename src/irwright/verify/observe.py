@@ -188,7 +188,8 @@ class _Comparison:
         same_heap = self.a.heap.state() == self.b.heap.state()
         if not same_heap or a.arena.host[:] != b.arena.host[:]:
             self.bytes(a.arena.host[:], b.arena.host[:], "memory of an argument")
-        for page in sorted(a.pages.keys() | b.pages.keys()):
+        known = same_heap and a.same_pages(b)
+        for page in () if known else sorted(a.pages.keys() | b.pages.keys()):
             content_a, content_b = a.page_bytes(page), b.page_bytes(page)
             if not same_heap or content_a != content_b:
                 name = self.a.image.externals.name_at(page)

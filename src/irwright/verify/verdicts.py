@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,6 +23,27 @@ class Limits:
     """of processor time"""
     function_seconds: float = 10.0
     """of processor time, all runs of a function; then its verdict is what the runs so far say"""
+
+
+CATEGORIES = (
+    ("a static function", "static, and its callers are compared"),
+    ("what an earlier call left", "undefined: reads what nothing wrote"),
+    ("depends on addresses", "undefined: depends on addresses or what nothing wrote"),
+    ("undefined behaviour", "undefined: -O0 code does something else"),
+    ("instructions without a call", "no input that ends"),
+    ("over ", "too many calls, or too long"),
+    ("the original ends in fault", "no input that does not fault"),
+    ("not emulated", "not emulated"),
+    ("is not played", "not emulated"),
+    ("the emulator crashed", "the emulator failed"),
+    ("no end within", "the emulator failed"),
+)
+"""(part of a reason, what it comes under), the first that fits"""
+
+
+def category(reason: str) -> str:
+    """What a reason to be inconclusive comes under, where many are counted."""
+    return next((name for part, name in CATEGORIES if part in reason), "other")
 
 
 class VerdictKind(StrEnum):
@@ -65,6 +87,8 @@ class ObjectVerdict:
     """What was found of all functions that were compared."""
 
     functions: tuple[FunctionVerdict, ...]
+    cpu_seconds: float = field(default=0.0, compare=False)
+    """processor time of workers, where they compared"""
 
     def _count(self, kind: VerdictKind) -> int:
         return sum(verdict.kind is kind for verdict in self.functions)
@@ -86,6 +110,10 @@ class ObjectVerdict:
         """Of the equal ones, those that were not run because their machine code is the same."""
         return sum(verdict.is_same_code for verdict in self.functions)
 
+    def reasons(self) -> Counter[str]:
+        """How many are inconclusive, by category of the reason."""
+        return Counter(category(one.reason) for one in self.functions if one.kind is VerdictKind.INCONCLUSIVE)
+
     @property
     def block_coverage(self) -> float:
         """Share of basic blocks that ran, of the functions that were not the same already; 1 where there are none."""
@@ -103,7 +131,7 @@ class ObjectVerdict:
             if before.function in anew:
                 covered = max(before.blocks_covered, anew[before.function].blocks_covered)
                 anew[before.function] = replace(anew[before.function], blocks_covered=covered)
-        return ObjectVerdict(functions=tuple(anew.get(before.function, before) for before in self.functions))
+        return replace(self, functions=tuple(anew.get(before.function, before) for before in self.functions))
 
     def rows(self) -> list[dict[str, Any]]:
         """The verdicts as JSON, by function."""

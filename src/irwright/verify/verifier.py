@@ -147,7 +147,8 @@ class Verifier(Workers[_Worker]):
         if not differing or not callable(reference):
             return verdict
         again = _Comparison(self, replace(task, reference=reference(), functions=differing, before=None), {}).run()
-        return verdict.with_functions(again.functions)
+        both = verdict.cpu_seconds + again.cpu_seconds
+        return replace(verdict.with_functions(again.functions), cpu_seconds=both)
 
     def take(self) -> _Worker:
         """A worker that lives, for a comparison to use and to give back."""
@@ -167,6 +168,7 @@ class _Comparison:
         self.known = known
         self.verdicts: dict[str, FunctionVerdict] = {}
         self.covered: dict[str, int] = {}
+        self.cpu_seconds = 0.0
         self.workers: list[_Worker] = []
 
     def run(self) -> ObjectVerdict:
@@ -181,7 +183,8 @@ class _Comparison:
             raise
         for worker in self.workers:
             self.verifier.give_back(worker)
-        return ObjectVerdict(functions=tuple(self._with_coverage(name) for name in names))
+        verdicts = tuple(self._with_coverage(name) for name in names)
+        return ObjectVerdict(functions=verdicts, cpu_seconds=self.cpu_seconds)
 
     def _load(self) -> tuple[_Worker, tuple[tuple[str, ...], frozenset[str]]]:
         worker = self.verifier.take()
@@ -255,7 +258,9 @@ class _Comparison:
     def _finish(self) -> None:
         """Blocks that the workers' runs covered, together."""
         for worker in self.workers:
-            for name, mask in worker.ask(("covered",), self.patience).items():
+            covered, seconds = worker.ask(("covered",), self.patience)
+            self.cpu_seconds += seconds
+            for name, mask in covered.items():
                 self.covered[name] = self.covered.get(name, 0) | mask
 
     def _with_coverage(self, name: str) -> FunctionVerdict:
@@ -287,6 +292,7 @@ def serve(connection: Connection, words: Sequence[str]) -> None:
 
         keep_arenas(Path(folder))
     comparer: Comparer | None = None
+    started = 0.0
     while True:
         try:
             operation, *arguments = connection.recv()
@@ -296,12 +302,16 @@ def serve(connection: Connection, words: Sequence[str]) -> None:
         try:
             if operation == "load":
                 comparer = None  # free the last one's emulators first
+                started = time.process_time()
                 task: _Task = arguments[0]
                 comparer = task.comparer()
                 answer = tuple(comparer.names), comparer.unchanged
             else:
                 assert comparer is not None
-                answer = comparer.compare(arguments[0]) if operation == "compare" else comparer.covered()
+                if operation == "compare":
+                    answer = comparer.compare(arguments[0])
+                else:
+                    answer = comparer.covered(), time.process_time() - started
         except IrwrightError as error:
             answer = error
         except MemoryError:
