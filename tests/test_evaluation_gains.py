@@ -76,7 +76,7 @@ def test_sections_by_kind_and_protocol() -> None:
         *("Tuning files, protocol oz", "Tuning files, protocol paper", "Tuning functions, protocol paper"),
     ]
     drawings = [next(part for part in section.parts if isinstance(part, Drawing)) for section in sections]
-    assert ["LLM Compiler FTD 13B" in drawing.svg for drawing in drawings] == [False, True, True]
+    assert ["LLM Compiler 13B 5.26" in drawing.svg for drawing in drawings] == [False, True, True]
     assert "can't be compared" in sections[0].text[1]
     assert "stand beside" in sections[1].text[1]
 

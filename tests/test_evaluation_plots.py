@@ -35,6 +35,11 @@ def test_bars() -> None:
     assert any(word.endswith("…") for word in found)
 
 
+def test_levels_of_bars() -> None:
+    found = words(bars(["exact"], [("lifter", [60.0])], x_name="%", marks=[Mark(name="published", value=13.8)]))
+    assert "published 13.8" in found
+
+
 def test_stacks() -> None:
     found = words(stacks(["exact", "different"], [("1 to 9", [3, 1]), ("none", [0, 0])], [2, 5]))
     assert "1 to 9, exact: 3 of 4" in found

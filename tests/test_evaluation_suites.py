@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from irwright.corpus.modules import Record, write_manifest
 from irwright.corpus.store import add, open_corpus
 from irwright.errors import InputError
 from irwright.evaluation.layouts import EMBENCH, MIBENCH, POLYBENCH
 from irwright.evaluation.suites import Suite, read_suite
 from irwright.intake.sources import Intake
 from irwright.intake.trees import Project
+from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.toolchain import find
 
 GOOD = "int {0}(int n) {{ int sum = 0; for (int i = 0; i < n; i++) sum += i * {1}; return sum; }}\n"
@@ -149,6 +151,25 @@ def test_polybench(tmp_path: Path) -> None:
     suite = read(f"polybench:{tmp_path}")
     assert [project for project, _ in named(suite)] == ["gemm", "jacobi-1d"]
     assert len(POLYBENCH) == 30
+
+
+def test_debian_packages(tmp_path: Path) -> None:
+    compiler = find().need_clang()
+    folder = tmp_path / "corpus" / "tiny" / "1.0"
+    files = {"a.c": GOOD.format("f", 1), "b.c": GOOD.format("f", 1), "lib/c.c": GOOD.format("g", 2)}
+    tree = write(folder, files)
+    records: list[Record] = []
+    for name in files:
+        data = seed_bitcode(compiler, Path(name), ["-g0"], directory=tree)
+        (tree / f"{name}.bc").write_bytes(data)
+        about = {"package": "tiny", "version": "1.0", "role": "heldout", "path": name, "flags": (), "num_functions": 1}
+        hashes = {"sha256": "0", "source_sha256": "0", "content_sha256": "0", "functions": ()}
+        records.append(Record(bitcode=f"corpus/tiny/1.0/{name}.bc", **about, **hashes))  # type: ignore[arg-type]
+    write_manifest(folder / "manifest.jsonl", records)
+    (folder / "build.json").write_text("{}")
+    suite = read_suite("debian:tiny", clang=compiler, cache=tmp_path)
+    assert [module.project for module in suite.modules] == ["tiny"] * len(suite.modules)
+    assert {module.path for module in suite.modules} == set(files)
 
 
 def test_a_split_of_a_corpus(tmp_path: Path) -> None:

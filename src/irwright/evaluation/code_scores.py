@@ -19,7 +19,7 @@ from irwright.evaluation.parts import (
     size_class,
     size_name,
 )
-from irwright.evaluation.plots import bars, stacks
+from irwright.evaluation.plots import Mark, bars, stacks
 from irwright.evaluation.published import DISASSEMBLE, DISASSEMBLE_NOTE, EMULATE, EMULATE_NOTE, Published
 from irwright.evaluation.statistics import interval, paired
 
@@ -60,7 +60,8 @@ def lift_sections(rows: Sequence[Row]) -> Iterator[Section]:
             "same as the original in every conclusive run under emulation. Shares are of all functions asked about."
         )
         section.text.append(DISASSEMBLE_NOTE)
-        section.parts += [_verdicts(mine, objects), *_by_size(mine), _published(DISASSEMBLE), _lift_times(mine)]
+        section.parts += [_drawn_lifting(mine), _verdicts(mine, objects), *_by_size(mine)]
+        section.parts += [_published(DISASSEMBLE), _lift_times(mine)]
         yield section
 
 
@@ -84,6 +85,17 @@ def _exact(one: Row) -> bool:
 
 def _right(one: Row) -> bool:
     return one["verdict"] in ("exact", "equivalent")
+
+
+def _drawn_lifting(rows: Sequence[Row]) -> Drawing:
+    names, tests = ("recompiles %", "right %", "exact %"), (_recompiles, _right, _exact)
+    groups: list[tuple[str, list[float]]] = []
+    for proposer, mine in _by_proposer(rows).items():
+        found = functions_of(mine)
+        groups.append((short_name(proposer), [share_of(found, test) or 0.0 for test in tests]))
+    marks = [Mark(name=f"{one.name}, {one.mark}", value=one.value) for one in DISASSEMBLE if one.mark]
+    svg = bars(names, groups, x_name="% of functions", marks=marks, colours=(6, 0, 2))
+    return Drawing(title="Who lifts how much", svg=svg)
 
 
 def _verdicts(rows: Sequence[Row], objects: str) -> Table:
@@ -230,7 +242,9 @@ def _drawn(rows: Sequence[Row]) -> Drawing:
     for proposer, mine in _by_proposer(rows).items():
         values = (share_of(mine, _valid), share_of(mine, _same), _error(mine, "bytes_error")[0])
         groups.append((short_name(proposer), [value or 0.0 for value in values]))
-    return Drawing(title="Valid and exact answers, and how far sizes are off", svg=bars(names, groups, x_name="%"))
+    marks = [Mark(name=f"{one.name}, {one.mark}", value=one.value) for one in EMULATE if one.mark]
+    svg = bars(names, groups, x_name="%", marks=marks)
+    return Drawing(title="Valid and exact answers, and how far sizes are off", svg=svg)
 
 
 def _by_output(rows: Sequence[Row]) -> Table:

@@ -148,7 +148,7 @@ def _curves(points: Points, protocol: str) -> Drawing:
         values = [geomean(points[proposer, budget]) for budget in budgets]
         ranges = [_interval(points[proposer, budget]) for budget in budgets]
         lines.append(Curve(name=short_name(proposer), x=budgets, y=values, ranges=ranges))
-    marks = [Mark(name=one.name, value=one.value) for one in TUNE if one.value > 1] if protocol == "paper" else []
+    marks = [Mark(name=one.mark, value=one.value) for one in TUNE if one.mark] if protocol == "paper" else []
     return Drawing(
         title="Gain against compilations",
         svg=curves(lines, x_name="compilations", y_name="geomean saved, %", marks=marks),

@@ -148,35 +148,48 @@ def _cut(name: str, width: int) -> str:
     return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
-def bars(names: Sequence[str], groups: Sequence[tuple[str, Sequence[float]]], *, x_name: str) -> str:
-    """A group of bars for each thing, a bar for each name."""
-    thick, gap, left, right, top = 9.0, 7.0, 170.0, 60.0, 30.0
+def bars(
+    names: Sequence[str],
+    groups: Sequence[tuple[str, Sequence[float]]],
+    *,
+    x_name: str,
+    marks: Sequence[Mark] = (),
+    colours: Sequence[int] = (),
+) -> str:
+    """A group of bars for each thing, a bar for each name; levels are drawn down, their names on top."""
+    thick, gap, left, right = 9.0, 7.0, 170.0, 60.0
+    top = 30.0 + 14 * len(marks)
     step = thick * len(names) + gap
     height = top + step * len(groups) + 26
-    steps = ticks(
-        min([0.0, *(v for _, values in groups for v in values)]), max([1.0, *(v for _, vs in groups for v in vs)])
-    )
+    values = [0.0, 1.0, *(value for _, values in groups for value in values), *(mark.value for mark in marks)]
+    steps = ticks(min(values), max(values))
     low, high = steps[0], steps[-1]
+    colours = colours or range(len(names))
 
     def at(value: float) -> float:
         return left + (value - low) / (high - low) * (_WIDTH - left - right)
 
     out = _open(height, x_name)
-    out += _key(names, left)
+    out += _key(names, left, colours)
     for value in steps:
         out.append(_line(at(value), top, at(value), height - 24, "grid"))
         out.append(_text(at(value), height - 10, f"{value:g}", "middle"))
     out.append(_text(left - 8, height - 10, x_name, "end", "name"))
-    for number, (group, values) in enumerate(groups):
+    for number, (group, lengths) in enumerate(groups):
         y = top + number * step
         out.append(_text(left - 8, y + step / 2, _cut(group, 24), "end"))
-        for place, value in enumerate(values):
+        for place, value in enumerate(lengths):
             start, end = sorted((at(0.0), at(value)))
             words = escape(f"{group}, {names[place]}: {value:.2f}")
             out.append(
                 f'<rect x="{start:.1f}" y="{y + place * thick:.1f}" width="{max(end - start, 0.5):.1f}" '
-                f'height="{thick - 1:.1f}" fill="{_colour(place)}"><title>{words}</title></rect>'
+                f'height="{thick - 1:.1f}" fill="{_colour(colours[place])}"><title>{words}</title></rect>'
             )
+    for number, mark in enumerate(marks):
+        y = 34.0 + 14 * number
+        out.append(_line(at(mark.value), y - 8, at(mark.value), height - 24, "mark"))
+        side = "end" if at(mark.value) > _WIDTH / 2 else "start"
+        out.append(_text(at(mark.value) + (-4 if side == "end" else 4), y, f"{mark.name} {mark.value:g}", side, "name"))
     return "\n".join([*out, "</svg>"])
 
 
