@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from irwright.evaluator import NOTHING, FunctionTrial, Plan
+from irwright.evaluator import NOTHING, FunctionTrial, Plan, Trial
 from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList, PassSpace
 from irwright.task import BATCH, Task
+
+RUN_ON_FUNCTION_SINCE = 20
+"""the first LLVM whose C API runs passes on one function"""
 
 MAX_ANCHORS = 32
 """trials whose sets of kept functions are starts of a composition"""
@@ -226,6 +229,34 @@ class FunctionSearch:
             return None
         parts = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
         return Plan(parts=tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts))
+
+
+def families_of(
+    task: Task, num_pieces: int | None = None, *, pieces: Sequence[Plan] | None = None
+) -> list[FunctionSearch]:
+    """A search in pieces for each preparation of the first `num_pieces` pieces, or of all (None: the table's).
+
+    Empty where module, protocol or LLVM admit none.
+    """
+    if task.evaluator.protocol.counts_instructions or task.evaluator.llvm_major < RUN_ON_FUNCTION_SINCE:
+        return []
+    pieces = task.coreset.pieces if pieces is None else pieces
+    families: list[FunctionSearch] = []
+    for preparation in dict.fromkeys(plan.preparation for plan in pieces[:num_pieces]):
+        promoted = task.evaluator.survey(preparation)
+        if promoted is not None and promoted.all_functions:
+            plans = [plan for plan in pieces if plan.preparation == preparation]
+            families.append(FunctionSearch(task, promoted, plans))
+    return families
+
+
+def compose_winners(task: Task, pieces: FunctionSearch) -> Trial | None:
+    """The module of the winners, measured as a whole; None where there is none, or no compilation left."""
+    plan = pieces.plan()
+    if plan is None or not task.left:
+        return None
+    trial = task.run([plan])[0]
+    return trial if trial.outcome.ok else None
 
 
 def reached(roots: Iterable[str], called: Mapping[str, Iterable[str]]) -> set[str]:

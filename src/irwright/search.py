@@ -14,7 +14,9 @@ from dataclasses import replace
 
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Plan, Trial
-from irwright.function_search import FunctionSearch
+from irwright.feedback.knowledge import load_knowledge
+from irwright.feedback.search import search_by_outcomes
+from irwright.function_search import FunctionSearch, compose_winners, families_of
 from irwright.passes import PassList, PassSpace
 from irwright.task import BATCH, Task
 
@@ -28,9 +30,6 @@ FINISHES = (
     "iroutliner,function(simplifycfg,instcombine<no-verify-fixpoint>)",
 )
 """Passes over the whole module that may save something after every function is done."""
-
-RUN_ON_FUNCTION_SINCE = 20
-"""the first LLVM whose C API runs passes on one function"""
 
 INLINER_THRESHOLDS = (-25, 0, 25)
 """tried in place of LLVM's own where the switch `inliner` is on"""
@@ -73,7 +72,7 @@ def coreset_search(task: Task) -> None:
     num_lists = task.coreset.num_lists(spare)
     alone = len(task.evaluator.facts.functions) == 1
     num_pieces = len(task.coreset.pieces) if alone else max(0, spare - num_lists - 1)
-    families = _families(task, num_pieces) if num_pieces else []
+    families = families_of(task, num_pieces) if num_pieces else []
     if not families:
         task.run(task.coreset.lists[:spare])
         return
@@ -87,11 +86,20 @@ def coreset_search(task: Task) -> None:
     best = min(families, key=FunctionSearch.predicted)
     plan = best.plan() if task.trusts_predictions else None
     if plan is None:
-        _compose(task, best)
+        compose_winners(task, best)
     elif task.left:
         task.predict(plan, best.predicted())
     if task.left:
         task.run(task.coreset.lists[num_lists : num_lists + task.left])
+
+
+def feedback(task: Task) -> None:
+    """What promises most by the outcomes so far; the table's order where nothing was learnt, or for what is left."""
+    knowledge = load_knowledge(task.evaluator.protocol.name, task.evaluator.llvm_major)
+    if knowledge is not None:
+        search_by_outcomes(task, knowledge)
+    if task.left:
+        coreset_search(task)
 
 
 def evolve(task: Task) -> None:
@@ -151,16 +159,16 @@ def compose(task: Task) -> None:
     unlimited = task.budget.compilations is None
     total = task.left
     task.run(task.coreset.lists[: len(task.coreset.lists) if unlimited else max(4, total // 20)])
-    families = _families(task)
+    families = families_of(task)
     if not families:
         evolve(task)
         return
     _run_pieces(task, families, len(task.coreset.pieces) if unlimited else max(BATCH, total // 6))
-    first = {pieces: _compose(task, pieces) for pieces in families}
+    first = {pieces: compose_winners(task, pieces) for pieces in families}
     pieces = min(families, key=lambda pieces: _cost_of(task, first[pieces]))
     while task.share_spent < 0.65:
         pieces.generation(min(BATCH, task.left))
-    composed = _compose(task, pieces)
+    composed = compose_winners(task, pieces)
     if task.switches.inliner:
         _try_thresholds(task)
     seeds = [plan.as_list() for plan in task.coreset.lists if plan.is_one_list]
@@ -172,22 +180,6 @@ def compose(task: Task) -> None:
 
 def _cost_of(task: Task, trial: Trial | None) -> float:
     return float("inf") if trial is None else task.cost(trial)
-
-
-def _families(task: Task, num_pieces: int | None = None) -> list[FunctionSearch]:
-    """A search in pieces for each preparation of the table's first pieces, or of all.
-
-    Empty where module, protocol or LLVM admit none.
-    """
-    if task.evaluator.protocol.counts_instructions or task.evaluator.llvm_major < RUN_ON_FUNCTION_SINCE:
-        return []
-    families: list[FunctionSearch] = []
-    for preparation in dict.fromkeys(plan.preparation for plan in task.coreset.pieces[:num_pieces]):
-        promoted = task.evaluator.survey(preparation)
-        if promoted is not None and promoted.all_functions:
-            plans = [plan for plan in task.coreset.pieces if plan.preparation == preparation]
-            families.append(FunctionSearch(task, promoted, plans))
-    return families
 
 
 def _run_pieces(task: Task, families: Sequence[FunctionSearch], count: int) -> None:
@@ -207,14 +199,6 @@ def _run_alone(task: Task, families: Sequence[FunctionSearch]) -> None:
     while table and task.left:
         task.run([by_preparation[plan.preparation].whole(plan) for plan in table[:BATCH]])
         table = table[BATCH:]
-
-
-def _compose(task: Task, pieces: FunctionSearch) -> Trial | None:
-    plan = pieces.plan()
-    if plan is None or not task.left:
-        return None
-    trial = task.run([plan])[0]
-    return trial if trial.outcome.ok else None
 
 
 def _try_thresholds(task: Task) -> None:
@@ -246,5 +230,6 @@ STRATEGIES: dict[str, Strategy] = {
     "compose": compose,
     "coreset": coreset_search,
     "evolve": evolve,
+    "feedback": feedback,
     "random": random_search,
 }

@@ -1,0 +1,1 @@
+"""Which plan next, given the program and what was measured so far."""
