@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from conftest import Run, Seeds
-from irwright.cli_options import PROTOCOL_NAMES, STRATEGY_NAMES
+from irwright.cli_options import PROPOSER_NAMES, PROTOCOL_NAMES, STRATEGY_NAMES
 from irwright.measure import PROTOCOLS
-from irwright.search import STRATEGIES
+from irwright.search import FIRST_TRIES, STRATEGIES
 
 
 def test_names_of_options_are_those_of_the_library() -> None:
     assert set(STRATEGY_NAMES) == set(STRATEGIES)
+    assert set(PROPOSER_NAMES) == set(FIRST_TRIES)
     assert set(PROTOCOL_NAMES) == set(PROTOCOLS)
 
 

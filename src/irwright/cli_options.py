@@ -17,7 +17,8 @@ from irwright.errors import IrwrightError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STRATEGY_NAMES = ("compose", "coreset", "evolve", "random")
+STRATEGY_NAMES = ("compose", "coreset", "evolve", "feedback", "random")
+PROPOSER_NAMES = ("coreset", "feedback")
 PROTOCOL_NAMES = ("oz", "paper", "instructions")
 KIND_NAMES = ("obj", "bc", "ll", "asm")
 
@@ -75,6 +76,13 @@ def tuning_options(command: F) -> F:
         ),
         click.option(
             "--strategy", type=click.Choice(STRATEGY_NAMES), default="compose", show_default=True, help="How to search."
+        ),
+        click.option(
+            "--proposer",
+            type=click.Choice(PROPOSER_NAMES),
+            default="feedback",
+            show_default=True,
+            help="Who chooses what a small budget tries: a table in fixed order, or the outcomes so far.",
         ),
         click.option(
             "--protocol",

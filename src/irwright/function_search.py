@@ -259,6 +259,16 @@ def compose_winners(task: Task, pieces: FunctionSearch) -> Trial | None:
     return trial if trial.outcome.ok else None
 
 
+def compose_best(task: Task, families: Iterable[FunctionSearch]) -> None:
+    """The module of winners of the family that promises least bytes; measured, unless predictions are trusted."""
+    best = min(families, key=FunctionSearch.predicted)
+    plan = best.plan() if task.trusts_predictions else None
+    if plan is None:
+        compose_winners(task, best)
+    elif task.left:
+        task.predict(plan, best.predicted())
+
+
 def reached(roots: Iterable[str], called: Mapping[str, Iterable[str]]) -> set[str]:
     """The functions that are called from the roots, the roots among them; `called` has those that there are."""
     seen: set[str] = set()

@@ -16,7 +16,7 @@ from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Plan, Trial
 from irwright.feedback.knowledge import load_knowledge
 from irwright.feedback.search import search_by_outcomes
-from irwright.function_search import FunctionSearch, compose_winners, families_of
+from irwright.function_search import FunctionSearch, compose_best, compose_winners, families_of
 from irwright.passes import PassList, PassSpace
 from irwright.task import BATCH, Task
 
@@ -83,12 +83,7 @@ def coreset_search(task: Task) -> None:
         return
     task.run(task.coreset.lists[:num_lists])
     _run_pieces(task, families, max(0, task.left - 1))
-    best = min(families, key=FunctionSearch.predicted)
-    plan = best.plan() if task.trusts_predictions else None
-    if plan is None:
-        compose_winners(task, best)
-    elif task.left:
-        task.predict(plan, best.predicted())
+    compose_best(task, families)
     if task.left:
         task.run(task.coreset.lists[num_lists : num_lists + task.left])
 
@@ -152,7 +147,7 @@ def _evolve(
 def compose(task: Task) -> None:
     """A list for every function: the table, evolution of each function's lists, joining, finishing passes."""
     if task.left <= len(task.coreset.pieces) // 2 + 8:
-        coreset_search(task)
+        FIRST_TRIES[task.proposer](task)
         if task.left:  # the table is shorter than the budget, or does not fit the module
             evolve(task)
         return
@@ -225,6 +220,9 @@ def _pick(population: Sequence[tuple[float, int, PassList]], rng: random.Random)
     """Tournament of three."""
     return min((rng.choice(population) for _ in range(3)), key=lambda entry: entry[:2])[2]
 
+
+FIRST_TRIES: dict[str, Strategy] = {"coreset": coreset_search, "feedback": feedback}
+"""by proposer: how a budget is spent that is too small for anything but choosing"""
 
 STRATEGIES: dict[str, Strategy] = {
     "compose": compose,

@@ -95,6 +95,8 @@ class Task:
     rng: random.Random
     coreset: Coreset = field(default_factory=Coreset)
     switches: Switches = field(default_factory=Switches)
+    proposer: str = "coreset"
+    """who chooses where a budget is small: one of search.FIRST_TRIES"""
     best: Trial | None = None
     baseline: Trial | None = None
     trusts_predictions: bool = False

@@ -55,6 +55,8 @@ class Settings:
     budget: Budget = field(default_factory=lambda: Budget(compilations=16))
     """of each file"""
     strategy: str = "compose"
+    proposer: str = "feedback"
+    """who chooses what a small budget tries: one of search.FIRST_TRIES"""
     protocol: Protocol = field(default_factory=lambda: protocol("oz"))
     target: str | None = None
     """a triple; None is what the flags or the IR say, else this machine"""
@@ -170,6 +172,7 @@ def tune(
     *,
     budget: int | str | Budget = 16,
     strategy: str = "compose",
+    proposer: str = "feedback",
     protocol: str = "oz",
     target: str | None = None,
     flags: Sequence[str] = (),
@@ -196,6 +199,7 @@ def tune(
     settings = make_settings(
         budget=budget,
         strategy=strategy,
+        proposer=proposer,
         protocol=protocol,
         target=target,
         seed=seed,
@@ -428,6 +432,7 @@ class Tuner:
             rng=random.Random(settings.seed),
             coreset=self._coreset(piece.toolchain.major),
             switches=settings.switches,
+            proposer=settings.proposer,
             on_trial=on_trial,
         )
         if settings.propose is not None:

@@ -13,11 +13,15 @@ from collections.abc import Mapping
 
 from irwright.llvm.codegen import FunctionSize
 
+# fmt: off
 OPCODES = (
-    "ret br switch indirectbr unreachable add sub mul udiv sdiv urem srem shl lshr ashr and or xor fadd fsub fmul fdiv"
-    " alloca load store getelementptr trunc zext sext fptoui fptosi uitofp sitofp fptrunc fpext ptrtoint inttoptr"
-    " icmp fcmp phi select call invoke freeze extractvalue insertvalue"
-).split()
+    "ret", "br", "switch", "indirectbr", "unreachable", "add", "sub", "mul", "udiv", "sdiv", "urem", "srem",
+    "shl", "lshr", "ashr", "and", "or", "xor", "fadd", "fsub", "fmul", "fdiv", "alloca", "load", "store",
+    "getelementptr", "trunc", "zext", "sext", "fptoui", "fptosi", "uitofp", "sitofp", "fptrunc", "fpext",
+    "ptrtoint", "inttoptr", "icmp", "fcmp", "phi", "select", "call", "invoke", "freeze", "extractvalue",
+    "insertvalue",
+)
+# fmt: on
 CALLS = ("llvm", "memcpy", "memset", "lifetime", "minmax", "indirect", "asm", "direct", "vararg")
 SHAPES = (
     "blocks",
@@ -76,7 +80,7 @@ def count_body(text: str) -> Mapping[str, int]:
             calls[_call_kind(rest)] += 1
     labels = {label: match for match, label in enumerate(_LABEL.findall(body))}
     back = conditional = 0
-    seen = 0
+    seen = -1
     for line in body.splitlines():
         if line.startswith("  br "):
             targets = _TARGET.findall(line)
@@ -97,7 +101,9 @@ def count_body(text: str) -> Mapping[str, int]:
         "globals": len(set(_GLOBAL.findall(body))),
         "constants": len(numbers),
         "large_constants": sum(abs(number) > 127 for number in numbers),
-        "large_offsets": len(re.findall(r"getelementptr i8, ptr [^,]+, i64 (?:1[3-9]\d|12[89]|[2-9]\d\d|\d{4,})", body)),
+        "large_offsets": len(
+            re.findall(r"getelementptr i8, ptr [^,]+, i64 (?:1[3-9]\d|12[89]|[2-9]\d\d|\d{4,})", body)
+        ),
         "null_tests": body.count(", null"),
         "bytes": body.count(" i8 "),
         "doubles": body.count(" double "),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, resources
@@ -94,7 +96,7 @@ class Knowledge:
 
 @functools.cache
 def load_knowledge(protocol: str, llvm_major: int) -> Knowledge | None:
-    """What irwright brings for a protocol; that of another LLVM where this one has none of its own, None without any."""
+    """What irwright brings for a protocol, learnt on this LLVM or else on another; None where there is nothing."""
     for major in dict.fromkeys((llvm_major, BUILT_FOR)):
         file = resources.files(irwright) / "data" / f"feedback-{protocol}-{major}.npz"
         if file.is_file():
@@ -119,7 +121,7 @@ def read_knowledge(data: bytes, llvm_major: int, *, name: str) -> Knowledge:
             **head["settings"],
             made_by=json.dumps(head["made_by"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError) as error:
         raise InputError(name, f"not a proposer that learnt from outcomes: {error}") from error
 
 
@@ -130,9 +132,7 @@ def write_knowledge(knowledge: Knowledge, *, llvm_major: int) -> bytes:
         "format": FORMAT,
         "features": NAMES,
         "plans": [{**plan.to_json(), "llvm": llvm_major} for plan in knowledge.plans if plan is not None],
-        "settings": {
-            name: getattr(knowledge, name) for name in ("closeness", "part_weight", "neighbours", "doubt")
-        },
+        "settings": {name: getattr(knowledge, name) for name in ("closeness", "part_weight", "neighbours", "doubt")},
         "made_by": json.loads(knowledge.made_by),
     }
     out = io.BytesIO()

@@ -7,21 +7,31 @@ whole lists do comes from the table as ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from irwright.errors import IrwrightError
 from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.feedback.features import describe
 from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome
-from irwright.function_search import FunctionSearch, base_of, compose_winners, families_of
+from irwright.function_search import FunctionSearch, compose_best, families_of
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.module import Module
 from irwright.passes import PassList
 from irwright.task import Task
 
+log = logging.getLogger(__name__)
+
 LEAST_EXPECTED = 1e-5
 """as a logarithm: where no tail promises more, a function gets that of the table's piece"""
+
+LISTS_FIRST = (1, 2, 0, 1)
+"""whole lists of the table before the first piece, by budget from 1, the last for all larger ones"""
+
+LARGEST = 20_000
+"""instructions of a module from which the table has an order of its own, and functions are not looked at one by one"""
 
 FRAME_BYTES = 24
 """of unwind tables that all functions of an object share, counted with each as in an object of its own"""
@@ -29,20 +39,27 @@ FRAME_BYTES = 24
 
 def search_by_outcomes(task: Task, knowledge: Knowledge) -> None:
     """Spend the budget on what is expected to save most; some is left where knowledge has nothing to say."""
-    if task.evaluator.protocol.counts_instructions or task.baseline is None or task.baseline.sizes is None:
+    facts = task.evaluator.facts
+    known = task.baseline is not None and task.baseline.sizes is not None
+    if not known or task.evaluator.protocol.counts_instructions or facts.num_instructions >= LARGEST:
         return
-    if len(task.evaluator.facts.functions) == 1:
-        _search_alone(task, knowledge, task.baseline)
-    elif task.evaluator.facts.functions:
-        _search_functions(task, knowledge, task.baseline)
+    try:
+        features = described(task)
+    except IrwrightError as error:  # IR that LLVM itself breaks
+        log.debug("not described: %s", error)
+        return
+    if len(features) == 1:
+        _search_alone(task, knowledge, *features.values())
+    elif features:
+        _search_functions(task, knowledge, features)
 
 
-def described(task: Task, baseline: Trial) -> dict[str, list[float]]:
+def described(task: Task) -> dict[str, list[float]]:
     """The features of each function that the module defines; compiles to text, which counts as no compilation."""
+    assert task.baseline is not None and task.baseline.sizes is not None
     raw = _bodies(task, Plan())
-    oz = _bodies(task, _plan_of_oz(task))
-    assert baseline.sizes is not None
-    sizes = baseline.sizes.functions
+    oz = _bodies(task, Plan(base=PassList.parse("default<Oz>", llvm_major=task.evaluator.llvm_major)))
+    sizes = task.baseline.sizes.functions
     return {name: describe(text, oz.get(name, ""), sizes.get(name)) for name, text in raw.items()}
 
 
@@ -51,14 +68,9 @@ def _bodies(task: Task, plan: Plan) -> dict[str, str]:
     return {name: body.decode(errors="replace").lstrip("\n") for name, body in Module.split_text(text).items()}
 
 
-def _plan_of_oz(task: Task) -> Plan:
-    return Plan(base=PassList.parse("default<Oz>", llvm_major=task.evaluator.llvm_major))
-
-
-def _search_alone(task: Task, knowledge: Knowledge, baseline: Trial) -> None:
+def _search_alone(task: Task, knowledge: Knowledge, features: Sequence[float]) -> None:
     """One plan after the other on a module of one function."""
     families = _families(task, knowledge)
-    (features,) = described(task, baseline).values()
     guess = Guess(knowledge, knowledge.place(features))
     for index, plan in enumerate(knowledge.plans):
         if plan is not None and plan.preparation and plan.preparation not in families:
@@ -67,7 +79,8 @@ def _search_alone(task: Task, knowledge: Knowledge, baseline: Trial) -> None:
         plan = knowledge.plans[chosen]
         assert plan is not None
         (trial,) = task.run([families[plan.preparation].whole(plan) if plan.preparation else plan])
-        guess.observe(chosen, _of_object(trial, baseline))
+        assert task.baseline is not None
+        guess.observe(chosen, _of_object(trial, task.baseline))
 
 
 def _families(task: Task, knowledge: Knowledge) -> dict[str, FunctionSearch]:
@@ -83,42 +96,45 @@ def _of_object(trial: Trial, baseline: Trial) -> Outcome | None:
     return Outcome.of((of.total, of.text, of.unwind), (oz.total, oz.text, oz.unwind))
 
 
-def _search_functions(task: Task, knowledge: Knowledge, baseline: Trial) -> None:
+def _search_functions(task: Task, knowledge: Knowledge, features: Mapping[str, list[float]]) -> None:
     """Whole lists of the table, then a tail for every function in each compilation, then the module of the best."""
-    num_lists = task.coreset.num_lists(task.left)
+    num_lists = LISTS_FIRST[min(task.left, len(LISTS_FIRST)) - 1]
     families = _families(task, knowledge)
     num_rounds = task.left - num_lists - 1
     if num_rounds < 1 or not families:
         return
     task.run(task.coreset.lists[:num_lists])
-    rounds = {name: _Rounds(task, knowledge, baseline, family) for name, family in families.items()}
-    pieces = [plan for plan in task.coreset.pieces if plan.preparation in rounds]
+    rounds = _Rounds(task, knowledge, families, features)
+    pieces = [plan for plan in task.coreset.pieces if plan.preparation in families]
     for piece in pieces[:num_rounds]:
-        rounds[piece.preparation].run(piece)
-    compose_winners(task, min(families.values(), key=FunctionSearch.predicted))
+        rounds.run(piece)
+    compose_best(task, families.values())
 
 
 class _Rounds:
-    """Compilations that try a tail on every function of a module."""
+    """Compilations that each try one tail on every function of a module."""
 
-    def __init__(self, task: Task, knowledge: Knowledge, baseline: Trial, family: FunctionSearch) -> None:
-        self.task = task
-        self.family = family
-        self.knowledge = knowledge
-        assert baseline.sizes is not None
-        self._oz: Mapping[str, FunctionSize] = baseline.sizes.functions
-        features = described(task, baseline)
+    def __init__(
+        self,
+        task: Task,
+        knowledge: Knowledge,
+        families: Mapping[str, FunctionSearch],
+        features: Mapping[str, list[float]],
+    ) -> None:
+        assert task.baseline is not None and task.baseline.sizes is not None
+        self._task = task
+        self._families = families
+        self._oz: Mapping[str, FunctionSize] = task.baseline.sizes.functions
         self._guesses = {
-            name: Guess(knowledge, knowledge.place(features[name])) for name in self._oz if name in features
+            name: Guess(knowledge, knowledge.place(numbers)) for name, numbers in features.items() if name in self._oz
         }
-        self._tails: dict[str, dict[PassList, int]] = {}
+        self._tails: dict[tuple[str, str], dict[PassList, int]] = {}
         for index, plan in enumerate(knowledge.plans):
-            if plan is not None and plan.preparation == family.preparation:
+            if plan is not None and plan.preparation:
                 self._tails.setdefault(_kind(plan), {}).setdefault(plan.tail, index)
 
     def run(self, piece: Plan) -> None:
         """Try a piece of the table, but for each function the tail that promises most."""
-        base = base_of(piece)
         tails = self._tails.get(_kind(piece), {})
         chosen: dict[str, PassList] = {}
         for name, guess in self._guesses.items():
@@ -126,14 +142,12 @@ class _Rounds:
             best = max(tails.items(), key=lambda item: values[item[1]], default=None)
             if best is not None and values[best[1]] > LEAST_EXPECTED:
                 chosen[name] = best[0]
-        plan = replace(base, tail=piece.tail, tails=tuple(sorted(chosen.items(), key=lambda item: item[0])))
-        for trial in self.task.run_functions([plan]):
-            self.family.add([trial])
+        named = tuple(sorted(chosen.items(), key=lambda item: item[0]))
+        for trial in self._task.run_functions([replace(piece, tails=named)]):
+            self._families[piece.preparation].add([trial])
             self._observe(trial, tails, chosen)
 
-    def _observe(
-        self, trial: FunctionTrial, tails: Mapping[PassList, int], chosen: Mapping[str, PassList]
-    ) -> None:
+    def _observe(self, trial: FunctionTrial, tails: Mapping[PassList, int], chosen: Mapping[str, PassList]) -> None:
         for name in self._guesses:
             size = trial.sizes.get(name)
             index = tails.get(chosen.get(name, trial.plan.tail))
@@ -151,10 +165,10 @@ class _Rounds:
                 self._guesses[name].leave_out(index)
 
 
-def _kind(plan: Plan) -> str:
+def _kind(plan: Plan) -> tuple[str, str]:
     """Plans of one kind differ in tail and inlining: what a tail does is much the same behind any of their bases."""
     base = str(plan.base)
-    return "" if base == "inline" else base
+    return plan.preparation, "" if base == "inline" else base
 
 
 def _sizes(size: FunctionSize) -> tuple[int, int, int]:

@@ -1,0 +1,84 @@
+"""Searches by outcomes: the right kind for the module, the budget kept, nothing lost where nothing is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from conftest import Seeds
+from irwright.coreset import load_coreset
+from irwright.evaluator import Plan
+from irwright.feedback.knowledge import Knowledge, load_knowledge
+from irwright.feedback.search import described, search_by_outcomes
+from irwright.llvm.worker import Call, WorkerPool
+from irwright.search import search
+from irwright.task import Task
+from test_search import baseline_of, task_on
+
+
+@pytest.fixture(scope="module")
+def known() -> Knowledge:
+    knowledge = load_knowledge("oz", 22)
+    assert knowledge is not None
+    return knowledge
+
+
+def alone(pool: WorkerPool, seeds: Seeds, budget: int) -> Task:
+    """A task on one function of tests/modules/numbers.c."""
+    facts = pool.add_module("whole", seeds.bitcode("numbers"), name="numbers")
+    function = max(facts.functions, key=lambda name: facts.instructions_by_function[name])
+    data = pool.call(Call(operation="extract", module="whole", arguments={"function": function})).unwrap("numbers")
+    return task_on(pool, data, budget=budget, coreset=load_coreset("oz", 22))
+
+
+def test_a_function_alone_is_tried_with_whole_plans(pool: WorkerPool, seeds: Seeds, known: Knowledge) -> None:
+    task = alone(pool, seeds, 5)
+    task.start()
+    search_by_outcomes(task, known)
+    assert task.evaluator.num_compilations == 5
+    (features,) = described(task).values()
+    assert len(features) == len(known.mean)
+
+
+def test_a_larger_budget_tries_what_a_smaller_one_tried(pool: WorkerPool, seeds: Seeds) -> None:
+    tried: list[list[Plan]] = []
+    for budget in (3, 6):
+        task = alone(pool, seeds, budget)
+        search(task, "feedback")
+        tried.append([trial.plan for trial in task.evaluator.trials])
+    assert tried[1][:4] == tried[0]
+
+
+def test_functions_get_tails_of_their_own(pool: WorkerPool, seeds: Seeds, known: Knowledge) -> None:
+    task = task_on(pool, seeds.bitcode("machine"), budget=6, coreset=load_coreset("oz", 22))
+    task.start()
+    search_by_outcomes(task, known)
+    assert task.evaluator.num_compilations == 6
+    composed = [trial for trial in task.evaluator.trials if trial.plan.parts]
+    assert len(composed) == 1 and task.cost(composed[0]) < baseline_of(task)
+    assert len({tail for part in composed[0].plan.parts for _, tail in part.tails}) > 1
+
+
+def test_without_usable_plans_the_table_is_tried(pool: WorkerPool, seeds: Seeds, known: Knowledge) -> None:
+    nothing = replace(known, plans=(None,) * known.num_plans)
+    task = alone(pool, seeds, 4)
+    task.start()
+    search_by_outcomes(task, nothing)
+    assert task.evaluator.num_compilations == 0
+    task = task_on(pool, seeds.bitcode("machine"), budget=4, counts="instructions")
+    search(task, "feedback")
+    assert task.evaluator.num_compilations == 4
+
+
+def test_small_budgets_of_compose_ask_the_proposer(pool: WorkerPool, seeds: Seeds) -> None:
+    plans: dict[str, list[Plan]] = {}
+    for proposer in ("coreset", "feedback"):
+        task = task_on(pool, seeds.bitcode("machine"), budget=5, coreset=load_coreset("oz", 22))
+        task.proposer = proposer
+        search(task, "compose")
+        plans[proposer] = [trial.plan for trial in task.evaluator.trials]
+        other = task_on(pool, seeds.bitcode("machine"), budget=5, coreset=load_coreset("oz", 22))
+        search(other, proposer)
+        assert plans[proposer] == [trial.plan for trial in other.evaluator.trials]
+    assert plans["coreset"] != plans["feedback"]
