@@ -81,3 +81,14 @@ def test_a_reference_that_traps_tells_undefined_behaviour(compile_c: Compile) ->
     )
     assert checked.different == 0
     assert plain.functions[0].num_runs <= checked.functions[0].num_runs
+
+
+def test_differences_in_code_with_a_got_are_seen(compile_c: Compile) -> None:
+    """Nothing but the addresses of things elsewhere, which are the same in every layout."""
+    text = "extern int there; extern int other(int *); int f(int x) { there = x; return other(&there) + x; }"
+    changed = text.replace("+ x", "- x")
+    original, candidate = compile_c(text, "-Oz", "-fPIC"), compile_c(changed, "-Oz", "-fPIC")
+    signatures = compile_c.signatures(text)
+    reference = compile_c(text, "-O0", "-fPIC")
+    verdict = compare_objects(original, candidate, reference=reference, signatures=signatures)
+    assert verdict.different == 1

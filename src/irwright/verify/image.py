@@ -161,7 +161,7 @@ class Image:
     def _add_segment(self, index: int, section: Section) -> int:
         alignment = max(section.alignment, PAGE)
         address = (self._next + alignment - 1) & -alignment
-        if self._shift and section.alignment <= MAX_MOVED:
+        if self._shift and index >= 0 and section.alignment <= MAX_MOVED:
             address += MAX_MOVED + section.alignment * (1 + index % 3)
         self._check_end(address + section.size)
         data = bytearray(page_up(address % PAGE + section.size) - address % PAGE)
