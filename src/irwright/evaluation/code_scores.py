@@ -14,13 +14,14 @@ from irwright.evaluation.parts import (
     Row,
     Section,
     Table,
+    figures,
     share_of,
     short_name,
     size_class,
     size_name,
 )
 from irwright.evaluation.plots import Mark, bars, stacks
-from irwright.evaluation.published import DISASSEMBLE, DISASSEMBLE_NOTE, EMULATE, EMULATE_NOTE, Published
+from irwright.evaluation.published import DISASSEMBLE, DISASSEMBLE_NOTE, EMULATE, EMULATE_NOTE
 from irwright.evaluation.statistics import interval, paired
 
 VERDICTS = ("exact", "equivalent", "inconclusive", "different", "not-lifted")
@@ -41,11 +42,6 @@ def shares(rows: Sequence[Row], test: Callable[[Row], Any]) -> tuple[float | Non
     return share_of(rows, test), low, high
 
 
-def _published(figures: Sequence[Published]) -> Table:
-    rows = tuple((one.name, one.what, one.value) for one in figures)
-    return Table(title="Published", columns=("who", "what", "%"), rows=rows, num_texts=2)
-
-
 # Disassembly
 
 
@@ -61,7 +57,7 @@ def lift_sections(rows: Sequence[Row]) -> Iterator[Section]:
         )
         section.text.append(DISASSEMBLE_NOTE)
         section.parts += [_drawn_lifting(mine), _verdicts(mine, objects), *_by_size(mine)]
-        section.parts += [_published(DISASSEMBLE), _lift_times(mine)]
+        section.parts += [figures(DISASSEMBLE), _lift_times(mine)]
         yield section
 
 
@@ -181,7 +177,7 @@ def emulate_section(rows: Sequence[Row]) -> Section:
     section.parts += [_drawn(rows), _answers(rows), _by_output(rows), _by_text(rows)]
     if (tests := _size_tests(rows)) is not None:
         section.parts.append(tests)
-    section.parts += [_published(EMULATE), _seconds(rows, "Wall time of an answer.")]
+    section.parts += [figures(EMULATE), _seconds(rows, "Wall time of an answer.")]
     return section
 
 

@@ -19,6 +19,7 @@ from irwright.evaluation.parts import (
     Row,
     Section,
     Table,
+    figures,
     percent,
     short_name,
     size_class,
@@ -137,6 +138,8 @@ def _section(objects: str, protocol: str, rows: Sequence[Row], points: Points) -
         section.parts.append(tests)
     by_project = _by_project(points)
     section.parts += [_bars(by_project), by_project, _by_size(points)]
+    if protocol == "paper":
+        section.parts.append(figures(TUNE))
     section.parts.append(_times(rows))
     return section
 

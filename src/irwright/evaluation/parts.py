@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from irwright.evaluation.published import Published
+
 Row = dict[str, Any]
 Cell = str | int | float | None
 """None is not measured, or not measurable"""
@@ -49,6 +51,12 @@ class Section:
     text: list[str] = field(default_factory=list[str])
     """paragraphs"""
     parts: list[Table | Drawing] = field(default_factory=list[Table | Drawing])
+
+
+def figures(published: Sequence[Published]) -> Table:
+    """What others published, as a table."""
+    rows = tuple((one.name, one.what, one.value) for one in published)
+    return Table(title="Published", columns=("who", "what", "%"), rows=rows, num_texts=2)
 
 
 def size_class(instructions: int) -> int:
