@@ -94,7 +94,7 @@ def test_proposers_by_name() -> None:
 
 def test_settings_are_checked() -> None:
     for wrong, message in (
-        ({"tasks": ("tune", "lift")}, "unknown task 'lift'; there are tune, disassemble, emulate"),
+        ({"tasks": ("tune", "lift")}, "unknown task 'lift'; there are tune, ship, disassemble, emulate"),
         ({"objects": ()}, "unknown kind of object ''"),
         ({"protocols": ("o2",)}, "unknown protocol 'o2'"),
         ({"budgets": (0, 1)}, r"bad budgets \(0, 1\)"),

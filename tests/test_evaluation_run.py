@@ -19,6 +19,7 @@ from irwright.errors import InputError, StorageError
 from irwright.evaluation.cases import Settings
 from irwright.evaluation.report import report_page, sections_of, summary_text, write_report
 from irwright.evaluation.run import ROWS, Evaluation, RowStore, evaluate
+from irwright.tuner import tune
 
 ALL = Settings(
     tasks=("tune", "disassemble", "emulate"),
@@ -118,6 +119,18 @@ def test_proposers_that_fail_are_counted(suite: str, tmp_path: Path) -> None:
     assert any(line.startswith("model:none.gguf") for line in text.splitlines())
 
 
+def test_what_is_shipped_is_what_tune_makes(suite: str, tmp_path: Path) -> None:
+    evaluation = evaluate(suite, tmp_path, Settings(tasks=("ship",), proposers=("coreset",), budgets=(8,)), jobs=1)
+    expected = {
+        name: tune(Path(suite) / name, budget=8, strategy="coreset").tuned_bytes
+        for name in ("one/add.c", "two/copy.c", "three/pick.c")
+    }
+    assert {row["case"]: row["best"][0] for row in evaluation.rows} == expected
+    assert all(row["best"][0] <= row["baseline"][0] for row in evaluation.rows)
+    titles = [section.title for section in sections_of(evaluation)]
+    assert titles == ["What is shipped: files, protocol oz", "Left out and failed"]
+
+
 def test_a_model_that_nobody_named(suite: str, tmp_path: Path) -> None:
     evaluation = evaluate(suite, tmp_path, Settings(proposers=("coreset", "model"), budgets=(1,)), jobs=1)
     assert {row["proposer"] for row in evaluation.rows} == {"coreset"}
@@ -157,7 +170,7 @@ def test_the_command(suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     data = json.loads((tmp_path / "report.json").read_text())
     assert data["num_cases"] == 1
     for wrong, message in (
-        (["--tasks", "lift"], "unknown 'lift'; there are tune, disassemble, emulate"),
+        (["--tasks", "lift"], "unknown 'lift'; there are tune, ship, disassemble, emulate"),
         (["--budget", "0"], "give at least one compilation"),
         (["--budget", "x"], "'x' is no list of compilations"),
         (["--proposers", "corset"], "unknown proposer 'corset'"),

@@ -130,3 +130,8 @@ def test_a_full_device() -> None:
 
 def test_names_of_ir_in_memory() -> None:
     assert Input(name="<stdin>", data=b"").stem == "stdin"
+
+
+def test_ir_in_memory_is_called_after_no_folder() -> None:
+    assert Input(name="lib/deep/a.c:f", data=b"BC").stem == "a.c:f"
+    assert Input(name="<stdin>", data=b"BC").stem == "stdin"

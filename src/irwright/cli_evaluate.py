@@ -17,7 +17,7 @@ from irwright.errors import IrwrightError
 if TYPE_CHECKING:
     from irwright.emulation import Emulation
 
-TASK_NAMES = ("tune", "disassemble", "emulate")
+TASK_NAMES = ("tune", "ship", "disassemble", "emulate")
 OBJECT_NAMES = ("files", "functions")
 
 
@@ -54,7 +54,7 @@ def _list_option(name: str, parameter: str, default: str, text: str, metavar: st
     help="What to measure on: a folder of C and C++, mibench:DIR, embench:DIR, polybench:DIR, debian:PKG,PKG or "
     "corpus:heldout.",
 )
-@_list_option("--tasks", "tasks", "tune", "Of tune, disassemble and emulate.")
+@_list_option("--tasks", "tasks", "tune", "Of tune, ship (tuned, verified, timed as a whole), disassemble and emulate.")
 @_list_option(
     "--proposers",
     "proposers",

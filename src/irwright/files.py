@@ -45,7 +45,7 @@ class Input:
     @property
     def stem(self) -> str:
         """What an output file is named after."""
-        return self.path.stem if self.path is not None else self.name.strip("<>")
+        return self.path.stem if self.path is not None else Path(self.name.strip("<>")).name
 
     @property
     def full_path(self) -> Path | None:

@@ -24,7 +24,7 @@ from irwright.shards import key_of
 FORMAT = 1
 """raise it when the same measurement gives other rows"""
 
-TASKS = ("tune", "disassemble", "emulate")
+TASKS = ("tune", "ship", "disassemble", "emulate")
 OBJECTS = ("files", "functions")
 BUDGETS = (1, 2, 3, 5, 8, 16)
 LIFTER = "lifter"
@@ -39,8 +39,8 @@ class Settings:
 
     tasks: tuple[str, ...] = ("tune",)
     proposers: tuple[str, ...] = ("coreset", "random")
-    """of the task tune: a strategy (`compose`, with switches `compose+outliner`) or `model`; `NAME@300` has that
-    budget alone"""
+    """of the tasks tune and ship: a strategy (`compose`, with switches `compose+outliner`) or `model`; `NAME@300` has
+    that budget alone"""
     models: tuple[str, ...] = ()
     """as `open_model` takes them; asked in every task"""
     budgets: tuple[int, ...] = BUDGETS
@@ -67,7 +67,7 @@ class Settings:
             parse_proposer(name)
         if not self.budgets or min(self.budgets) < 1:
             raise IrwrightError(f"bad budgets {self.budgets}; give compilations, as 1,2,3,5,8,16")
-        if "tune" in self.tasks and not self.proposers and not self.models:
+        if {"tune", "ship"} & set(self.tasks) and not self.proposers and not self.models:
             raise IrwrightError(f"nobody to tune with; name proposers: {', '.join(STRATEGIES)}, or a model")
 
     def tuners(self) -> tuple[str, ...]:
@@ -142,22 +142,22 @@ class Measurement:
     task: str
     proposer: str
     protocol: str = ""
-    """of tune"""
+    """of tune and ship"""
     budget: int = 0
-    """of tune: compilations; of disassemble: variants"""
+    """of tune and ship: compilations; of disassemble: variants"""
     number: int = 0
     """of emulate: which list"""
 
 
 def measurements(case: Case, settings: Settings) -> Iterator[Measurement]:
     """All that is wanted of a case, in the order of the rows."""
-    if "tune" in settings.tasks:
-        for protocol in settings.protocols:
+    for task in ("tune", "ship"):
+        for protocol in settings.protocols if task in settings.tasks else ():
             for text in settings.tuners():
                 only = parse_proposer(text).budget
                 for budget in (only,) if only else settings.budgets:
                     name = text if only is None else text.rpartition("@")[0]
-                    yield Measurement(task="tune", proposer=name, protocol=protocol, budget=budget)
+                    yield Measurement(task=task, proposer=name, protocol=protocol, budget=budget)
     if "disassemble" in settings.tasks:
         yield Measurement(task="disassemble", proposer=LIFTER, budget=settings.variants)
         if case.function:

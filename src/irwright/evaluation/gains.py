@@ -107,7 +107,8 @@ def geomean(points: Iterable[Point]) -> float:
     return 100 * (1 - math.exp(sum(logs) / len(logs))) if logs else math.nan
 
 
-def _interval(points: Sequence[Point]) -> tuple[float, float] | None:
+def interval_of(points: Sequence[Point]) -> tuple[float, float] | None:
+    """Of the geometric mean, over projects."""
     sums: dict[str, list[float]] = {}
     for point in points:
         mine = sums.setdefault(point.project, [0.0, 0.0])
@@ -149,7 +150,7 @@ def _curves(points: Points, protocol: str) -> Drawing:
     for proposer in dict.fromkeys(proposer for proposer, _ in points):
         budgets = sorted(budget for name, budget in points if name == proposer)
         values = [geomean(points[proposer, budget]) for budget in budgets]
-        ranges = [_interval(points[proposer, budget]) for budget in budgets]
+        ranges = [interval_of(points[proposer, budget]) for budget in budgets]
         lines.append(Curve(name=short_name(proposer), x=budgets, y=values, ranges=ranges))
     marks = [Mark(name=one.mark, value=one.value) for one in TUNE if one.mark] if protocol == "paper" else []
     return Drawing(
@@ -166,7 +167,7 @@ def _gains(objects: str, protocol: str, points: Points) -> Table:
         total = gain([(point.baseline, point.kept) for point in group])
         code = gain([point.text for point in group])
         alone = gain([(point.baseline, point.best) for point in group])
-        low, high = _interval(group) or (None, None)
+        low, high = interval_of(group) or (None, None)
         middle = geomean(group)
         lines.append(
             (

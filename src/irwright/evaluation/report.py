@@ -21,6 +21,7 @@ from irwright.evaluation.code_scores import emulate_section, lift_sections
 from irwright.evaluation.gains import tune_sections
 from irwright.evaluation.parts import Cell, Drawing, Row, Section, Table, short_name, shown
 from irwright.evaluation.run import Evaluation
+from irwright.evaluation.ship_scores import ship_sections
 from irwright.files import write_output
 
 _MAX_PROBLEMS = 200
@@ -28,10 +29,11 @@ _MAX_PROBLEMS = 200
 
 def sections_of(evaluation: Evaluation) -> list[Section]:
     """The report's parts, in their order."""
-    by_task: dict[str, list[Row]] = {"tune": [], "disassemble": [], "emulate": []}
+    by_task: dict[str, list[Row]] = {"tune": [], "ship": [], "disassemble": [], "emulate": []}
     for row in evaluation.rows:
         by_task[row["task"]].append(row)
-    sections = [*tune_sections(by_task["tune"]), *lift_sections(by_task["disassemble"])]
+    sections = [*tune_sections(by_task["tune"]), *ship_sections(by_task["ship"])]
+    sections += lift_sections(by_task["disassemble"])
     if by_task["emulate"]:
         sections.append(emulate_section(by_task["emulate"]))
     return [*sections, _left_out(evaluation)]
@@ -109,7 +111,7 @@ def about(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("suite", f"{evaluation.suite.name}: {evaluation.num_cases:,} cases of {len(projects):,} projects"),
         ("tasks", ", ".join(settings.tasks)),
     ]
-    if "tune" in settings.tasks:
+    if {"tune", "ship"} & set(settings.tasks):
         lines.append(("proposers", ", ".join(short_name(name) for name in settings.tuners())))
         lines.append(("compilations", ", ".join(map(str, settings.budgets))))
         lines.append(("protocols", ", ".join(settings.protocols)))

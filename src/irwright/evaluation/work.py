@@ -9,21 +9,25 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from irwright.errors import IrwrightError, LLVMError
-from irwright.evaluation.cases import LIFTER, MODEL, Case, Measurement, Settings, parse_proposer
+from irwright.evaluation.cases import LIFTER, MODEL, Case, Measurement, Proposer, Settings, parse_proposer
 from irwright.evaluation.emulating import emulated
 from irwright.evaluation.lifting import answered, assembly_of, lifted
+from irwright.evaluation.shipping import ship_settings, shipped
 from irwright.evaluation.tuning import Scale, Tools
+from irwright.files import Input
 from irwright.labels.units import Bench
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import protocol
 from irwright.models.answers import LanguageModel
 from irwright.proposers import open_model
+from irwright.task import Budget
+from irwright.tuner import Tuner
 
 LIFT_SECONDS = 240
 """for all functions of a case"""
@@ -44,6 +48,7 @@ class _State:
 
     pools: dict[Path, WorkerPool] = field(default_factory=dict[Path, WorkerPool])
     benches: dict[Path, Bench] = field(default_factory=dict[Path, Bench])
+    tuners: dict[tuple[Path, str], Tuner] = field(default_factory=dict[tuple[Path, str], Tuner])
     models: dict[str, LanguageModel | IrwrightError] = field(default_factory=dict[str, LanguageModel | IrwrightError])
 
 
@@ -91,13 +96,15 @@ class Measure:
             pool.drop_module("whole")
 
     def _measure(self, case: Case, data: bytes, scale: Scale, one: Measurement) -> dict[str, Any]:
-        proposer = parse_proposer(one.proposer) if one.task == "tune" else None
+        proposer = parse_proposer(one.proposer) if one.task in ("tune", "ship") else None
         name = one.proposer.partition(":")[2] if one.proposer.startswith(f"{MODEL}:") else None
         model = None if name is None else self._model(name)
         if proposer is not None:
             if proposer.name == MODEL:
                 raise IrwrightError("no model is named; give one with --model")
-            return scale.tune(proposer, protocol(one.protocol), one.budget, model)
+            if one.task == "tune":
+                return scale.tune(proposer, protocol(one.protocol), one.budget, model)
+            return self._ship(case, data, scale, proposer, one, model)
         if one.task == "disassemble" and one.proposer == LIFTER:
             if self.tools.clang is None:
                 raise LLVMError("no clang that writes assembly")
@@ -109,6 +116,31 @@ class Measure:
             return answered(bench, case.function, model)
         seed = self.settings.seed
         return emulated(bench, case.function, one.number, seed=seed, predictor=one.proposer, model=model)
+
+    def _ship(
+        self,
+        case: Case,
+        data: bytes,
+        scale: Scale,
+        proposer: Proposer,
+        one: Measurement,
+        model: LanguageModel | None,
+    ) -> dict[str, Any]:
+        settings = ship_settings(
+            proposer,
+            one.budget,
+            protocol=one.protocol,
+            seed=self.settings.seed,
+            timeout_seconds=self.settings.timeout_seconds,
+            model=model,
+        )
+        key = (self.tools.library, one.protocol)
+        if key not in _STATE.tuners:
+            named = replace(settings, llvm=str(self.tools.library), budget=Budget(compilations=1))
+            _STATE.tuners[key] = Tuner(named)
+            _STATE.tuners[key].attempt(Input(name=case.name, data=data))  # starts the workers
+        baseline = scale.baseline(protocol("oz")).seconds
+        return shipped(_STATE.tuners[key], settings, data, case.name, baseline)
 
     def _pool(self) -> WorkerPool:
         library = self.tools.library
@@ -143,7 +175,7 @@ def row_of(case: Case, key: str, one: Measurement) -> dict[str, Any]:
     """The columns that say what a row is about."""
     row: dict[str, Any] = {"key": key, "task": one.task, "objects": case.objects, "project": case.project}
     row |= {"case": case.name, "instructions": case.instructions, "proposer": one.proposer}
-    if one.task == "tune":
+    if one.protocol:
         row["protocol"] = one.protocol
     return row | ({"number": one.number} if one.task == "emulate" else {"budget": one.budget})
 
