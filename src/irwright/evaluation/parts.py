@@ -75,6 +75,8 @@ def shown(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     if isinstance(cell, float):
+        if 0 < abs(cell) < 0.0001:
+            return f"{cell:.0e}"
         return f"{cell:.4f}" if 0 < abs(cell) < 0.01 else f"{cell:,.2f}"
     return f"{cell:,}" if isinstance(cell, int) else cell
 
