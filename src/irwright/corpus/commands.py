@@ -192,19 +192,25 @@ def guess_commands(tree: Path, *, skip: Sequence[str] = (), cxx: bool = False) -
     sources = [path.as_posix() for path in files if wanted(path.as_posix(), skip, cxx=cxx)]
     headers = [path for path in files if path.suffix in (".h", ".hh", ".hpp", ".hxx", ".inc", ".def", ".c")]
     headers = [path for path in headers if not any(SKIPPED_FOLDERS.fullmatch(part) for part in path.parts[:-1])]
-    included: set[str] = set()
-    for path in headers:
-        text = (tree / path).read_text(encoding="utf-8", errors="replace")
-        included |= set(re.findall(r'^\s*#\s*include\s*["<]([^">\n]+)[">]', text, re.MULTILINE))
-    folders = {""}
-    for header in headers:
-        parts = header.parts
-        folders |= {"/".join(parts[:i]) for i in range(len(parts)) if "/".join(parts[i:]) in included}
-    order = sorted(folders, key=lambda folder: (folder.count("/"), folder not in ("include", "src", "lib"), folder))
-    flags = tuple(f"-I{folder or '.'}" for folder in order)
+    flags = tuple(f"-I{folder}" for folder in include_folders(tree, headers))
     if any(path.name == "config.h" for path in headers):
         flags = ("-DHAVE_CONFIG_H", *flags)
     return [Command(source=source, flags=flags) for source in sources]
+
+
+def include_folders(tree: Path, files: Iterable[Path]) -> list[str]:
+    """The folders of a tree from which an #include in one of the files (relative to it) names another of them."""
+    files = list(files)
+    included: set[str] = set()
+    for path in files:
+        text = (tree / path).read_text(encoding="utf-8", errors="replace")
+        included |= set(re.findall(r'^\s*#\s*include\s*["<]([^">\n]+)[">]', text, re.MULTILINE))
+    folders = {""}
+    for path in files:
+        parts = path.parts
+        folders |= {"/".join(parts[:i]) for i in range(len(parts)) if "/".join(parts[i:]) in included}
+    order = sorted(folders, key=lambda folder: (folder.count("/"), folder not in ("include", "src", "lib"), folder))
+    return [folder or "." for folder in order]
 
 
 def _from_cmake(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: Path) -> list[Command]:

@@ -20,17 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from irwright.corpus.build import SEED_FLAGS, run_clang
-from irwright.corpus.commands import CXX_SUFFIXES, Command
+from irwright.corpus.commands import C_SUFFIXES, CXX_SUFFIXES, Command, include_folders
 from irwright.corpus.packages import default_cache
 from irwright.corpus.store import default_corpus, open_corpus
 from irwright.errors import CorpusError, InputError
 from irwright.evaluation.layouts import LAYOUTS, Benchmark
 from irwright.intake.sources import Intake, fetched_modules
 from irwright.intake.trees import has_database, tree_commands
-from irwright.llvm.clang import SOURCE_SUFFIXES
 
 KINDS = (*LAYOUTS, "debian", "corpus")
 """What may stand before the colon of a suite's name."""
+_CODE = (*C_SUFFIXES, *CXX_SUFFIXES, ".h", ".hh", ".hpp", ".hxx", ".inc", ".def")
+"""what may be compiled or included"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,16 +124,12 @@ def _project(path: str) -> str:
 
 
 def _all_sources(tree: Path, include: Sequence[str] = (), flags: Sequence[str] = ()) -> list[Command]:
-    """Every source below a folder; each sees its own folder, those named, and every folder that holds headers."""
-    sources = sorted(
-        path.relative_to(tree)
-        for path in tree.rglob("*")
-        if path.suffix in SOURCE_SUFFIXES and path.suffix not in (".i", ".ii") and path.is_file()
-    )
-    headers = {path.parent.relative_to(tree).as_posix() for path in tree.rglob("*.h")}
-    order = dict.fromkeys((*include, *sorted(headers, key=lambda folder: (folder.count("/"), folder))))
-    configured = ["-DHAVE_CONFIG_H"] if any(tree.rglob("config.h")) else []
-    words = (*flags, *configured, *(f"-I{folder}" for folder in order))
+    """Every source below a folder, with the folders named and those from which an #include of the tree resolves."""
+    files = sorted(path.relative_to(tree) for path in tree.rglob("*") if path.suffix in _CODE and path.is_file())
+    sources = [path for path in files if path.suffix in C_SUFFIXES + CXX_SUFFIXES]
+    folders = dict.fromkeys((*include, *include_folders(tree, files)))
+    configured = ["-DHAVE_CONFIG_H"] if any(path.name == "config.h" for path in files) else []
+    words = (*flags, *configured, *(f"-I{folder}" for folder in folders))
     return [Command(source=source.as_posix(), flags=words) for source in sources]
 
 
