@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irwright.lift.clobbers import ALL, find_clobbers
 from irwright.lift.disassembler import LiftSettings, disassemble
-from irwright.lift.program import Code, Imm, Instruction, Symbol
+from irwright.lift.program import Code, Imm, Instruction, Mem, Reg, Symbol
 
 TEXT = """
 .globl f
@@ -28,6 +28,38 @@ def test_a_value_lives_across_a_call_that_leaves_it_alone() -> None:
     assert {one.function: one.reason for one in result.functions if one.verdict == "not-lifted"} == {}
 
 
+def test_one_function_that_stays_machine_code_does_not_keep_others_so() -> None:
+    text = (
+        TEXT
+        + """
+.type h,@function
+h:
+        push    %rdx
+        call    external
+        pop     %rax
+        ret
+.size h, .-h
+.globl k
+.type k,@function
+k:
+        xorl    %edi, %edi
+        call    h
+        call    h
+        jmp     h
+.size k, .-k
+.globl bad
+.type bad,@function
+bad:
+        vzeroupper
+        call    k
+        ret
+.size bad, .-bad
+"""
+    )
+    result = disassemble(text, name="f.s", settings=LiftSettings(budget=1, verify=False))
+    assert {one.function for one in result.functions if one.verdict == "not-lifted"} == {"bad"}
+
+
 def test_clobbers_are_found_through_calls_and_unknown_calls_change_everything() -> None:
     codes = {name: Code(name, Symbol(name, 0, 0, 0, "func", "local"), []) for name in ("a", "b", "c")}
     codes["a"].instructions = [_call(1)]
@@ -39,8 +71,32 @@ def test_clobbers_are_found_through_calls_and_unknown_calls_change_everything() 
         op = insn.operands[0]
         return names.get(op.value) if isinstance(op, Imm) else None
 
-    found = find_clobbers(codes, callee)
-    assert found == {"a": frozenset(), "b": ALL, "c": frozenset()}
+    found = find_clobbers(codes, callee, codes)
+    assert found.registers == {"a": frozenset(), "b": ALL, "c": frozenset()}
+    assert not found.unsure
+
+
+def test_what_is_not_decoded_may_change_less() -> None:
+    codes = {name: Code(name, Symbol(name, 0, 0, 0, "func", "local"), []) for name in ("a", "b", "c", "d")}
+    codes["a"].instructions = [_call(1)]
+    codes["b"].problem = "overlapping code"
+    codes["c"].instructions = [_call(1), _call(-1)]
+    codes["d"].instructions = [Instruction(0, 2, "jmp", (Reg("rax", 64),))]
+    names = {1: "b"}
+
+    def callee(_code: Code, insn: Instruction) -> str | None:
+        op = insn.operands[0]
+        return names.get(op.value) if isinstance(op, Imm) else None
+
+    assert find_clobbers(codes, callee, ()).unsure == {"a", "b", "d"}
+    assert find_clobbers(codes, callee, codes).unsure == {"a", "b"}
+
+
+def test_block_fills_change_what_they_name() -> None:
+    codes = {"a": Code("a", Symbol("a", 0, 0, 0, "func", "local"), [])}
+    operands = (Mem("rdi", "", 1, 0, 32), Reg("rax", 32))
+    codes["a"].instructions = [Instruction(0, 2, "stosd", operands, prefix="rep")]
+    assert find_clobbers(codes, lambda _code, _insn: None, codes).registers == {"a": frozenset(["rcx", "rdi"])}
 
 
 def _call(target: int) -> Instruction:

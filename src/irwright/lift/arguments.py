@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from irwright.errors import LiftError
-from irwright.lift.clobbers import may_keep_registers
+from irwright.lift.clobbers import Clobbers, may_keep_registers
 from irwright.lift.expressions import bits, walk
 from irwright.lift.flow import Call
 from irwright.lift.format_strings import variadic_types
@@ -40,13 +40,15 @@ class CallSites:
         """functions of the file that give back a long double"""
         self.noreturn: set[str] = set()
         """functions of the file that never return"""
+        self.table_jumps: dict[str, frozenset[tuple[int, int]]] = {}
+        """by function whose flow is understood, lifted or not: (section, address) of jumps through tables"""
         self.handed: dict[str, int] = {}
         """by callee: the most bytes that a call of it in this file hands over as they are"""
         self.areas: dict[str, set[int]] = {}
         """the same of earlier analyses: they get it"""
         self.uses_floats = False
         self.may_keep = may_keep_registers(program)
-        self.clobbers: dict[str, frozenset[str]] = {}
+        self.clobbers = Clobbers({}, frozenset())
         self.settled = False
         """the results of the file's own functions are known"""
 
@@ -68,8 +70,7 @@ class CallSites:
             status = lifted.available.at_call.get(call.index, {})
             takes_memory = found.is_variadic or not found.is_known
             if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
-                self.wanted_areas.setdefault(lifted.code.name, set()).add(call.index)
-                raise LiftError("arguments in memory that are not understood")
+                raise self._want_area(lifted, call)
         if lifted.frame is not None and call.index in lifted.frame.areas:
             slots = []
         if found.is_variadic:
@@ -80,7 +81,7 @@ class CallSites:
                 missing = INTEGER_ARGUMENTS[sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) :]
                 status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
                 if any(status.get(unit) is None for unit in missing):
-                    raise LiftError("a call with arguments in memory before those in registers are used up")
+                    raise self._want_area(lifted, call)
                 at = 6 - len(missing)
                 found.params[at:at] = [(unit, "i64") for unit in missing]
             found.params += _in_memory(lifted, call, slots)
@@ -93,7 +94,7 @@ class CallSites:
             here = [param for param in self._at_site(lifted, call).params if not param[0].startswith("xmm")]
             here += [(unit, "double") for unit in FLOAT_ARGUMENTS[: call.num_vectors]]
             if slots and sum(unit in INTEGER_ARGUMENTS for unit, _ in here) < 6:
-                raise LiftError("a variadic call with arguments in memory before those in registers are used up")
+                raise self._want_area(lifted, call)
             here += _in_memory(lifted, call, slots)
             found = replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
         if call.x87_results and not any(unit[0] == "f" for unit, _ in found.returns):
@@ -119,8 +120,7 @@ class CallSites:
                 and not call.is_tail
                 and (missing or any(unit[:5] == "area." for unit, _ in found.params))
             ):
-                self.wanted_areas.setdefault(lifted.code.name, set()).add(call.index)
-                raise LiftError("arguments in memory that are not understood")
+                raise self._want_area(lifted, call)
             return found
         if call.is_tail:
             raise LiftError("a tail call with a struct in memory")
@@ -130,6 +130,16 @@ class CallSites:
         found.attributes[len(found.params)] = area_attribute(size)
         found.params.append((f"area.{size}", "ptr"))
         return found
+
+    def _want_area(self, lifted: Lifted, call: Call) -> LiftError:
+        """Note that a call gets what lies at the stack pointer from the next analysis on; the error that ends this one.
+
+        A push may make room alone, or arguments lie there before those in registers are used up.
+        """
+        if call.is_tail:
+            return LiftError("a tail call with arguments in memory that are not understood")
+        self.wanted_areas.setdefault(lifted.code.name, set()).add(call.index)
+        return LiftError("arguments in memory that are not understood")
 
     def _external(self, name: str) -> Signature:
         found = self.externals.get(name)
@@ -174,7 +184,7 @@ class CallSites:
         floats = [unit for unit in FLOAT_ARGUMENTS[:vectors] if unit not in fixed]
         found.params += [(unit, "double") for unit in floats]
         if slots and (limit < 6 or call.is_tail):
-            raise LiftError("a variadic call with arguments in memory before those in registers are used up")
+            raise self._want_area(lifted, call)
         found.params += _in_memory(lifted, call, slots)
         return found
 
@@ -240,6 +250,9 @@ class CallSites:
                 widen_by_order(lifted.flow, lifted.available)
         if "main" in bounds:
             bounds["main"] = (3, 0)
+        for lifted in good:
+            if lifted.variadic is not None:  # what has no name is reached by its va_list alone
+                bounds[lifted.code.name] = (lifted.variadic.num_integers, lifted.variadic.num_floats)
         self.bounds = bounds
         self._narrow_bounds(good)
         for lifted in good:
@@ -320,7 +333,7 @@ class CallSites:
         returns = tuple((unit, bits(ty)) for unit, ty in lifted.signature.returns)
         analysis = Analysis(lifted.flow, signatures, returns, lifted.frame.slots)
         analysis.areas = lifted.frame.areas
-        analysis.hands_on = not self.may_keep or not any(one.problem for one in self.functions.values())
+        analysis.may_keep = self.may_keep
         analysis.whole_copies = self.guess.whole_copies
         analysis.gives = self._gives
         return analysis

@@ -5,7 +5,8 @@ clang does not, unless asked; its files say who made them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from irwright.lift.flow import CALLER_SAVED, Call
 from irwright.lift.program import Code, Imm, Instruction, Program, Reg
@@ -30,18 +31,36 @@ _WHOLE = {
     "cmpxchg16b": ("rax", "rdx"),
     "fnstsw": ("rax",),
 }
+_STRINGS = {
+    "movs": ("rsi", "rdi"),
+    "stos": ("rdi",),
+    "lods": ("rax", "rsi"),
+    "scas": ("rdi",),
+    "cmps": ("rsi", "rdi"),
+}
 _SAFE = frozenset(["ret", "leave", "nop", "endbr64", "mfence", "pause", "ud2", "fnop"])
 
 
+@dataclass(frozen=True, slots=True)
+class Clobbers:
+    """What the functions of a file change."""
+
+    registers: dict[str, frozenset[str]]
+    """caller-saved registers by function"""
+    unsure: frozenset[str]
+    """functions of which that is everything only because not all of their code is understood"""
+
+
 def find_clobbers(
-    codes: dict[str, Code], callee: Callable[[Code, Instruction], str | None]
-) -> dict[str, frozenset[str]]:
+    codes: dict[str, Code], callee: Callable[[Code, Instruction], str | None], understood: Collection[str]
+) -> Clobbers:
     """Caller-saved registers by function; `callee` names the function of the file that a call or jump goes to.
 
-    A jump inside a function has itself as the callee.
+    A jump inside a function has itself as the callee. Jumps through tables are known in those that are understood.
     """
     own: dict[str, frozenset[str]] = {}
     calls: dict[str, set[str]] = {}
+    unsure: set[str] = set()
     for name, code in codes.items():
         written: set[str] = set()
         calls[name] = set()
@@ -50,11 +69,26 @@ def find_clobbers(
                 target = callee(code, insn)
                 if target is None:
                     written = set(ALL)
+                    if insn.mnemonic != "call" and not isinstance(insn.operands[0], Imm) and name not in understood:
+                        unsure.add(name)  # a jump through a table, perhaps
                     break
                 calls[name].add(target)
             else:
-                written |= _written(insn)
+                found = _written(insn)
+                if len(found) == len(ALL):
+                    unsure.add(name)
+                written |= found
         own[name] = frozenset(written & ALL) if code.instructions and not code.problem else ALL
+        if code.problem or not code.instructions:
+            unsure.add(name)
+    plain = {name: frozenset[str]() if name in unsure else registers for name, registers in own.items()}
+    _spread(own, calls)
+    _spread(plain, calls)
+    return Clobbers(own, frozenset(name for name in own if plain[name] != own[name]))
+
+
+def _spread(own: dict[str, frozenset[str]], calls: dict[str, set[str]]) -> None:
+    """Add what callees change."""
     while True:
         changed = False
         for name, callees in calls.items():
@@ -62,7 +96,7 @@ def find_clobbers(
             changed |= whole != own[name]
             own[name] = whole
         if not changed:
-            return own
+            return
 
 
 def may_keep_registers(program: Program) -> bool:
@@ -101,9 +135,9 @@ def _written(insn: Instruction) -> set[str]:
         return set()
     if not insn.operands and word not in _WHOLE:
         return set(ALL)
-    is_string = word[:4] in ("movs", "stos", "lods", "scas", "cmps") and word[4:] in ("b", "w", "d", "q")
+    is_string = word[:4] in _STRINGS and word[4:] in ("b", "w", "d", "q")
     if is_string and not any(isinstance(op, Reg) and op.name.startswith("xmm") for op in insn.operands):
-        return {"rax", "rcx", "rsi", "rdi"}
+        return set(_STRINGS[word[:4]]) | ({"rcx"} if insn.prefix else set())
     found = set(_WHOLE.get(word, ()))
     if word in _READ_ONLY:
         return found
@@ -113,9 +147,10 @@ def _written(insn: Instruction) -> set[str]:
     return found.union(named)
 
 
-def apply_clobbers(calls: list[Call], clobbers: dict[str, frozenset[str]]) -> None:
+def apply_clobbers(calls: list[Call], clobbers: Clobbers) -> None:
     """Note at calls of the file's own functions what these leave alone."""
     for call in calls:
-        if call.name in clobbers:
+        if call.name in clobbers.registers:
             call.is_own = True
-            call.clobbered = clobbers[call.name] if not call.is_tail else ALL
+            call.clobbered = clobbers.registers[call.name] if not call.is_tail else ALL
+            call.is_unsure = call.name in clobbers.unsure

@@ -84,6 +84,8 @@ class Call:
     """long doubles that it gives back"""
     is_own: bool = False
     """the callee is in this file"""
+    is_unsure: bool = False
+    """it may change less, since not all of its code is understood"""
 
 
 @dataclass(slots=True)
@@ -146,6 +148,8 @@ class FlowBuilder:
         self.x87_calls: dict[tuple[int, int], int] = {}
         """by call: long doubles that it gives back, as what follows shows"""
         self.x87_at_return: set[int] = set()
+        self.ending: set[tuple[int, int]] = set()
+        """calls that do not come back, as what follows shows"""
         self.control_words = _control_words(code.instructions)
         self.is_dynamic = any(_moves_stack(insn) for insn in code.instructions)
         self.align = 16
@@ -154,20 +158,16 @@ class FlowBuilder:
 
     def build(self) -> Flow:
         """Blocks, then effects; LiftError with the reason."""
-        insns = self.code.instructions
-        for number, insn in enumerate(insns):
-            key = (insn.section, insn.address)
-            self.by_place[key] = insn
-            self.positions[key] = number
-            self.by_end[insn.section, insn.end] = insn
+        self._index()
         self._find_tables()
-        blocks = self._blocks()
-        self._split_tails(blocks)
         self.calls: list[Call] = []
         while True:
-            before = dict(self.x87_calls)
+            self._index()
+            blocks = self._blocks()
+            self._split_tails(blocks)
+            before = dict(self.x87_calls), set(self.ending)
             self._propagate(blocks)
-            if self.x87_calls == before:
+            if (self.x87_calls, self.ending) == before:
                 break
         if len(self.x87_at_return) > 1:
             raise LiftError("returns with different numbers of long doubles")
@@ -190,6 +190,15 @@ class FlowBuilder:
             x87_results=max(self.x87_at_return, default=0),
             table_jumps=frozenset(self.table_jumps),
         )
+
+    def _index(self) -> None:
+        """Instructions by their places."""
+        self.joined, self.by_place, self.positions, self.by_end = {}, {}, {}, {}
+        for number, insn in enumerate(self.code.instructions):
+            key = (insn.section, insn.address)
+            self.by_place[key] = insn
+            self.positions[key] = number
+            self.by_end[insn.section, insn.end] = insn
 
     def _split_tails(self, blocks: list[Block]) -> None:
         """Merged ends taken apart; the copies get places of their own."""
@@ -285,6 +294,8 @@ class FlowBuilder:
 
     def _ends(self, insn: Instruction) -> bool:
         """A call that does not come back."""
+        if insn.mnemonic == "call" and (insn.section, insn.address) in self.ending:
+            return True
         if insn.mnemonic != "call" or not isinstance(insn.operands[0], Imm):
             return False
         ref = self.target_of(insn)
@@ -495,12 +506,22 @@ class FlowBuilder:
                         merged["rsp"] = DYNAMIC
                         merged["bottom"] = state["bottom"]
                     if "rsp" not in merged:
+                        if self._ends_before(blocks, successor):
+                            return
                         raise LiftError("stack depths that differ where paths meet")
                     if "x87" not in merged:
                         raise LiftError("x87 stack depths that differ where paths meet")
                     following.state = merged
                 if successor not in todo:
                     todo.append(successor)
+
+    def _ends_before(self, blocks: list[Block], index: int) -> bool:
+        """Note that the call before a block does not come back, since the stack would not be as others leave it."""
+        last = blocks[index - 1].insns[-1] if index else None
+        if last is None or last.mnemonic != "call" or blocks[index - 1].successors != [index]:
+            return False
+        self.ending.add((last.section, last.address))
+        return True
 
     def _step(self, insn: Instruction, state: State) -> Step:
         rsp = state.get("rsp")

@@ -73,17 +73,19 @@ class FileLifter(OwnSignatures):
             for lifted in self.functions.values()
             for i in lifted.code.instructions
         )
-        self.noreturn = set()
         for name, lifted in self.functions.items():
             lifted.signature.name = name
-            if not lifted.problem:
+        todo = self.good()
+        while todo:
+            for lifted in todo:
+                lifted.problem = ""
                 self._guard(lifted, self._build)
-        while self._find_x87_results() or self._find_noreturn():
-            for lifted in self.good():
-                self._guard(lifted, self._build)
+            found = self._find_x87_results() | self._find_noreturn()
+            todo = [one for one in todo if one.problem] if found else []
+            todo += [one for one in self.good() if one.callees & found]
         good = self.good()
         codes = {name: lifted.code for name, lifted in self.functions.items()}
-        self.clobbers = clobbers = find_clobbers(codes, self._own_callee)
+        self.clobbers = clobbers = find_clobbers(codes, self._own_callee, self.table_jumps)
         self.handed = {}
         for lifted in good:
             assert lifted.flow is not None and lifted.frame is not None
@@ -132,7 +134,7 @@ class FileLifter(OwnSignatures):
         if not self.may_keep:
             return kept
         codes = {code.name: code for code in self.program.functions}
-        return kept | counted_on(codes, self.clobbers, self._own_callee, kept)
+        return kept | counted_on(codes, self.clobbers.registers, self._own_callee, kept)
 
     def good(self) -> list[Lifted]:
         """Functions without a problem so far."""
@@ -149,15 +151,15 @@ class FileLifter(OwnSignatures):
         except (AssertionError, KeyError, IndexError, ValueError) as error:  # a form nobody thought of
             lifted.problem = f"not understood ({type(error).__name__}: {error})"
 
-    def _find_noreturn(self) -> bool:
-        """Functions of which no way leads to a return; True where there are more than were known."""
+    def _find_noreturn(self) -> set[str]:
+        """Functions that turned out to have no way that leads to a return."""
         flows = {lifted.code.name: lifted.flow for lifted in self.good() if lifted.flow is not None}
         unsure = set(flows)
-        while found := {name for name in unsure if returns(flows[name], unsure)}:
+        while found := {name for name in unsure if returns(flows[name], unsure | self.noreturn)}:
             unsure -= found
-        grew = not unsure <= self.noreturn
+        new = unsure - self.noreturn
         self.noreturn |= unsure
-        return grew
+        return new
 
     def is_noreturn(self, ref: Ref) -> bool:
         """True for callees that are known not to come back."""
@@ -179,8 +181,7 @@ class FileLifter(OwnSignatures):
         """The function of this file that a direct call or jump leads to; None for others."""
         op = insn.operands[0]
         if not isinstance(op, Imm):
-            flow = self.functions[code.name].flow
-            return code.name if flow is not None and (insn.section, insn.address) in flow.table_jumps else None
+            return code.name if (insn.section, insn.address) in self.table_jumps.get(code.name, ()) else None
         ref = op.ref if op.ref is not None else Ref(None, insn.section, op.value)
         if ref.symbol is not None:
             return ref.symbol if ref.symbol in self.functions and not ref.offset else None
@@ -201,6 +202,7 @@ class FileLifter(OwnSignatures):
         lifted.flow = FlowBuilder(
             self.program, lifted.code, self.is_noreturn, self.returns_x87, tails=self.guess.tails
         ).build()
+        self.table_jumps[lifted.code.name] = lifted.flow.table_jumps
         for call in lifted.flow.calls:
             if call.target is not None:
                 if call.target.kind != "direct" or (call.target.symbol and call.target.offset):
@@ -232,12 +234,12 @@ class FileLifter(OwnSignatures):
             if lifted.frame.used_top <= lifted.variadic.save_area + 1:  # without optimisation, variables lie above it
                 lifted.frame.top = min(lifted.frame.top, lifted.variadic.save_area)
 
-    def _find_x87_results(self) -> bool:
-        """Functions that turned out to give back a long double; True where there are more than were known."""
+    def _find_x87_results(self) -> set[str]:
+        """Functions that turned out to give back a long double."""
         found = {lifted.code.name for lifted in self.good() if lifted.flow is not None and lifted.flow.x87_results == 1}
-        grew = not found <= self.x87_functions
+        new = found - self.x87_functions
         self.x87_functions |= found
-        return grew
+        return new
 
     def _solve(self, lifted: Lifted) -> None:
         assert lifted.flow is not None

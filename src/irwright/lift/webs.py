@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irwright.errors import LiftError
-from irwright.lift.expressions import E, Effect, bits, element
+from irwright.lift.expressions import E, Effect, bits, element, walk
 from irwright.lift.flow import (
     CALLER_SAVED,
     CC_UNITS_,
@@ -20,10 +20,9 @@ from irwright.lift.flow import (
     Call,
     Flow,
 )
-from irwright.lift.signatures import INTEGER_ARGUMENTS, RESULTS, Signature
+from irwright.lift.signatures import RESULTS, Signature
 
 Demand = dict[str, int]
-ALL = frozenset(CALLER_SAVED)
 BITWISE = ("and", "or", "xor")
 
 
@@ -58,8 +57,8 @@ class Analysis:
         self.slots = slots
         self.areas: dict[int, int] = {}
         """by call: bytes at the stack pointer that it may take"""
-        self.hands_on = True
-        """what nothing has set may be an argument all the same: no callee keeps registers that nobody knows of"""
+        self.may_keep = False
+        """values may lie in registers that a callee of the file leaves alone"""
         self.whole_copies = False
         """a copy of 64 bits reads them all, even where its own uses need fewer"""
         self.gives: Callable[[Call, str], bool] = lambda _call, _unit: True
@@ -369,7 +368,7 @@ class Analysis:
                     self.defining.add(node)
                     self.write_nodes[index, number, unit] = node
                     self.step_demand[index, number, unit] = after[unit]
-                elif not self.hands_on and call.is_own and unit in CALLER_SAVED and call.clobbered >= ALL:
+                elif self.may_keep and call.is_unsure and unit in CALLER_SAVED:
                     raise LiftError(
                         f"{unit} is read after a call of {call.name}, of which nobody knows what it changes"
                     )
@@ -412,15 +411,21 @@ class Analysis:
         return found
 
     def _is_harmless(self, effects: list[Effect], unit: str) -> bool:
-        """A read of bits that a partial write keeps: garbage stays garbage."""
+        """A read of bits that a partial write keeps, of an argument or a result: garbage stays garbage.
+
+        What a callee gets or a caller reads is known from above only: it may be no argument or result at all.
+        """
         for effect in effects:
             if effect.kind == "set" and effect.unit == unit and effect.partial:
                 return True
             if effect.kind == "store" and effect.addr is not None and self.slot(effect.addr) == unit:
                 return True
-            is_argument = effect.kind == "call" and (not effect.aux.is_tail or unit in INTEGER_ARGUMENTS)
-            if is_argument and self.hands_on and not self.signatures[effect.aux.index].is_known:
+            if effect.kind == "call" and any(node.op == "reg" and node.aux == unit for node in walk(effect.value)):
+                return False
+            if effect.kind == "call" and not self.signatures[effect.aux.index].is_known:
                 return True  # the callee gets what the machine had there, if it takes it at all
+            if effect.kind == "ret" and unit in RESULTS and not any(e.kind == "call" for e in effects):
+                return True
         return False
 
 
