@@ -78,6 +78,8 @@ class Emitter(Transfers):
                     self.names.intrinsic("llvm.lifetime.start.p0", "declare void @llvm.lifetime.start.p0(i64, ptr)")
                     births.append(f"  call void @llvm.lifetime.start.p0(i64 {max(end - start, 1)}, ptr {name})")
         entry += births
+        if self.has_own_list:
+            entry.append("  %va_list = alloca [24 x i8], align 8")
         if self.is_dynamic:
             self.names.intrinsic("llvm.stacksave", "declare ptr @llvm.stacksave()")
             entry.append("  %stack = call ptr @llvm.stacksave()")
@@ -175,6 +177,8 @@ class Emitter(Transfers):
                 self._atomic(effect)
             elif kind == "alloca":
                 self._dynamic_alloca(effect)
+            elif kind == "va_start":
+                self._start_variadic(effect, step.effects)
         for effect in step.effects:
             kind = effect.kind
             if kind == "set":

@@ -31,6 +31,7 @@ XMM = tuple(f"xmm{n}" for n in range(16))
 CALLER_SAVED = tuple(name for name in GENERAL if name not in CALLEE_SAVED) + XMM
 NOT_ARGUMENTS = ("rax", "r10", "r11")
 JUNK = ("junk", 0)
+COMPUTED_STACK = "a stack pointer that is computed"
 DYNAMIC = ("dynamic", 0)
 """the stack pointer after a block of a size known at run time was taken off it, and copies of that"""
 
@@ -127,6 +128,7 @@ class FlowBuilder:
         code: Code,
         is_noreturn: Callable[[Ref], bool],
         returns_x87: Callable[[Ref], bool],
+        clobbered: Callable[[Ref], frozenset[str]],
         *,
         tails: bool = False,
     ) -> None:
@@ -134,6 +136,8 @@ class FlowBuilder:
         self.code = code
         self.is_noreturn = is_noreturn
         self.returns_x87 = returns_x87
+        self.clobbered = clobbered
+        """registers that a callee may change"""
         self.tails = tails
         self.joined: dict[tuple[int, int], Instruction] = {}
         """by place: what follows in its block, where that is a copy"""
@@ -603,7 +607,7 @@ class FlowBuilder:
                 whole = not effect.partial and bits(value.ty) == 64
                 known = self._known(value, state) if whole else None
                 if effect.unit == "rsp" and known is None:
-                    raise LiftError("a stack pointer that is computed")
+                    raise LiftError(COMPUTED_STACK)
                 updates.append((effect.unit, known))
             elif effect.kind == "kill":
                 updates.append((effect.unit, None))
@@ -617,7 +621,7 @@ class FlowBuilder:
                     if effect.kind in ("store", "save") and size == 8:
                         updates.append((offset, self._known(effect.value, state) or JUNK))
             elif effect.kind == "call":
-                for name in (*CALLER_SAVED, *CC_UNITS_):
+                for name in (*effect.aux.clobbered, *CC_UNITS_):
                     updates.append((name, None))
             is_far = effect.kind in ("call", "string") or (effect.kind in ("store", "atomic", "cmpxchg")
                       and effect.addr is not None and effect.addr.op != "frame")  # fmt: skip
@@ -663,6 +667,8 @@ class FlowBuilder:
         if not call.x87_results and ref is not None and self.returns_x87(ref):
             call.x87_results = 1
         m.depth = call.x87_results
+        if ref is not None:
+            call.clobbered = self.clobbered(ref)
         state["call"] = (str(insn.section), insn.address)
         m.effects.append(Effect("call", aux=call, value=pointer))
         if self._ends(insn):

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from irwright.errors import LiftError
-from irwright.lift.clobbers import apply_clobbers, counted_on, find_clobbers
+from irwright.lift.clobbers import ALL, apply_clobbers, counted_on, find_clobbers
 from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
-from irwright.lift.flow import FlowBuilder
+from irwright.lift.flow import COMPUTED_STACK, FlowBuilder
 from irwright.lift.frames import frame_use
 from irwright.lift.inference import availability, returns, widen_by_order
 from irwright.lift.lifted import Lifted
@@ -83,9 +83,13 @@ class FileLifter(OwnSignatures):
             found = self._find_x87_results() | self._find_noreturn()
             todo = [one for one in todo if one.problem] if found else []
             todo += [one for one in self.good() if one.callees & found]
-        good = self.good()
         codes = {name: lifted.code for name, lifted in self.functions.items()}
         self.clobbers = clobbers = find_clobbers(codes, self._own_callee, self.table_jumps)
+        for lifted in self.functions.values():
+            if self.may_keep and lifted.problem == COMPUTED_STACK:  # kept in a register that a callee leaves alone
+                lifted.problem = ""
+                self._guard(lifted, self._build)
+        good = self.good()
         self.handed = {}
         for lifted in good:
             assert lifted.flow is not None and lifted.frame is not None
@@ -169,6 +173,10 @@ class FileLifter(OwnSignatures):
         known = prototype(name)
         return known is not None and known.is_noreturn
 
+    def _clobbered(self, ref: Ref) -> frozenset[str]:
+        """Registers that a callee may change, as far as is known."""
+        return self.clobbers.registers.get(self.name_of(ref), ALL) if self.may_keep else ALL
+
     def returns_x87(self, ref: Ref) -> bool:
         """True for callees that are known to give back a long double."""
         name = self.name_of(ref)
@@ -200,7 +208,7 @@ class FileLifter(OwnSignatures):
 
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(
-            self.program, lifted.code, self.is_noreturn, self.returns_x87, tails=self.guess.tails
+            self.program, lifted.code, self.is_noreturn, self.returns_x87, self._clobbered, tails=self.guess.tails
         ).build()
         self.table_jumps[lifted.code.name] = lifted.flow.table_jumps
         for call in lifted.flow.calls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from irwright.errors import LiftError
 from irwright.lift.arguments import CallSites, area_attribute
 from irwright.lift.flow import Call, Flow
-from irwright.lift.inference import DEFINED, MIXED, RESULT
+from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT
 from irwright.lift.lifted import Lifted
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import (
@@ -59,7 +59,9 @@ class OwnSignatures(CallSites):
             return min(parts) if parts else max(widths) or 64
 
         integer = everywhere("rax", DEFINED, RESULT, "part")
-        float_ = everywhere("xmm0", DEFINED, RESULT) and ("xmm0" in unread or everywhere("xmm0", DEFINED))
+        # A parameter that some paths change and give back, where others give it back as it is.
+        float_ = everywhere("xmm0", DEFINED, RESULT, ENTRY) and "xmm0" in unread
+        float_ = float_ or everywhere("xmm0", DEFINED)
         if float_ and "xmm0" in unread and "rax" not in unread:
             integer = False
         elif integer and "rax" in unread and "xmm0" not in unread:

@@ -6,6 +6,7 @@ from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.flow import Call, Step
 from irwright.lift.signatures import Signature
 from irwright.lift.values import Values
+from irwright.lift.variadic import AREA, OVERFLOW
 
 
 class Transfers(Values):
@@ -32,6 +33,17 @@ class Transfers(Values):
         """A block of a size known at run time."""
         assert effect.value is not None
         self.fixed["alloca"] = (self.new(f"alloca i8, i64 {self.value(effect.value, 'i64')}, align 16"), "ptr")
+
+    def _start_variadic(self, effect: Effect, others: list[Effect]) -> None:
+        """Fill a va_list, one of our own where the code has none; its areas, where `others` ask for them."""
+        self.names.intrinsic("llvm.va_start", "declare void @llvm.va_start(ptr)")
+        self.has_own_list = self.has_own_list or effect.addr is None
+        target = "%va_list" if effect.addr is None else self.address(effect.addr)
+        self.line(f"call void @llvm.va_start(ptr {target})")
+        for at, unit in ((16, AREA), (8, OVERFLOW)):
+            if any(one.unit == unit and self.write_web(unit) is not None for one in others):
+                place = self.new(f"getelementptr i8, ptr {target}, i64 {at}")
+                self.fixed[unit] = (self.new(f"load ptr, ptr {place}, align 8"), "ptr")
 
     def _control(self, effect: Effect, step: Step) -> None:
         kind = effect.kind
@@ -72,10 +84,6 @@ class Transfers(Values):
             self.line("call void @llvm.stackrestore(ptr %stack)")
         elif kind == "string":
             self._string(effect)
-        elif kind == "va_start":
-            assert effect.addr is not None
-            self.names.intrinsic("llvm.va_start", "declare void @llvm.va_start(ptr)")
-            self.line(f"call void @llvm.va_start({self.pointer(effect.addr)})")
         elif kind == "prefetch":
             assert effect.addr is not None
             self.names.intrinsic("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
@@ -352,6 +360,5 @@ CONTROL = frozenset(
         "string",
         "prefetch",
         "stackrestore",
-        "va_start",
     ]
 )

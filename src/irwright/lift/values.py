@@ -101,6 +101,8 @@ class Values(Builder):
         self.skipped: set[int] = set()
         self.is_dynamic = False
         """the stack pointer is set back to what it was before blocks of unknown size"""
+        self.has_own_list = False
+        """a va_list that the code does not have is filled at entry"""
         self.frame_use = frame
         self.used_objects: set[int] = set()
         self.labels: dict[tuple[int, int], int] = {}

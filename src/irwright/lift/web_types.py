@@ -5,6 +5,7 @@ from __future__ import annotations
 from irwright.lift.expressions import E, Effect, bits, walk
 from irwright.lift.flow import Call, Flow
 from irwright.lift.signatures import Signature
+from irwright.lift.variadic import AREA, OVERFLOW
 from irwright.lift.webs import Analysis, Web
 
 
@@ -101,7 +102,7 @@ class Typing:
             if bits(value.ty) == target.width or value.ty[0] != "i":
                 self._link(target, plain)
                 self._link(plain, target)
-        elif value.op in ("frame", "sym"):
+        elif value.op in ("frame", "sym") or (value.op == "fixed" and value.aux in (AREA, OVERFLOW)):
             target.is_pointer = True
         elif value.op == "addr" and value.ty == "i64":
             base, other = value.args
