@@ -66,6 +66,25 @@ FAR long twice(int n, ...) {
     return total;
 }
 
+FAR long rest(int n, va_list list) {
+    long total = 0;
+    while (n-- > 0)
+        total = total * 11 + va_arg(list, int);
+    return total;
+}
+
+/* gcc reads the first argument when it compiles: the va_list that is handed on begins behind it. */
+FAR long behind(int n, ...) {
+    va_list list, copy;
+    va_start(list, n);
+    int head = va_arg(list, int);
+    va_copy(copy, list);
+    long one = rest(n, list), other = rest(n, copy);
+    va_end(copy);
+    va_end(list);
+    return one == other ? one * head : -1;
+}
+
 struct reader {
     int left;
     va_list list;
@@ -122,6 +141,7 @@ int main(void) {
     *join(text, "va", "_", "list", " ", "taken", " ", "apart", NULL) = 0;
     puts(text);
     printf("%ld %ld\n", twice(2, 3L, 4L), twice(7, 1L, 2L, 3L, 4L, 5L, 6L, 7L));
+    printf("%ld %ld\n", behind(2, 5, 6, 7), behind(7, 1, 2, 3, 4, 5, 6, 7, 8));
     printf("%d %d\n", kept(&reader, 3, 1, 2, 3), kept(&reader, 7, 1, 2, 3, 4, 5, 6, 7));
     printf("%ld\n", call_past());
     printf("%d\n", again(4, 1, 2, 3, 4));

@@ -60,8 +60,11 @@ def find_variadic(flow: Flow) -> Variadic | None:
     try:
         read = [_read_list(block, overflow) for block, overflow in lists]
         if not read or any(one.found != read[0].found for one in read):
-            raise LiftError("a variadic function whose va_list is not understood")
-        found = read[0].found
+            raise _OwnListError("a variadic function whose va_list is not understood")
+        found, saved = read[0].found, _from_saves(flow, test)
+        if found != replace(saved, memory_bytes=found.memory_bytes) or (found.memory_bytes and found.num_integers < 6):
+            # `va_arg` at compile time: the va_list begins behind what was read.
+            raise _OwnListError("a variadic function whose va_list begins later")
         _start(flow, found, read)
         _drop_saves(flow, found)
     except _OwnListError:
