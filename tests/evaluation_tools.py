@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from irwright.models.answers import Answer, Request, Scripted
+
 SOURCES = {
     "one/add.c": "int add(int a, int b) { int s = 0; for (int i = 0; i < b; i++) s += a ^ i; return s; }\n",
     "two/copy.c": (
@@ -37,3 +39,11 @@ def tune_row(
     times = {"seconds": 0.5, "llvm": 0.25, "baseline": 0.25}
     sizes = {"baseline": [baseline, baseline // 2], "best": [best, best // 2]}
     return row | sizes | {"compilations": budget, "failed": {}, "times": times}
+
+
+class Silent(Scripted):
+    """A model whose server hangs."""
+
+    def ask(self, request: Request) -> Answer:
+        self.asked.append(request)
+        return Answer(outcome="timeout", detail="no answer within 1 s")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from conftest import Seeds
-from irwright.errors import LLVMError
+from evaluation_tools import Silent
+from irwright.errors import LLVMError, ModelError
 from irwright.evaluation import lifting
 from irwright.evaluation.lifting import answered, assembly_of, lifted
 from irwright.labels.units import Bench
@@ -73,6 +74,11 @@ def test_answers_that_are_none(bench: Bench, answer: str, expected: tuple[str, s
 def test_ir_that_llvm_refuses(bench: Bench) -> None:
     kind, reason = verdict(bench, "define i32 @f0() {\n  ret i32 %1\n}")
     assert kind == "not-lifted" and "use of undefined value '%1'" in reason
+
+
+def test_a_model_that_hangs_has_failed(bench: Bench) -> None:
+    with pytest.raises(ModelError, match="timeout: no answer within 1 s"):
+        answered(bench, FUNCTION, Silent([""]))
 
 
 def test_the_lifter(seeds: Seeds, monkeypatch: pytest.MonkeyPatch) -> None:

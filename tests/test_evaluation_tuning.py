@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from conftest import Seeds
-from irwright.errors import SourceError
+from evaluation_tools import Silent
+from irwright.errors import ModelError, SourceError
 from irwright.evaluation.cases import Proposer
 from irwright.evaluation.tuning import Scale, Tools, real_oz
 from irwright.llvm.toolchain import find
@@ -65,6 +66,11 @@ def test_a_model_that_only_talks(scale: Scale) -> None:
     row = scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 2, Scripted(["the weather is fine"]))
     assert row["compilations"] == 0
     assert row["best"][0] == pytest.approx(row["baseline"][0], abs=16)  # what LLVM's -Oz makes in process
+
+
+def test_a_model_that_hangs_has_failed(scale: Scale) -> None:
+    with pytest.raises(ModelError, match="timeout: no answer within 1 s"):
+        scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 2, Silent([""]))
 
 
 def test_what_compilers_refuse() -> None:

@@ -54,6 +54,8 @@ class Emulation:
     score: Score
     seconds: float
     """that the answer took"""
+    outcome: str = "ok"
+    """of asking: `too-long`, `timeout` or `error` where there was no answer"""
 
     def diff(self, context: int = 3) -> list[str]:
         """Lines of a unified diff from what LLVM made to what was foreseen; none where they are alike."""
@@ -163,12 +165,13 @@ def emulate_unit(
         code = bench.assembly(code)
     prompt = task.prompt(unit.text, passes, before, output=output, style=style)
     started = time.monotonic()
-    problem = ""
+    outcome, problem = "ok", ""
     if model is None:
         text = trivial_answer(bench, unit, predictor, output)
     else:
         answer = model.ask(Request(prompt=prompt))
-        text, problem = answer.text, answer.detail if answer.outcome != "ok" else ""
+        text, outcome = answer.text, answer.outcome
+        problem = f"{outcome}: {answer.detail}" if outcome != "ok" else ""
     seconds = time.monotonic() - started
     kind = "ir" if output == "ir" else "asm-x86-64"
     completion = task.completion(code, truth, style=style)
@@ -188,6 +191,7 @@ def emulate_unit(
         predicted_code=said.code,
         score=judged if not problem else replace(judged, problem=problem),
         seconds=seconds,
+        outcome=outcome,
     )
 
 

@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 from irwright.emulation import emulate_unit
+from irwright.errors import ModelError
 from irwright.labels.texts import LIST_LENGTHS
 from irwright.labels.units import Bench
 from irwright.models.answers import LanguageModel
@@ -22,12 +23,17 @@ _MAX_REASON = 160
 def emulated(
     bench: Bench, function: str, number: int, *, seed: int, predictor: str, model: LanguageModel | None
 ) -> dict[str, Any]:
-    """A row's columns: list `number` on a function of the bench's open module, and how right the answer is."""
+    """A row's columns: list `number` on a function of the bench's open module, and how right the answer is.
+
+    ModelError where there was no answer, so that it counts as failed and is asked for again.
+    """
     unit = bench.unit(function)
     rng = random.Random(f"evaluate {seed} {number} {unit.sha256}")
     passes = PassList.sample(rng, llvm_major=bench.llvm_major, length=LIST_LENGTHS)
     output: Output = "asm" if rng.random() < 0.5 else "ir"
     found = emulate_unit(bench, unit, passes, model, output=output, predictor=predictor, function=function)
+    if found.outcome != "ok":
+        raise ModelError(found.score.problem)
     return {
         "passes": str(passes),
         "output": output,

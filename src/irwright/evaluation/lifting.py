@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from irwright.errors import IrwrightError, LLVMError
+from irwright.errors import IrwrightError, LLVMError, ModelError
 from irwright.evaluation.bleu import counts, words
 from irwright.labels.units import Bench
 from irwright.lift.disassembler import Disassembler, LiftSettings
@@ -58,14 +58,16 @@ def lifted(assembly: bytes, name: str, pool: WorkerPool, variants: int) -> dict[
 
 
 def answered(bench: Bench, function: str, model: LanguageModel) -> dict[str, Any]:
-    """The same of a model, on a function of the bench's open module."""
+    """The same of a model, on a function of the bench's open module; ModelError where it gave no answer."""
     unit = bench.unit(function)
     optimised = bench.optimised(unit, PassList.parse("default<Oz>", llvm_major=bench.llvm_major))
     assembly = bench.assembly(optimised)
     prompt = disassemble.prompt(assembly, style=model.style)
     answer = model.ask(Request(prompt=prompt))
+    if answer.outcome != "ok":
+        raise ModelError(f"{answer.outcome}: {answer.detail}")
     ir = disassemble.parse(answer.text, style=model.style).ir
-    again, verdict, reason = "", "not-lifted", answer.detail if answer.outcome != "ok" else "no code in the answer"
+    again, verdict, reason = "", "not-lifted", "no code in the answer"
     if ir.strip():
         try:
             again = bench.assembly(ir)

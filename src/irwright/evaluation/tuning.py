@@ -19,7 +19,7 @@ from typing import Any
 
 from irwright.coreset import load_coreset
 from irwright.corpus.canonical import canonicalise
-from irwright.errors import LLVMError
+from irwright.errors import LLVMError, ModelError
 from irwright.evaluation.cases import Proposer
 from irwright.evaluator import Evaluator, Plan, Trial
 from irwright.llvm import clang
@@ -51,7 +51,10 @@ class Tools:
 
 @dataclass(slots=True, kw_only=True)
 class ModelLists:
-    """A strategy: the lists of a language model, and nothing else; what is left of the budget stays unspent."""
+    """A strategy: the lists of a language model, and nothing else; what is left of the budget stays unspent.
+
+    ModelError where it gave no answer at all, so that the case counts as failed and is asked for again.
+    """
 
     model: LanguageModel
     seed: int
@@ -65,13 +68,17 @@ class ModelLists:
         started = time.monotonic()
         # One more than there are compilations: -Oz is measured already, and proposing it costs none.
         proposals = proposer.lists(canonicalise(printed)[0], task.left + 1)
+        num_lists = 0
         while task.left and (proposal := next(proposals, None)) is not None:
+            num_lists += 1
             self.seconds += time.monotonic() - started
             task.run([Plan(base=proposal.passes)])
             started = time.monotonic()
         self.seconds += time.monotonic() - started
         self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
         self.counts.update(proposer.problems)
+        if proposer.problems and not num_lists:
+            raise ModelError(proposer.problems[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
