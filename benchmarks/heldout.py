@@ -236,7 +236,8 @@ def table(
         chosen = [row for row in rows if name in row["results"]]
         total, text = gains(chosen, name, 0), gains(chosen, name, 1)
         common = gains([row for row in searched if name in row["results"]], name, 0)
-        share = f"{100 * common.geomean_percent / best_known.geomean_percent:.0f} %" if searched else None
+        known = best_known.geomean_percent
+        share = f"{100 * common.geomean_percent / known:.0f} %" if searched and known else None
         seconds = sum(row["results"][name]["seconds"] for row in chosen) / len(chosen)
         lines.append(
             [

@@ -18,7 +18,7 @@ from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.toolchain import find
 
 GOOD = "int {0}(int n) {{ int sum = 0; for (int i = 0; i < n; i++) sum += i * {1}; return sum; }}\n"
-OLD = "old(a, b) char *a; { register i; return a[b] + i; }\n"  # C of the eighties
+OLD = "old(a, b) char *a; { register i = a; return a[b] + i; }\nint *none(p) char *p; { if (!p) return; return p; }\n"
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

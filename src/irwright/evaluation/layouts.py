@@ -9,8 +9,11 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
-_OLD = ("-std=gnu89", "-fcommon")
-"""C of the nineties"""
+_OLD = (
+    *("-std=gnu89", "-fcommon", "-Wno-int-conversion", "-Wno-incompatible-pointer-types", "-Wno-return-mismatch"),
+    "-Wno-incompatible-function-pointer-types",
+)
+"""C of the nineties, which compilers took with a warning then and refuse now"""
 _OTHER_SYSTEMS = ("*win32*", "*Dll*", "*msdos*", "*vms*", "*/mac/*", "*amiga*", "*acorn*", "*atari*", "*os2*")
 
 
