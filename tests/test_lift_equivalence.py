@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 from irwright.lift.disassembler import LiftSettings, disassemble
-from irwright.lift.equivalence import compare
+from irwright.lift.equivalence import compare, with_evidence
 from irwright.llvm.toolchain import find
+from irwright.verify.signatures import signatures_of
 
 MOVED = """
 void next(char **place); void set(int *value, int n); int use(char *);
@@ -39,3 +40,9 @@ def test_arguments_that_the_lifted_module_lost_are_compared(tmp_path: Path) -> N
     assert compare(original, wrong, lifted, ["f"])["f"][0] == "equivalent"
     assert compare(original, wrong, lifted, ["f"], given={"g": 3})["f"][0] == "different"
     assert compare(original, original, lifted, ["f"], given={"g": 3})["f"][0] == "equivalent"
+
+
+def test_behind_a_callee_that_never_returns_comes_another_function() -> None:
+    text = "declare i32 @fail(i32)\ndeclare i32 @strlen(ptr)\n"
+    found = with_evidence(signatures_of(text), {}, ["fail", "strlen", "other"])
+    assert found["fail"].is_noreturn and not found["strlen"].is_noreturn

@@ -77,3 +77,11 @@ def test_places_of_code_are_no_results() -> None:
     lifter = lifted(f=f"{body}.L3:\nretq\n{table}")
     assert lifter.functions["f"].problem == ""
     assert lifter.functions["f"].signature.returns == []
+
+
+def test_results_are_no_wider_than_what_is_there_on_every_path() -> None:
+    body = (
+        "pushq %rbx\nmovq %rdi, %rbx\ncallq close@PLT\ntestl %eax, %eax\njs .L1\nmovq %rbx, %rax\n.L1:\npopq %rbx\nretq"
+    )
+    assert lifted(f=body).functions["f"].signature.returns == [("rax", "i32")]
+    assert lifted(f=body.replace("close", "own")).functions["f"].signature.returns == [("rax", "i64")]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irwright.errors import InputError
+from irwright.lift.assembly import prepare
 from irwright.lift.data import Layout
 from irwright.lift.disassembler import LiftResult, LiftSettings, Verdict, disassemble
 from irwright.lift.equivalence import compare
@@ -252,3 +253,93 @@ def test_places_in_a_section_kept_whole_are_the_same_places(name: str, tmp_path:
     run(compiler("clang"), "-c", tmp_path / "wrong.s", "-o", tmp_path / "wrong.o")
     found = compare(made.read_bytes(), (tmp_path / "wrong.o").read_bytes(), wrong, ["pick", "fill"])
     assert {name: kind for name, (kind, _) in found.items()} == {"pick": "different", "fill": "equivalent"}
+
+
+def lifted_object(text: str, folder: Path) -> LiftResult:
+    source, made = folder / "a.s", folder / "a.o"
+    source.write_text(text)
+    run(compiler("clang"), "-c", source, "-o", made)
+    return disassemble(made, settings=LiftSettings(budget=1))
+
+
+JUMPS = """.text
+.globl f
+.type f,@function
+f:
+cmpl $2, %edi
+ja .L3
+movl %edi, %eax
+leaq .LT(%rip), %rcx
+movslq (%rcx,%rax,4), %rax
+addq %rcx, %rax
+jmpq *%rax
+.L1:
+movl $7, %eax
+retq
+.L2:
+movl $9, %eax
+retq
+.L3:
+xorl %eax, %eax
+retq
+.Lend:
+.size f, .-f
+.section .rodata
+.p2align 3
+.LT:
+.long .L1-.LT
+.long MIDDLE-.LT
+.long .L2-.LT
+"""
+
+
+def test_a_section_that_begins_with_a_jump_table_is_there_all_the_same(tmp_path: Path) -> None:
+    more = '.p2align 3\n.Lword: .asciz "word"\n.data\n.globl p\np: .quad .Lword\n.size p, 8\n'
+    result = lifted_object(JUMPS.replace("MIDDLE", ".L2") + more, tmp_path)
+    assert re.search(r"^@section.rodata = private constant .*word", result.ir, re.MULTILINE)
+    assert [one.verdict for one in result.functions] == [Verdict.EQUIVALENT]
+
+
+def test_entries_of_a_table_behind_the_function_are_for_values_that_never_come(tmp_path: Path) -> None:
+    result = lifted_object(JUMPS.replace("MIDDLE", ".Lend"), tmp_path)
+    assert [one.verdict for one in result.functions] == [Verdict.EQUIVALENT]
+
+
+def test_room_for_alignment_belongs_to_no_variable(tmp_path: Path) -> None:
+    data = ".data\n.globl a\n.p2align 4\na: .long 5\n.size a, 4\n.p2align 4\n.globl b\nb: .long 6\n.size b, 4\n"
+    code = ".text\n.globl f\n.type f,@function\nf: movl a+OFFSET(%rip), %eax\nretq\n.size f, .-f\n"
+    for offset, size in ((0, 4), (12, 16)):  # where something reads it, it stays
+        result = lifted_object(code.replace("OFFSET", str(offset)) + data, tmp_path)
+        assert f"@a = dso_local global [{size} x i8]" in result.ir or f"@a = dso_local global <{{ [{size}" in result.ir
+
+
+STATICS = """
+struct item { int kind; struct item *next; };
+static struct item *table[4]; static int depth;
+int use(struct item *);
+int push(int i, struct item *p) {
+    struct item *old = table[i & 3];
+    if (old && old->kind == 7) return use(old->next);
+    table[i & 3] = p;
+    return ++depth;
+}
+"""
+
+
+def test_variables_in_a_kept_section_hold_the_same_in_both(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text(STATICS)
+    made = object_of(tmp_path / "a.c", tmp_path, "clang", "-O2", "-fno-pic")
+    result = disassemble(made, settings=LiftSettings(budget=1))
+    (push,) = result.functions
+    assert "section.bss" in result.ir
+    assert push.verdict in (Verdict.EXACT, Verdict.EQUIVALENT), push.reason
+    for text, kind in (
+        (result.ir, "equivalent"),
+        (re.sub(r"store (ptr|i64) %a1", "store i64 0", result.ir), "different"),
+    ):
+        (tmp_path / "b.ll").write_text(text)
+        run(compiler("clang"), "-w", "-O2", "-S", tmp_path / "b.ll", "-o", tmp_path / "b.s")
+        (tmp_path / "b.s").write_text(prepare((tmp_path / "b.s").read_text(), "b.s").text)
+        run(compiler("clang"), "-c", tmp_path / "b.s", "-o", tmp_path / "b.o")
+        found = compare(made.read_bytes(), (tmp_path / "b.o").read_bytes(), result.ir, ["push"])
+        assert found["push"][0] == kind, found

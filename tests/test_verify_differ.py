@@ -92,3 +92,13 @@ def test_differences_in_code_with_a_got_are_seen(compile_c: Compile) -> None:
     reference = compile_c(text, "-O0", "-fPIC")
     verdict = compare_objects(original, candidate, reference=reference, signatures=signatures)
     assert verdict.different == 1
+
+
+def test_what_lies_beside_a_variable_is_no_difference(compile_c: Compile) -> None:
+    text = "int first[4] = {1, 2, 3, 4}, second[4] = {5, 6, 7, 8}; int f(int i) { return first[i & 7]; }"
+    order = text.replace("int first[4] = {1, 2, 3, 4}, second", "int second").replace(
+        "8};", "8}, more[4] = {9}, first[4] = {1, 2, 3, 4};"
+    )
+    assert compile_c.compare(text, order).different == 0
+    for changed in ("second[i & 3]", "first[i & 7] + 1", "first[(i & 7) + 1]"):
+        assert compile_c.compare(text, text.replace("first[i & 7]", changed)).different == 1, changed

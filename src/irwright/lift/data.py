@@ -74,6 +74,7 @@ class Layout:
         self.inner_symbols: list[tuple[Symbol, DataObject]] = []
         self.tables: dict[int, list[DataObject]] = {}
         self.relative = _referred_sections(program) if not program.exact_places else set[int]()
+        self.farthest = _farthest_places(program)
         taken = {symbol.name for symbol in program.symbols if symbol.name and not symbol.name.startswith(KEPT)}
         for section in program.sections:
             if (
@@ -118,6 +119,8 @@ class Layout:
             if start == end and not symbols:
                 continue
             main = max(symbols, key=lambda s: (s.size > 0, s.binding != "local"), default=None)
+            if main is not None and self._is_padding(section, main, start, end):
+                end = start + main.size
             private = main is None or main.name.startswith((KEPT, ".L"))
             if main is None:
                 name = f"{section.name.strip('.')}.{start:x}"
@@ -152,6 +155,16 @@ class Layout:
             found = found[1:]
         self.objects[section.index] = found
         self.starts[section.index] = [one.start for one in found]
+
+    def _is_padding(self, section: Section, symbol: Symbol, start: int, end: int) -> bool:
+        """Nothing but room for alignment follows the size of a symbol, and nothing names a place in it."""
+        own = start + symbol.size
+        return (
+            start < own < end
+            and not any(section.data[own:end])
+            and not any(own <= at < end for at in section.relocations)
+            and self.farthest.get(symbol.name, 0) <= symbol.size
+        )
 
     def _keep_whole(
         self, section: Section, marks: dict[int, list[Symbol]], tables: list[CodeTable], taken: set[str]
@@ -275,6 +288,16 @@ def _referred_sections(program: Program) -> set[int]:
             symbol = program.symbols[relocation.symbol]
             if symbol.section >= 0 and (symbol.kind == "section" or symbol.binding == "local"):
                 found.add(symbol.section)
+    return found
+
+
+def _farthest_places(program: Program) -> dict[str, int]:
+    """By symbol, how far behind it a place is that something names."""
+    found: dict[str, int] = {}
+    for section in program.sections:
+        for relocation in section.relocations.values():
+            name = program.symbols[relocation.symbol].name
+            found[name] = max(found.get(name, 0), relocation.addend)
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +21,7 @@ from irwright.lift.compare import Text, normalise, similarity, take_apart
 from irwright.lift.data import Layout
 from irwright.lift.demangle import demangled
 from irwright.lift.equivalence import compare
+from irwright.lift.lifter import FileLifter
 from irwright.lift.listing import listing
 from irwright.lift.objects import BITCODE, Decoder, read_object
 from irwright.lift.program import Program
@@ -170,14 +171,14 @@ class Disassembler:
                 if not one.is_exact and wanted in (None, name_):
                     candidates[name_] = self._proposed(self.settings.proposer, source, search, name_, one)
         ir, asm, failed = self._whole(source, search, candidates)
-        given = search.sound().needed
-        functions = self._judge(source, candidates, asm, ir, failed, given)
+        sound = search.sound()
+        functions = self._judge(source, candidates, asm, ir, failed, sound)
         refuted = [one.function for one in functions if candidates[one.function] is not rules[one.function]
                    and one.verdict not in (Verdict.EXACT, Verdict.EQUIVALENT)]  # fmt: skip
         if refuted:
             candidates |= {name_: rules[name_] for name_ in refuted}
             ir, asm, failed = self._whole(source, search, candidates)
-            functions = self._judge(source, candidates, asm, ir, failed, given)
+            functions = self._judge(source, candidates, asm, ir, failed, sound)
         if wanted is not None:
             functions = [one for one in functions if one.function == wanted]
         return LiftResult(
@@ -324,7 +325,7 @@ class Disassembler:
         asm: str,
         ir: str,
         failed: dict[str, str],
-        given: Mapping[str, int],
+        sound: FileLifter,
     ) -> list[LiftedFunction]:
         new = take_apart(asm) if source.is_text else self._listing_of(asm, source.layout)
         bodies = _bodies(ir)
@@ -333,7 +334,7 @@ class Disassembler:
             for code in source.program.functions
             if code.name not in failed
         }
-        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b], given)
+        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b], sound)
         functions: list[LiftedFunction] = []
         for code in source.program.functions:
             one = candidates[code.name]
@@ -369,14 +370,14 @@ class Disassembler:
         return listing(program, Layout(program, prepared.locals), layout.inner_names())
 
     def _verify(
-        self, source: Source, asm: str, ir: str, functions: list[str], given: Mapping[str, int]
+        self, source: Source, asm: str, ir: str, functions: list[str], sound: FileLifter
     ) -> dict[str, tuple[Verdict, str]]:
         """Verdicts of functions that are not exact, by running both versions."""
         if not self.settings.verify or not functions:
             return {}
         try:
             candidate = self.assemble(prepare(asm, "recompiled").text, "recompiled")
-            found = compare(source.object_bytes, candidate, ir, functions, given=given)
+            found = compare(source.object_bytes, candidate, ir, functions, given=sound.needed, ending=sound.ending())
         except IrwrightError as error:
             return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
         return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}

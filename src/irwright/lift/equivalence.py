@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from irwright.lift.prototypes import prototype
@@ -24,16 +24,18 @@ def compare(
     functions: Sequence[str],
     *,
     given: Mapping[str, int] | None = None,
+    ending: Collection[str] = (),
     jobs: int = 1,
 ) -> dict[str, tuple[str, str]]:
     """Verdict and reason by function.
 
     The signatures are those of the lifted module, callees of other files included: what a callee is given the address
-    of, it may write. `given` is how many integer arguments the original sets for callees, whatever the module says.
+    of, it may write. `given` is how many integer arguments the original sets for callees, whatever the module says;
+    behind calls of `ending` it has no code.
     """
     if not functions:
         return {}
-    signatures = with_given(signatures_of(ir), given or {})
+    signatures = with_evidence(signatures_of(ir), given or {}, ending)
     with Verifier(jobs=jobs) as verifier:
         verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions)
     found: dict[str, tuple[str, str]] = {}
@@ -45,8 +47,10 @@ def compare(
     return found
 
 
-def with_given(signatures: Mapping[str, Signature], given: Mapping[str, int]) -> dict[str, Signature]:
-    """Signatures with at least so many integer arguments: one that is lost in lifting has to be seen."""
+def with_evidence(
+    signatures: Mapping[str, Signature], given: Mapping[str, int], ending: Collection[str]
+) -> dict[str, Signature]:
+    """Signatures with at least the integer arguments that callees are given: one lost in lifting has to be seen."""
     found = dict(signatures)
     for name, count in given.items():
         known = found.get(name)
@@ -56,4 +60,7 @@ def with_given(signatures: Mapping[str, Signature], given: Mapping[str, int]) ->
         missing = min(count, 6) - registers
         if missing > 0:
             found[name] = replace(known, parameters=(*known.parameters, *[I32] * missing))
+    for name in ending:
+        if name in found and prototype(name) is None:
+            found[name] = replace(found[name], is_noreturn=True)
     return found

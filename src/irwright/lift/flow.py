@@ -417,6 +417,8 @@ class FlowBuilder:
         position = start
         while position < end and len(targets) < (limit if limit is not None else 4096):
             target = self._entry(section, start, position, entry)
+            if target is None and targets and self._is_behind(section, start, position, entry):
+                target = targets[0]  # for a value that the index never has, any will do
             if target is None:
                 break
             targets.append(target)
@@ -442,6 +444,15 @@ class FlowBuilder:
             value = int.from_bytes(section.data[position : position + 4], "little", signed=True)
             target = (section.index, start + value)
         return target if target in self.by_place else None
+
+    def _is_behind(self, section: Section, start: int, position: int, entry: int) -> bool:
+        """An entry that means the end of this function, where no code is."""
+        relocation = section.relocations.get(position)
+        if relocation is None or relocation.kind != "PC32" or entry != 4:
+            return False
+        ref = place(self.program, relocation.symbol, relocation.addend)
+        end = (ref.section, self._offset(ref) - (position - start))
+        return any((index, high) == end for index, _, high in self.code.pieces)
 
     def _bound(self, load: Instruction, index: str) -> int | None:
         """Entries of a table by the comparison before it: `cmp index, N; ja`."""

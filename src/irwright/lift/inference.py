@@ -1,7 +1,8 @@
 """What the registers of one function carry: the values available at each call and return.
 
 Availability runs forward: a unit is `defined` here on every path, still what it was at entry (`entry`), or the
-result of a call that may return it (`result`). From it come upper bounds of what an unknown callee can take.
+result of a call that may return it (`result`); `.width` says how wide, `.cap` that on some path no more is there.
+From it come upper bounds of what an unknown callee can take.
 
 Code behind a call that does not return is reached by other ways alone, but nothing in the machine code says so. So
 where another way leads to a block, that from a call which may be such a one does not count: bounds only grow by it.
@@ -150,7 +151,7 @@ def _meet(a: Status, b: Status) -> Status:
     parts = {unit for side in (a, b) for unit, status in side.items() if status == "part"}
     for unit, status in a.items():
         other = b.get(unit)
-        if other is not None:
+        if other is not None and not unit.endswith(".cap"):
             if unit.endswith(".width"):
                 # Of a value that is only partly set on some path, the rest means nothing.
                 widths = [side[unit] for side in (a, b) if side.get(unit[:-6]) == "part"]
@@ -160,6 +161,9 @@ def _meet(a: Status, b: Status) -> Status:
             else:
                 merged[unit] = next(kind for kind in ("part", ENTRY, RESULT) if kind in (status, other))
     for unit in RESULTS:
+        caps = [side[f"{unit}.cap"] for side in (a, b) if f"{unit}.cap" in side]
+        if caps and unit in merged:
+            merged[f"{unit}.cap"] = min(caps, key=int)
         if {a.get(unit), b.get(unit)} == {DEFINED, RESULT} or MIXED + unit in a or MIXED + unit in b:
             merged[MIXED + unit] = "yes"
     return merged
@@ -182,11 +186,12 @@ def _advance(
         if effect.kind == "call" and not effect.aux.is_tail:
             _after_call(state, effect.aux, resolve(effect.aux), keeps=keeps, likely=bool(mnemonic))
         elif effect.kind == "kill":
-            state.pop(effect.unit, None)
-            state.pop(f"{effect.unit}.width", None)
+            for key in (effect.unit, f"{effect.unit}.width", f"{effect.unit}.cap"):
+                state.pop(key, None)
         elif effect.kind == "set" and effect.unit in TRACKED:
             assert effect.value is not None
             state.pop(MIXED + effect.unit, None)
+            state.pop(f"{effect.unit}.cap", None)
             width = bits(effect.value.ty)
             if effect.value.op == "const" and width == 64 and mnemonic == "pop":
                 width = 32  # `push -1; pop rax` says nothing of the width
@@ -204,6 +209,7 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
     for unit in clobbers:
         state.pop(unit, None)
         state.pop(MIXED + unit, None)
+        state.pop(f"{unit}.cap", None)
     if callee is None:
         for unit, width in (("rax", "0" if likely else "64"), ("xmm0", "64")):
             if unit in clobbers:
@@ -213,6 +219,8 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
     for unit, ty in callee.returns:
         state[unit] = RESULT
         state[f"{unit}.width"] = str(bits(ty))
+        if callee.is_known and unit == "rax" and bits(ty) < 64:
+            state["rax.cap"] = str(bits(ty))  # what lies above is nothing that anybody could give on
 
 
 def widen_by_order(flow: Flow, found: Available) -> None:

@@ -161,14 +161,23 @@ class FileLifter(OwnSignatures):
         unsure = set(flows)
         while found := {name for name in unsure if returns(flows[name], unsure | self.noreturn)}:
             unsure -= found
+        if self.likely:
+            unsure |= self.ending()
         new = unsure - self.noreturn
         self.noreturn |= unsure
         return new
 
+    def ending(self) -> set[str]:
+        """Callees of other files after a call of which nothing follows: there at least, they do not return."""
+        blocks = [block for lifted in self.good() if lifted.flow is not None for block in lifted.flow.blocks]
+        ends = [block.steps[-1].effects[-1:] for block in blocks if block.steps and not block.successors]
+        calls = [effect.aux for end in ends for effect in end if effect.kind == "call"]
+        return {call.name for call in calls if call.name and not call.is_tail and call.name not in self.functions}
+
     def is_noreturn(self, ref: Ref) -> bool:
         """True for callees that are known not to come back."""
         name = self.name_of(ref)
-        if name in self.functions:
+        if name in self.functions or name in self.noreturn:
             return name in self.noreturn
         known = prototype(name)
         return known is not None and known.is_noreturn

@@ -56,7 +56,8 @@ class OwnSignatures(CallSites):
         def width(unit: str) -> int:
             widths = [int(site.get(f"{unit}.width", "64")) for site in sites]
             parts = [int(site.get(f"{unit}.width", "8")) for site in sites if site.get(unit) == "part"]
-            return min(parts) if parts else max(widths) or 64
+            caps = [int(site[f"{unit}.cap"]) for site in sites if f"{unit}.cap" in site]
+            return min([*(parts or [max(widths) or 64]), *caps])
 
         integer = everywhere("rax", DEFINED, RESULT, "part")
         # A parameter that some paths change and give back, where others give it back as it is.

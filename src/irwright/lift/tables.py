@@ -36,6 +36,10 @@ class Places:
         start, end, code = self.intervals[section][at]
         return code if start <= offset < end else None
 
+    def is_end(self, section: int, offset: int, name: str) -> bool:
+        """A place right behind the code of a function."""
+        return any(end == offset and code.name == name for _, end, code in self.intervals.get(section, []))
+
 
 def find_tables(program: Program) -> list[CodeTable]:
     """The tables of a program whose functions are decoded."""
@@ -102,6 +106,9 @@ def _table_at(
             break
         ref = place(program, relocation.symbol, relocation.addend - (position - start if entry == 4 else 0))
         code = places.function(ref.section, ref.offset) if ref.symbol is None else None
+        if code is None and position > start and entry == 4 and places.is_end(ref.section, ref.offset, name):
+            position += entry  # of a value that the index never has
+            continue
         if code is None or code.name != name or (entry == 8 and (ref.section, ref.offset) == code.pieces[0][:2]):
             break
         position += entry

@@ -143,14 +143,15 @@ class Assembler:
         inside: set[str] = set()
         while todo:
             one = todo.pop()
-            if one.name in texts or (one.is_private and (one.section, one.start) in tables and one.name not in wanted):
+            is_table = not one.is_whole and (one.section, one.start) in tables
+            if one.name in texts or (one.is_private and is_table and one.name not in wanted):
                 continue
             names.defined.add(one.name)
             before = set(names.declarations)
             try:
                 definition = names.definition(one)
             except InsideCodeError as error:
-                if (one.section, one.start) in tables:
+                if is_table:
                     # It became a switch; its address only seems to be used, as an argument of which nothing is known.
                     texts[one.name] = names.zeros(one)
                 elif not one.is_private or one.name in wanted:

@@ -104,6 +104,7 @@ class Comparer:
         self.externals = Externals([*self.objects, *others])
         self._emulators: dict[tuple[int, int], Emulator] = {}
         self._original, self._candidate = self._emulator(0), self._emulator(1)
+        self._name_kept()
         self._traces: Tracer | None = None
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
@@ -135,6 +136,17 @@ class Comparer:
                 forgets_frames=fill == FORGETFUL,
             )
         return self._emulators[key]
+
+    def _name_kept(self) -> None:
+        """Variables that have names in the original, and are places in a section that lifting kept whole."""
+        ours, theirs = self._original, self._candidate
+        for name, (named, _) in ours.memory.globals.items():
+            section, offset = ours.image.section_place(named.address) or ("", 0)
+            kept = theirs.image.kept_sections.get(section)
+            if name in theirs.memory.globals or kept is None:
+                continue
+            other = replace(named, address=kept.start + offset)
+            theirs.memory.globals[name] = (other, theirs.memory.read(other.address, other.size))
 
     def _tracer(self) -> Tracer:
         if self._traces is None:

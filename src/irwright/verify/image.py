@@ -42,6 +42,8 @@ EXTERNALS_BASE = IMAGE_BASE + (40 << 20)
 MAX_EXTERNALS = 16384
 MAX_MOVED = 64
 """alignment of sections that a shifted layout moves within a page, and the least it moves them"""
+BESIDE = 0x7D
+"""what a shifted layout has beside and behind data"""
 STACK_CANARY = 0xC0FFEE5AFE5A4900
 KEPT_SECTION = re.compile(r"(?:\.L|_\$L)section\.(.+)")
 """the private symbol of a section that lifting kept whole, as it is or as lift/assembly.py keeps labels"""
@@ -128,7 +130,7 @@ class Image:
     def __init__(self, elf: Object, externals: Externals, *, shift: int = 0) -> None:
         """Lay out and relocate; InputError for what can't be laid out.
 
-        `shift` moves everything by so many pages, and each section within its first page too.
+        `shift` moves everything by so many pages, each section within its first page too, and variables apart.
         """
         self.elf = elf
         self._shift = shift
@@ -139,6 +141,9 @@ class Image:
         """sections whose content is not what it should be, and why"""
         self._next = IMAGE_BASE + PAGE * shift
         self._section_addresses: dict[int, int] = {}
+        self._apart: dict[int, tuple[list[int], list[int]]] = {}
+        """by section whose variables are not where the object has them: where each was, and is"""
+        self._whole = self._sections_used_as_one() if shift else frozenset[int]()
         self._lay_out_tls()
         for index, section in enumerate(elf.sections):
             if section.is_loaded and section.size and not section.is_tls:
@@ -163,14 +168,21 @@ class Image:
         address = (self._next + alignment - 1) & -alignment
         if self._shift and index >= 0 and section.alignment <= MAX_MOVED:
             address += MAX_MOVED + section.alignment * (1 + index % 3)
-        self._check_end(address + section.size)
-        data = bytearray(page_up(address % PAGE + section.size) - address % PAGE)
-        data[: len(section.content)] = section.content
+        content, size = bytes(section.content), section.size
+        if self._shift and index >= 0 and not section.is_code:
+            content = self._content_apart(index, section)
+            size = len(content)
+        self._check_end(address + size)
+        data = bytearray(page_up(address % PAGE + size) - address % PAGE)
+        if self._shift and not section.is_code:
+            data[:] = bytes([BESIDE]) * len(data)
+            data[:size] = bytes(size)
+        data[: len(content)] = content
         self.segments.append(
             Segment(
                 address=address,
                 data=data,
-                size=section.size,
+                size=size,
                 is_code=section.is_code,
                 is_writable=section.is_writable,
                 section=index,
@@ -178,6 +190,51 @@ class Image:
         )
         self._next = address + len(data) + 4 * PAGE
         return address
+
+    def _sections_used_as_one(self) -> frozenset[int]:
+        """Sections of which code names places by the section's own symbol, or by labels: which variable is not said."""
+        symbols = self.elf.symbols
+        found: set[int] = set()
+        for index, relocations in self.elf.relocations.items():
+            if self.elf.sections[index].is_loaded:
+                named = (symbols[relocation.symbol] for relocation in relocations)
+                found.update(one.section for one in named if one.kind == STT_SECTION or not one.size)
+        return frozenset(found)
+
+    def _content_apart(self, index: int, section: Section) -> bytes:
+        """The content of a section, its variables in reverse order with something else between them.
+
+        A correct program can't tell; one that goes past the end of a variable does another thing.
+        """
+        whole = section.content.ljust(section.size, b"\0")
+        spans = [(s.value, s.value + s.size) for s in self.elf.symbols if s.section == index and s.size]
+        starts: list[int] = []
+        reach = 0
+        for start, end in sorted(spans):
+            if start >= reach:
+                starts.append(start)
+            reach = max(reach, end)
+        is_plain = section.name.startswith(".") and not section.is_mergeable and index not in self._whole
+        if not is_plain or len(starts) < 2 or reach > section.size:
+            return whole
+        starts[0] = 0
+        step = max(section.alignment, 16)
+        found = bytearray()
+        places: dict[int, int] = {}
+        for start, end in reversed([*zip(starts, [*starts[1:], section.size], strict=True)]):
+            found += bytes([BESIDE]) * (2 * step - len(found) % step + start % step)
+            places[start] = len(found)
+            found += whole[start:end]
+        self._apart[index] = (starts, [places[start] for start in starts])
+        return bytes(found)
+
+    def _offset(self, index: int, offset: int) -> int:
+        """Where a place of a section of the object is in its segment."""
+        if index not in self._apart:
+            return offset
+        starts, places = self._apart[index]
+        at = max(0, bisect_right(starts, offset) - 1)
+        return places[at] + offset - starts[at]
 
     def _check_end(self, end: int) -> None:
         if end > IMAGE_LIMIT:
@@ -246,7 +303,7 @@ class Image:
                 return self._got_start
             return self.externals.address(symbol.name) if symbol.name else 0
         if symbol.section in self._section_addresses:
-            return self._section_addresses[symbol.section] + symbol.value
+            return self._section_addresses[symbol.section] + self._offset(symbol.section, symbol.value)
         if symbol.section >= SHN_LORESERVE or symbol.section >= len(self.elf.sections):
             raise RelocationError(f"a symbol of unknown section {symbol.section}")
         return self._next + symbol.value  # of an empty section: no byte of it is ever read
@@ -268,9 +325,9 @@ class Image:
             limit = start + self.elf.sections[index].size
             for relocation in relocations:
                 try:
-                    offset = start + relocation.offset
-                    if offset + 4 > limit:
+                    if start + relocation.offset + 4 > limit:
                         raise RelocationError("a relocation past the end of its section")
+                    offset = start + self._offset(index, relocation.offset)
                     apply(self._place(segment, offset, relocation))
                 except (RelocationError, struct.error) as error:
                     self.problems.setdefault(index, str(error))
