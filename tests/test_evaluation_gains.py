@@ -37,6 +37,14 @@ def test_a_gain_has_a_backup() -> None:
     assert isinstance(low, float) and isinstance(high, float) and 0 <= low < 7.9 < high <= 20
 
 
+def test_oz_in_process_is_a_backup_too() -> None:
+    made = [row | {"oz": [980, 480]} for row in rows(coreset=[1100, 990, 900])]
+    (row,) = table(list(tune_sections(made)), "Gains")
+    assert row["saved %"] == pytest.approx(100 * (20 + 20 + 100) / 3000)
+    assert row["code saved %"] == pytest.approx(100 * (20 + 20 + 50) / 1500)
+    assert (row["improved"], row["regressed"]) == (2, 1)
+
+
 def test_who_fails_leaves_the_case_as_it_is() -> None:
     found = table(list(tune_sections(rows(coreset=[900, 900], random=[800, None]))), "Gains")
     assert [row["failed"] for row in found] == [0, 1]

@@ -35,7 +35,7 @@ def test_the_baseline_is_the_tuners(scale: Scale, seeds: Seeds) -> None:
 def test_the_table_is_spent_as_the_tuner_spends_it(scale: Scale, seeds: Seeds) -> None:
     result = tune(seeds.source("checksum"), budget=8, strategy="coreset", verify_seeds=0)
     row = scale.tune(Proposer(name="coreset"), PROTOCOLS["oz"], 8)
-    assert min(row["best"][0], row["baseline"][0]) == result.tuned_bytes
+    assert min(row["best"][0], row["oz"][0], row["baseline"][0]) == result.tuned_bytes
     assert row["compilations"] == result.num_compilations == 8
     assert row["failed"] == {}
 

@@ -21,7 +21,7 @@ from irwright.measure import PROTOCOLS
 from irwright.search import STRATEGIES
 from irwright.shards import key_of
 
-FORMAT = 1
+FORMAT = 2
 """raise it when the same measurement gives other rows"""
 
 TASKS = ("tune", "ship", "disassemble", "emulate")

@@ -1,7 +1,8 @@
 """The task `tune`, summed up: who saves how much with how many compilations, and who is better than whom.
 
-A gain counts -Oz as a backup, as the tool keeps it, unless a column says otherwise. A proposer that failed on a case
-left it as it is. All proposers are compared on the same cases: those whose baseline is known.
+A gain counts -Oz as a backup (the compiler's, or in process where that is smaller), as the tool does, unless a column
+says otherwise. A proposer that failed on a case left it as it is. All proposers are compared on the same cases: those
+whose baseline is known.
 """
 
 from __future__ import annotations
@@ -44,14 +45,11 @@ class Point:
     baseline: int
     best: int
     """smallest of what was proposed"""
+    kept: int
+    """with -Oz as a backup: the compiler's, or in process where that is smaller"""
     text: tuple[int, int]
     """bytes of code: of the baseline and, with -Oz as backup, of the result"""
     failed: bool
-
-    @property
-    def kept(self) -> int:
-        """With -Oz as a backup."""
-        return min(self.best, self.baseline)
 
     @property
     def log(self) -> float:
@@ -89,14 +87,19 @@ def points_of(rows: Sequence[Row]) -> Points:
 
 
 def _point(about: Row, baseline: tuple[int, int], row: Row | None) -> Point:
-    best, text = row["best"] if row is not None else baseline
+    if row is None:
+        best, backup = baseline, baseline
+    else:
+        best = (row["best"][0], row["best"][1])
+        backup = min(baseline, tuple(row.get("oz") or baseline))
     return Point(
         case=about["case"],
         project=about["project"],
         instructions=about["instructions"],
         baseline=baseline[0],
-        best=best,
-        text=(baseline[1], text if best < baseline[0] else baseline[1]),
+        best=best[0],
+        kept=min(best[0], backup[0]),
+        text=(baseline[1], best[1] if best[0] < backup[0] else backup[1]),
         failed=row is None,
     )
 
@@ -130,7 +133,8 @@ def _section(objects: str, protocol: str, rows: Sequence[Row], points: Points) -
     section = Section(title=f"Tuning {objects}, protocol {protocol}")
     section.text.append(
         f"{len(first):,} {objects} of {len(projects):,} projects. Baseline: {about.baseline}. Counted: {about.counts}. "
-        "Gains have -Oz as a backup. Intervals are of the geometric mean, 95 %, by drawing whole projects again."
+        "Gains have -Oz as a backup, the compiler's or in process, whichever is smaller. Intervals are of the "
+        "geometric mean, 95 %, by drawing whole projects again."
     )
     section.text.append(TUNE_PAPER if protocol == "paper" else TUNE_OTHER)
     section.parts.append(_curves(points, protocol))

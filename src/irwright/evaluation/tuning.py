@@ -151,6 +151,7 @@ class Scale:
         """The columns of a row that say what came of it; IrwrightError where nothing did.
 
         `best` is the smallest of what was proposed, larger than the baseline perhaps; -Oz in process where nothing was.
+        `oz` is that, which is a few bytes off the compiler's and a backup that costs no compilation.
         """
         lists = None if model is None else ModelLists(model=model, seed=self._seed)
         strategy: Strategy = lists or STRATEGIES[proposer.name]
@@ -160,12 +161,14 @@ class Scale:
             task, seconds = spend(evaluator, strategy, budget, rng=rng, switches=proposer.switches)
             tried = [trial for trial in evaluator.trials if trial.outcome.ok and trial.plan in evaluator.proposed]
             assert task.baseline is not None
+            oz = task.baseline
             best = min(tried, key=task.cost, default=task.baseline)
         failed = Counter(str(trial.outcome.kind) for trial in evaluator.trials if not trial.outcome.ok)
         times = {"seconds": seconds, "llvm": evaluator.seconds_in_llvm, "baseline": baseline.seconds}
         row: dict[str, Any] = {
             "baseline": [baseline.cost, baseline.text],
-            "best": [int(best.cost(protocol)), best.sizes.text if best.sizes else 0],
+            "oz": _sizes(oz, protocol),
+            "best": _sizes(best, protocol),
             "compilations": evaluator.num_compilations,
             "failed": dict(sorted(failed.items())),
         }
@@ -173,6 +176,10 @@ class Scale:
             times["proposer"] = lists.seconds
             row["asked"] = dict(sorted(lists.counts.items()))
         return {**row, "times": {name: round(value, 4) for name, value in times.items()}}
+
+
+def _sizes(trial: Trial, protocol: Protocol) -> list[int] | None:
+    return None if trial.sizes is None else [int(trial.cost(protocol)), trial.sizes.text]
 
 
 def spend(
