@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irwright.evaluation.plots import Curve, Mark, bars, curves, stacks, ticks
+from irwright.evaluation.plots import Curve, Mark, bars, curves, stacks, standalone, ticks
 
 
 def words(svg: str) -> list[str]:
@@ -38,6 +39,13 @@ def test_bars() -> None:
 def test_levels_of_bars() -> None:
     found = words(bars(["exact"], [("lifter", [60.0])], x_name="%", marks=[Mark(name="published", value=13.8)]))
     assert "published 13.8" in found
+
+
+def test_a_file_of_its_own() -> None:
+    svg = standalone(bars(["exact"], [("lifter", [60.0])], x_name="%"))
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    used = set(re.findall(r"var\((--\w+)\)", svg))
+    assert used and all(f"{name}:#" in svg for name in used)
 
 
 def test_stacks() -> None:

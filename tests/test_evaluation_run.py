@@ -68,7 +68,7 @@ def test_the_same_evaluation_gives_the_same_bytes(suite: str, made: tuple[Path, 
     again = evaluate(suite, tmp_path, ALL, jobs=1)
     write_report(again, tmp_path, times=False)
     assert without_times(tmp_path / ROWS) == without_times(folder / ROWS)
-    for name in ("report.html", "report.json"):
+    for name in ("report.html", "report.json", "gains-files-oz.svg"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 

@@ -137,7 +137,7 @@ def _section(objects: str, protocol: str, rows: Sequence[Row], points: Points) -
         "geometric mean, 95 %, by drawing whole projects again."
     )
     section.text.append(TUNE_PAPER if protocol == "paper" else TUNE_OTHER)
-    section.parts.append(_curves(points, protocol))
+    section.parts.append(_curves(objects, points, protocol))
     section.parts.append(_gains(objects, protocol, points))
     if (tests := _tests(objects, protocol, points)) is not None:
         section.parts.append(tests)
@@ -149,7 +149,7 @@ def _section(objects: str, protocol: str, rows: Sequence[Row], points: Points) -
     return section
 
 
-def _curves(points: Points, protocol: str) -> Drawing:
+def _curves(objects: str, points: Points, protocol: str) -> Drawing:
     lines: list[Curve] = []
     for proposer in dict.fromkeys(proposer for proposer, _ in points):
         budgets = sorted(budget for name, budget in points if name == proposer)
@@ -161,6 +161,7 @@ def _curves(points: Points, protocol: str) -> Drawing:
         title="Gain against compilations",
         svg=curves(lines, x_name="compilations", y_name="geomean saved, %", marks=marks),
         note="Bands are 95 % intervals over projects.",
+        file=f"gains-{objects}-{protocol}.svg",
     )
 
 

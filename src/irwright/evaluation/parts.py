@@ -41,6 +41,8 @@ class Drawing:
     title: str
     svg: str
     note: str = ""
+    file: str = ""
+    """what it is called as a file of its own; empty where it is none"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,6 +13,24 @@ At = Callable[[float, float], tuple[float, float]]
 """where a point of the data is drawn"""
 
 
+_LIGHT = "--ink:#1d2128;--soft:#5d6675;--line:#dde1e7;--c0:#1f5fb4;--c1:#c2571a;--c2:#14702b;--c3:#8a2be0;--c4:#8a6100;"
+_DARK = "--ink:#dfe3ea;--soft:#98a2b1;--line:#2e333c;--c0:#6fa8f0;--c1:#f0985c;--c2:#5fce7d;--c3:#c08cf5;--c4:#d9ad45;"
+_STYLE = (
+    f"svg{{{_LIGHT}--c5:#b3001e;--c6:#0b7a82;--c7:#6b5b78}}"
+    f"@media(prefers-color-scheme:dark){{svg{{{_DARK}--c5:#ff7b88;--c6:#4fc9d2;--c7:#b7a4c9}}}}"
+    "text{font:12px system-ui,sans-serif;fill:var(--ink)}text.name{fill:var(--soft)}"
+    "text.curve{font-weight:600;fill:revert-layer}.grid{stroke:var(--line)}.leader{stroke:var(--soft);stroke-width:.7}"
+    ".mark{stroke:var(--soft);stroke-width:1.3;stroke-dasharray:6 4}"
+)
+
+
+def standalone(svg: str) -> str:
+    """A drawing of the page as a file of its own, with the page's colours."""
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        ">", f"><style>{_STYLE}</style>", 1
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """One line."""

@@ -20,6 +20,7 @@ import irwright
 from irwright.evaluation.code_scores import emulate_section, lift_sections
 from irwright.evaluation.gains import tune_sections
 from irwright.evaluation.parts import Cell, Drawing, Row, Section, Table, short_name, shown
+from irwright.evaluation.plots import standalone
 from irwright.evaluation.run import Evaluation
 from irwright.evaluation.ship_scores import ship_sections
 from irwright.files import write_output
@@ -240,10 +241,13 @@ def report_data(evaluation: Evaluation, sections: Sequence[Section], *, times: b
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, times: bool = True) -> list[Section]:
-    """`report.html` and `report.json` of a folder."""
+    """`report.html`, `report.json` and the curves as files of their own, in a folder."""
     sections = sections_of(evaluation)
     page = report_page(evaluation, sections, times=times)
     write_output(folder / "report.html", page.encode(errors="surrogateescape"))
+    for part in (part for section in sections for part in section.parts):
+        if isinstance(part, Drawing) and part.file:
+            write_output(folder / part.file, standalone(part.svg).encode())
     data = json.dumps(report_data(evaluation, sections, times=times), indent=1) + "\n"
     write_output(folder / "report.json", data.encode())
     return sections
