@@ -18,7 +18,10 @@ def test_names_of_options_are_those_of_the_library() -> None:
     assert set(PROTOCOL_NAMES) == set(PROTOCOLS)
 
 
-@pytest.mark.parametrize("words", [["--emit", "exe"], ["-b", "0"], ["-b", "soon"], ["-j", "0"], ["--strategy", "luck"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--emit", "exe"], ["-b", "0"], ["-b", "soon"], ["-j", "0"], ["--strategy", "luck"], ["--proposer", "model"]],
+)
 def test_usage(irwright: Run, seeds: Seeds, words: list[str]) -> None:
     ended = irwright("tune", *words, seeds.source("numbers"))
     assert (ended.code, ended.out) == (2, "")

@@ -29,7 +29,7 @@ FIRST = first_plans(MAJOR)
 SMALL = Coreset(lists=FIRST.lists[:6], pieces=FIRST.pieces[:10])
 """so few pieces that `compose` goes through all its stages at a small budget"""
 BUDGET = 28
-OF_THE_TABLE = ("coreset", "feedback")
+OF_THE_TABLE = ("coreset", "feedback", "mix")
 """strategies that end where the table does"""
 
 
@@ -331,7 +331,7 @@ def test_a_budget_of_both_ends_with_the_first(pool: WorkerPool, seeds: Seeds) ->
 
 def test_an_unknown_strategy(pool: WorkerPool, seeds: Seeds) -> None:
     task = task_on(pool, seeds.bitcode("checksum"))
-    expected = "unknown strategy 'greedy'; there are compose, coreset, evolve, feedback, random"
+    expected = "unknown strategy 'greedy'; there are compose, coreset, evolve, feedback, mix, random"
     with pytest.raises(IrwrightError, match=f"^{re.escape(expected)}$"):
         search(task, "greedy")
     assert not task.evaluator.trials, "nothing was compiled"

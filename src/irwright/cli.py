@@ -141,6 +141,8 @@ def tune(
     from irwright.tuner import TuneFailure, tune_files
 
     started = time.monotonic()
+    if options["proposer"] == "model" and model is None:
+        raise click.UsageError("--proposer model needs a --model")
     inputs = _read_inputs(paths, compile_commands, ctx.meta["compiler_flags"])
     settings = _settings(emit=emit, **options)
     table = ResultTable([item.name for item in inputs], settings.protocol, to_stderr=output == "-")

@@ -17,8 +17,8 @@ from irwright.errors import IrwrightError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STRATEGY_NAMES = ("compose", "coreset", "evolve", "feedback", "random")
-PROPOSER_NAMES = ("coreset", "feedback")
+STRATEGY_NAMES = ("compose", "coreset", "evolve", "feedback", "mix", "random")
+PROPOSER_NAMES = ("coreset", "feedback", "model", "mix")
 PROTOCOL_NAMES = ("oz", "paper", "instructions")
 KIND_NAMES = ("obj", "bc", "ll", "asm")
 
@@ -82,7 +82,8 @@ def tuning_options(command: F) -> F:
             type=click.Choice(PROPOSER_NAMES),
             default="feedback",
             show_default=True,
-            help="Who chooses what a small budget tries: a table in fixed order, or the outcomes so far.",
+            help="Who chooses what a small budget tries: a table in fixed order, the outcomes so far, a"
+            " --model (and then the table), or all of them by what each has saved.",
         ),
         click.option(
             "--protocol",

@@ -156,3 +156,58 @@ def build_coreset(
     table = builder.run()
     write_output(output, write_coreset(table, protocol=protocol, llvm_major=toolchain.major, made_by=made_by).encode())
     click.echo(f"{len(table.lists)} lists and {len(table.pieces)} plans in pieces in {output}")
+
+
+@coreset.command("learn")
+@protocol_option
+@output_option
+@trials_option
+@click.option(
+    "--plans", type=click.Path(path_type=Path, exists=True), help="A table or list of plans (default: known)."
+)
+@click.option("--functions", "num", type=click.IntRange(20), default=500, show_default=True, help="To try them on.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Functions at a time (default: all cores).")
+@llvm_option
+@debug_option
+def learn_outcomes(
+    protocol: str, output: Path, trials: Path, plans: Path | None, num: int, jobs: int | None, llvm: str | None
+) -> None:
+    """Learn from outcomes of plans on training functions what `tune --proposer feedback` knows."""
+    from irwright.coreset_build import Builder, BuildSettings
+    from irwright.corpus.packages import default_cache
+    from irwright.feedback.knowledge import load_knowledge, write_knowledge
+    from irwright.feedback.learn import LearnSettings
+    from irwright.feedback_build import OutcomeBuilder, learn_from, read_plans, training_functions
+    from irwright.files import write_output
+    from irwright.llvm.toolchain import find
+    from irwright.llvm.worker import default_jobs
+    from irwright.measure import PROTOCOLS
+
+    toolchain = find(llvm=llvm)
+    shipped = load_knowledge(protocol, toolchain.major)
+    known = () if shipped is None else tuple(plan for plan in shipped.plans if plan is not None)
+    tried = known if plans is None else read_plans(plans, toolchain.major)
+    settings = BuildSettings()
+    samples = list(training_functions(default_cache(), settings.seed))
+    builder = Builder(
+        samples,
+        trials,
+        PROTOCOLS[protocol],
+        library=toolchain.library.path,
+        llvm_major=toolchain.major,
+        settings=settings,
+        jobs=jobs or default_jobs(),
+        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
+    )
+    observed = OutcomeBuilder(builder, samples, tried).observe(num)
+    made_by = {
+        "command": f"irwright coreset learn --protocol {protocol} --functions {num} --trials TRIALS -o FILE",
+        "irwright": __version__,
+        "llvm": toolchain.library.version,
+    }
+    knowledge, checked = learn_from(observed, LearnSettings(), made_by)
+    write_output(output, write_knowledge(knowledge, llvm_major=toolchain.major))
+    for name in ("fixed order", "feedback"):
+        saved = ", ".join(f"{percent} % at {k}" for k, percent in checked[name].items())
+        click.echo(f"{name}, other projects: {saved}")
+    click.echo(f"{checked['plans']} plans on {checked['functions']} functions in {output}")

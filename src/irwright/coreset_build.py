@@ -108,7 +108,7 @@ class Builder:
 
     def run(self) -> Coreset:
         """The whole build."""
-        winners = self._each(self.samples, self.settings.search_modules, "search", self._search)
+        winners = self.each(self.samples, self.settings.search_modules, "search", self._search)
         lists: Counter[Plan] = Counter()
         pieces: Counter[Plan] = Counter()
         for found_lists, found_pieces in winners:
@@ -118,7 +118,7 @@ class Builder:
         chosen_lists = _top(lists, self.settings.num_lists, first.lists)
         chosen_pieces = _top(pieces, self.settings.num_pieces, first.pieces[: self.settings.num_pieces // 4])
         log.info("broadcasting %d lists and %d pieces", len(chosen_lists), len(chosen_pieces))
-        rows = self._each(
+        rows = self.each(
             self.samples,
             self.settings.broadcast_modules,
             "broadcast",
@@ -152,7 +152,7 @@ class Builder:
             for preparation in preparations
             for plan in [plan for plan in table.pieces if plan.preparation == preparation][: settings.large_pieces]
         ]
-        rows = self._each(
+        rows = self.each(
             samples,
             settings.large_modules,
             "broadcast to large modules",
@@ -167,7 +167,7 @@ class Builder:
         )
         return replace(table, large=large, large_from=settings.large_from)
 
-    def _each(
+    def each(
         self,
         samples: Sequence[Sample],
         wanted: int,
@@ -206,7 +206,7 @@ class Builder:
                 thread.result()
         return [results[position] for position in sorted(results)[:wanted]]
 
-    def _open(
+    def open(
         self, sample: Sample, pool: WorkerPool, store: TrialStore, limits: BuildSettings | None = None
     ) -> Evaluator | None:
         """The sample in a pool; None where it is smaller or larger than `limits` (default: the build's) say."""
@@ -224,7 +224,7 @@ class Builder:
     def _search(self, sample: Sample, pool: WorkerPool) -> tuple[Counter[Plan], Counter[Plan]] | None:
         """Plans that won on one module, weighted by the share of its bytes they save."""
         with TrialStore(self.folder / "search" / sample.key) as store:
-            evaluator = self._open(sample, pool, store)
+            evaluator = self.open(sample, pool, store)
             if evaluator is None:
                 return None
             rng = random.Random(f"{self.settings.seed} {sample.name}")
@@ -257,7 +257,7 @@ class Builder:
         limits: BuildSettings | None = None,
     ) -> BroadcastRow | None:
         with TrialStore(self.folder / "broadcast" / sample.key) as store:
-            evaluator = self._open(sample, pool, store, limits)
+            evaluator = self.open(sample, pool, store, limits)
             if evaluator is None:
                 return None
             baseline = evaluator.evaluate([Plan(base=PassList.parse("default<Oz>"))], free=True)[0]

@@ -15,6 +15,7 @@ from dataclasses import replace
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Plan, Trial
 from irwright.feedback.knowledge import load_knowledge
+from irwright.feedback.mix import search_by_bandit
 from irwright.feedback.search import search_by_outcomes
 from irwright.function_search import FunctionSearch, compose_best, compose_winners, families_of
 from irwright.passes import PassList, PassSpace
@@ -97,6 +98,13 @@ def feedback(task: Task) -> None:
         coreset_search(task)
 
 
+def mix(task: Task) -> None:
+    """What outcomes foretell, a model's lists and the table in turns, the more often the more each has saved."""
+    search_by_bandit(task, load_knowledge(task.evaluator.protocol.name, task.evaluator.llvm_major))
+    if task.left:
+        coreset_search(task)
+
+
 def evolve(task: Task) -> None:
     """Evolution of whole lists: begin with the coreset, then mutate and splice what was best."""
     seeds = [plan.as_list() for plan in task.coreset.lists if plan.is_one_list]
@@ -152,6 +160,7 @@ def compose(task: Task) -> None:
             evolve(task)
         return
     unlimited = task.budget.compilations is None
+    task.run(task.proposed)
     total = task.left
     task.run(task.coreset.lists[: len(task.coreset.lists) if unlimited else max(4, total // 20)])
     families = families_of(task)
@@ -221,7 +230,12 @@ def _pick(population: Sequence[tuple[float, int, PassList]], rng: random.Random)
     return min((rng.choice(population) for _ in range(3)), key=lambda entry: entry[:2])[2]
 
 
-FIRST_TRIES: dict[str, Strategy] = {"coreset": coreset_search, "feedback": feedback}
+FIRST_TRIES: dict[str, Strategy] = {
+    "coreset": coreset_search,
+    "feedback": feedback,
+    "model": coreset_search,  # behind the model's own lists, which whoever has the model runs first
+    "mix": mix,
+}
 """by proposer: how a budget is spent that is too small for anything but choosing"""
 
 STRATEGIES: dict[str, Strategy] = {
@@ -229,5 +243,6 @@ STRATEGIES: dict[str, Strategy] = {
     "coreset": coreset_search,
     "evolve": evolve,
     "feedback": feedback,
+    "mix": mix,
     "random": random_search,
 }

@@ -97,6 +97,8 @@ class Task:
     switches: Switches = field(default_factory=Switches)
     proposer: str = "coreset"
     """who chooses where a budget is small: one of search.FIRST_TRIES"""
+    proposed: tuple[Plan, ...] = ()
+    """by a model; tried where the proposer is `mix`"""
     best: Trial | None = None
     baseline: Trial | None = None
     trusts_predictions: bool = False

@@ -437,7 +437,11 @@ class Tuner:
         )
         if settings.propose is not None:
             ir = canonicalise(evaluator.compile(Plan(base=PassList()), "ll").decode(errors="replace"))[0]
-            task.run([Plan(base=passes) for passes in settings.propose(ir, piece.toolchain.major)])
+            lists = [Plan(base=passes) for passes in settings.propose(ir, piece.toolchain.major)]
+            if settings.proposer == "mix":
+                task.proposed = tuple(lists)
+            else:
+                task.run(lists)
         best = search(task, settings.strategy)
         plan = minimise_plan(best.plan, evaluator) if settings.minimise else best.plan
         return plan, evaluator.evaluate([plan])[0].cost(settings.protocol)

@@ -68,19 +68,49 @@ def _bodies(task: Task, plan: Plan) -> dict[str, str]:
     return {name: body.decode(errors="replace").lstrip("\n") for name, body in Module.split_text(text).items()}
 
 
+class Alone:
+    """What to try next on a module of one function."""
+
+    def __init__(self, task: Task, knowledge: Knowledge, features: Sequence[float]) -> None:
+        self._knowledge = knowledge
+        assert task.baseline is not None
+        self._baseline = task.baseline
+        self._families = _families(task, knowledge)
+        self._guess = Guess(knowledge, knowledge.place(features))
+        self._index: dict[Plan, int] = {}
+        for index, plan in enumerate(knowledge.plans):
+            if plan is not None and self.fits(plan) and self.whole(plan) not in self._index:
+                self._index[self.whole(plan)] = index
+            else:
+                self._guess.leave_out(index)
+
+    def fits(self, plan: Plan) -> bool:
+        """The module can be made by such a plan."""
+        return not plan.preparation or plan.preparation in self._families
+
+    def whole(self, plan: Plan) -> Plan:
+        """A plan as one that makes an object: a plan in pieces gives the function."""
+        return self._families[plan.preparation].whole(plan) if plan.preparation else plan
+
+    def next(self) -> Plan | None:
+        """The plan that promises most; None where none is left."""
+        chosen = self._guess.next()
+        plan = None if chosen is None else self._knowledge.plans[chosen]
+        return None if plan is None else self.whole(plan)
+
+    def observe(self, trial: Trial) -> None:
+        """Think again, given what became of a plan, whoever proposed it."""
+        index = self._index.get(trial.plan)
+        if index is not None and index not in self._guess.tried:
+            self._guess.observe(index, _of_object(trial, self._baseline))
+
+
 def _search_alone(task: Task, knowledge: Knowledge, features: Sequence[float]) -> None:
     """One plan after the other on a module of one function."""
-    families = _families(task, knowledge)
-    guess = Guess(knowledge, knowledge.place(features))
-    for index, plan in enumerate(knowledge.plans):
-        if plan is not None and plan.preparation and plan.preparation not in families:
-            guess.leave_out(index)
-    while task.left and (chosen := guess.next()) is not None:
-        plan = knowledge.plans[chosen]
-        assert plan is not None
-        (trial,) = task.run([families[plan.preparation].whole(plan) if plan.preparation else plan])
-        assert task.baseline is not None
-        guess.observe(chosen, _of_object(trial, task.baseline))
+    alone = Alone(task, knowledge, features)
+    while task.left and (plan := alone.next()) is not None:
+        for trial in task.run([plan]):
+            alone.observe(trial)
 
 
 def _families(task: Task, knowledge: Knowledge) -> dict[str, FunctionSearch]:
