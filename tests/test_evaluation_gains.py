@@ -105,6 +105,16 @@ def test_projects_and_sizes() -> None:
     ]
 
 
+def test_sizes_that_models_foresee() -> None:
+    errors: tuple[dict[str, float], ...] = ({"oz": 0.1, "list": 0.2, "list_as_oz": 0.05}, {"list_as_oz": 0.15}, {})
+    made = [tune_row(f"p{n}/a.c", "model:m", k, 900, foreseen=one) for n, one in enumerate(errors) for k in (1, 8)]
+    (row,) = table(list(tune_sections(made)), "Sizes foreseen")
+    assert (row["cases"], row["sizes named"]) == (3, 1)
+    off = [row[name] for name in ("-Oz off %", "list off %", "list off %, were it as -Oz")]
+    assert off == [pytest.approx(10.0), pytest.approx(20.0), pytest.approx(10.0)]
+    assert table(list(tune_sections([tune_row("p/a.c", "coreset", 1, 900)])), "Sizes foreseen") == []
+
+
 def test_times() -> None:
     (row,) = table(list(tune_sections([tune_row("p/a.c", "coreset", 8, 900)])), "Time")
     assert row["with the baseline, times the baseline alone"] == pytest.approx(3.0)

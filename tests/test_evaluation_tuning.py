@@ -62,6 +62,17 @@ def test_what_was_proposed_may_be_worse_than_the_baseline(scale: Scale) -> None:
     assert row["best"][0] > row["baseline"][0] + 16
 
 
+def test_sizes_that_a_model_foresees(scale: Scale) -> None:
+    model = Scripted(["sroa<|sizes|>1000 1000"])
+    row = scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 1, model)
+    oz, size = row["oz"][0], row["best"][0]
+    assert row["foreseen"] == {
+        "list": pytest.approx(abs(1000 - size) / size, abs=1e-6),
+        "list_as_oz": pytest.approx(abs(oz - size) / size, abs=1e-6),
+        "oz": pytest.approx(abs(1000 - oz) / oz, abs=1e-6),
+    }
+
+
 def test_a_model_that_only_talks(scale: Scale) -> None:
     row = scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 2, Scripted(["the weather is fine"]))
     assert row["compilations"] == 0

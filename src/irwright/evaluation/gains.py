@@ -143,6 +143,8 @@ def _section(objects: str, protocol: str, rows: Sequence[Row], points: Points) -
         section.parts.append(tests)
     by_project = _by_project(points)
     section.parts += [_bars(by_project), by_project, _by_size(points)]
+    if (sizes := _foreseen(rows)) is not None:
+        section.parts.append(sizes)
     if protocol == "paper":
         section.parts.append(figures(TUNE))
     section.parts.append(_times(rows))
@@ -290,6 +292,29 @@ def _by_size(points: Points) -> Table:
         rows=tuple(lines),
         note="Instructions of the unoptimised IR.",
     )
+
+
+def _foreseen(rows: Sequence[Row]) -> Table | None:
+    """Sizes that models name with their first list."""
+    lines: list[tuple[Cell, ...]] = []
+    for proposer in dict.fromkeys(row["proposer"] for row in rows if row.get("foreseen")):
+        mine = [row for row in rows if row["proposer"] == proposer and "foreseen" in row]
+        smallest = min(row["budget"] for row in mine)
+        found = [row["foreseen"] for row in mine if row["budget"] == smallest]
+        means = [_mean([100 * one[name] for one in found if name in one]) for name in ("oz", "list", "list_as_oz")]
+        lines.append((short_name(proposer), len(found), sum("list" in one for one in found), *means))
+    if not lines:
+        return None
+    return Table(
+        title="Sizes foreseen with a model's first list",
+        columns=("proposer", "cases", "sizes named", "-Oz off %", "list off %", "list off %, were it as -Oz"),
+        rows=tuple(lines),
+        note="Mean share by which a size is off. The last column is free: it says that the list's size is that of -Oz.",
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _times(rows: Sequence[Row]) -> Table:

@@ -27,7 +27,7 @@ from irwright.llvm.worker import WorkerPool
 from irwright.measure import Protocol, measure_object
 from irwright.models.answers import LanguageModel
 from irwright.passes import PassList
-from irwright.proposers import ModelProposer
+from irwright.proposers import ModelProposer, Proposal
 from irwright.search import STRATEGIES, Strategy, search_by
 from irwright.task import Budget, Switches, Task
 
@@ -61,6 +61,8 @@ class ModelLists:
     seconds: float = 0.0
     """that the model took"""
     counts: Counter[str] = field(default_factory=Counter[str])
+    foreseen: dict[str, float] = field(default_factory=dict[str, float])
+    """how far off the sizes are that it names with its first list"""
 
     def __call__(self, task: Task) -> None:
         printed = task.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
@@ -72,13 +74,29 @@ class ModelLists:
         while task.left and (proposal := next(proposals, None)) is not None:
             num_lists += 1
             self.seconds += time.monotonic() - started
-            task.run([Plan(base=proposal.passes)])
+            (trial,) = task.run([Plan(base=proposal.passes)])
+            if num_lists == 1:
+                self.foreseen = foreseen(proposal, task, trial)
             started = time.monotonic()
         self.seconds += time.monotonic() - started
         self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
         self.counts.update(proposer.problems)
         if proposer.problems and not num_lists:
             raise ModelError(proposer.problems[0])
+
+
+def foreseen(proposal: Proposal, task: Task, trial: Trial) -> dict[str, float]:
+    """Shares by which predicted sizes are off: of -Oz, of the list, and of the list if it were as large as -Oz's."""
+    assert task.baseline is not None
+    oz, size = task.cost(task.baseline), task.cost(trial)
+    if not 0 < size < float("inf") or not 0 < oz < float("inf"):
+        return {}
+    found = {"list_as_oz": abs(oz - size) / size}
+    if proposal.oz_bytes is not None:
+        found["oz"] = abs(proposal.oz_bytes - oz) / oz
+    if proposal.tuned_bytes is not None:
+        found["list"] = abs(proposal.tuned_bytes - size) / size
+    return {name: round(value, 6) for name, value in sorted(found.items())}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +193,7 @@ class Scale:
         if lists is not None:
             times["proposer"] = lists.seconds
             row["asked"] = dict(sorted(lists.counts.items()))
+            row["foreseen"] = lists.foreseen
         return {**row, "times": {name: round(value, 4) for name, value in times.items()}}
 
 
