@@ -33,12 +33,12 @@ BLEU (1 to 4 words, corpus level) is of the recompiled assembly, nothing where n
 Row = dict[str, Any]
 
 
-def write_report(folder: Path, role: str, out: Path) -> None:
-    """docs/results/lift.json, .md and .svg, or of the training packages lift-training.*."""
+def write_report(folder: Callable[[str], Path], role: str, out: Path) -> None:
+    """docs/results/lift.json, .md and .svg, or of the training packages lift-training.*; folders by configuration."""
     name = "lift" if role == "heldout" else f"lift-{role}"
     report = Report(name, f"Lifting assembly to IR, {'held-out' if role == 'heldout' else role} packages")
     report.summary = SUMMARY
-    rows = {key: read(folder / f"{key}.jsonl") for key in TITLES}
+    rows = {key: read(folder(key) / f"{key}.jsonl") for key in TITLES}
     report.add_table(
         "Functions",
         ("input", "cases", "functions", "module %", "recompiles %", "exact one %", "exact search %", "right %"),
@@ -57,7 +57,7 @@ def write_report(folder: Path, role: str, out: Path) -> None:
     if rows["clang22-Oz-files"]:
         report.add_table("Files", ("files", "wholly exact", "share %"), [whole_files(rows["clang22-Oz-files"])])
     add_goals(report, rows)
-    add_costs(report, folder, out / f"{name}.svg")
+    add_costs(report, folder(""), out / f"{name}.svg")
     if role == "heldout":
         report.notes.append(
             f"Packages: {', '.join(HELDOUT)}; their code was not looked at while the lifter was developed. Between the "
