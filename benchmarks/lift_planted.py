@@ -40,17 +40,10 @@ ERRORS: dict[str, tuple[str, str]] = {
     "offset": (r"(= getelementptr i8, ptr %[\w.]+, i64 )(-?\d+)$", "eight more"),
 }
 OTHER = {
-    "add": "sub",
-    "sub": "add",
-    "and": "or",
-    "or": "xor",
-    "xor": "and",
-    "shl": "lshr",
-    "lshr": "shl",
-    "ashr": "lshr",
+    **{"add": "sub", "sub": "add", "and": "or", "or": "xor", "xor": "and", "shl": "lshr", "lshr": "shl"},
+    **{"ashr": "lshr", "eq": "ne", "ne": "eq", "slt": "sle", "sgt": "sge", "sle": "slt", "sge": "sgt"},
+    **{"ult": "ule", "ugt": "uge", "ule": "ult", "uge": "ugt"},
 }
-OTHER |= {"eq": "ne", "ne": "eq", "slt": "sle", "sgt": "sge", "sle": "slt", "sge": "sgt"}
-OTHER |= {"ult": "ule", "ugt": "uge", "ule": "ult", "uge": "ugt"}
 
 
 def planted(body: str, kind: str, rng: random.Random) -> str | None:
