@@ -40,9 +40,24 @@ ERRORS: dict[str, tuple[str, str]] = {
     "offset": (r"(= getelementptr i8, ptr %[\w.]+, i64 )(-?\d+)$", "eight more"),
 }
 OTHER = {
-    **{"add": "sub", "sub": "add", "and": "or", "or": "xor", "xor": "and", "shl": "lshr", "lshr": "shl"},
-    **{"ashr": "lshr", "eq": "ne", "ne": "eq", "slt": "sle", "sgt": "sge", "sle": "slt", "sge": "sgt"},
-    **{"ult": "ule", "ugt": "uge", "ule": "ult", "uge": "ugt"},
+    "add": "sub",
+    "sub": "add",
+    "and": "or",
+    "or": "xor",
+    "xor": "and",
+    "shl": "lshr",
+    "lshr": "shl",
+    "ashr": "lshr",
+    "eq": "ne",
+    "ne": "eq",
+    "slt": "sle",
+    "sgt": "sge",
+    "sle": "slt",
+    "sge": "sgt",
+    "ult": "ule",
+    "ugt": "uge",
+    "ule": "ult",
+    "uge": "ugt",
 }
 
 
