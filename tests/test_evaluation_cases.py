@@ -86,6 +86,7 @@ def test_proposers_by_name() -> None:
     assert parse_proposer("coreset") == Proposer(name="coreset")
     assert parse_proposer("compose+outliner@300") == Proposer(name="compose", switches=("outliner",), budget=300)
     assert parse_proposer("model:/a/b@c.gguf").model == "/a/b@c.gguf"
+    assert parse_proposer("coreset").model is None
     assert parse_proposer("model:http://host:80@8") == Proposer(name="model:http://host:80", budget=8)
     for wrong in ("corset", "coreset@x", "compose+inline", ""):
         with pytest.raises(IrwrightError, match=re.escape(f"unknown proposer {wrong!r}; there are compose, coreset")):
@@ -127,6 +128,9 @@ def test_what_is_measured_of_a_case() -> None:
 def test_models_tune_without_being_named() -> None:
     assert Settings(proposers=("random",), models=("a", "b")).tuners() == ("random", "model:a", "model:b")
     assert Settings(proposers=("model@8",), models=("a",)).tuners() == ("model:a@8",)
+    assert Settings(proposers=("mix", "coreset")).tuners() == ("mix", "coreset")
+    assert Settings(proposers=("mix", "coreset"), models=("a",)).tuners() == ("mix:a", "coreset", "model:a")
+    assert parse_proposer("mix:a").kind == "mix"
 
 
 def test_keys_tell_measurements_apart() -> None:

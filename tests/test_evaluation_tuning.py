@@ -62,6 +62,21 @@ def test_what_was_proposed_may_be_worse_than_the_baseline(scale: Scale) -> None:
     assert row["best"][0] > row["baseline"][0] + 16
 
 
+def test_a_mix_with_a_model(scale: Scale) -> None:
+    good = "iroutliner,default<Oz>"
+    model = Scripted([f"opt -p '{good}'"], "meta")
+    row = scale.tune(Proposer(name="mix:m"), PROTOCOLS["oz"], 8, model)
+    assert row["compilations"] == 8 and row["asked"]["asked"] == len(model.asked) > 0
+    alone = scale.tune(Proposer(name="mix"), PROTOCOLS["oz"], 8)
+    assert "asked" not in alone and alone["compilations"] == 8
+
+
+@pytest.mark.parametrize("name", ["feedback", "mix"])
+def test_proposers_that_learn_spend_their_budget(scale: Scale, name: str) -> None:
+    for budget in (1, 3):
+        assert scale.tune(Proposer(name=name), PROTOCOLS["oz"], budget)["compilations"] <= budget
+
+
 def test_sizes_that_a_model_foresees(scale: Scale) -> None:
     model = Scripted(["sroa<|sizes|>1000 1000"])
     row = scale.tune(Proposer(name="model"), PROTOCOLS["oz"], 1, model)

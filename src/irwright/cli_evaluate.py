@@ -58,8 +58,8 @@ def _list_option(name: str, parameter: str, default: str, text: str, metavar: st
 @_list_option(
     "--proposers",
     "proposers",
-    "coreset,random",
-    "Who tunes: coreset, compose, evolve, random, model; compose@300 with one budget of its own.",
+    "coreset,feedback,random",
+    "Who tunes: coreset, feedback, mix, random, compose, evolve, model; compose@300 with one budget of its own.",
 )
 @click.option(
     "--model",

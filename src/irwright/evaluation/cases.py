@@ -29,7 +29,8 @@ OBJECTS = ("files", "functions")
 BUDGETS = (1, 2, 3, 5, 8, 16)
 LIFTER = "lifter"
 """who disassembles without a model"""
-MODEL = "model"
+MODEL, MIX = "model", "mix"
+"""who ask a model; a mix does without, too"""
 _SWITCHES = ("inliner", "outliner")
 
 
@@ -38,7 +39,7 @@ class Settings:
     """How an evaluation is made; the same for all its cases."""
 
     tasks: tuple[str, ...] = ("tune",)
-    proposers: tuple[str, ...] = ("coreset", "random")
+    proposers: tuple[str, ...] = ("coreset", "feedback", "random")
     """of the tasks tune and ship: a strategy (`compose`, with switches `compose+outliner`) or `model`; `NAME@300` has
     that budget alone"""
     models: tuple[str, ...] = ()
@@ -71,10 +72,17 @@ class Settings:
             raise IrwrightError(f"nobody to tune with; name proposers: {', '.join(STRATEGIES)}, or a model")
 
     def tuners(self) -> tuple[str, ...]:
-        """Who tunes, each model by its name."""
-        named = [name for name in self.proposers if parse_proposer(name).name != MODEL]
-        asked = [name for name in self.proposers if parse_proposer(name).name == MODEL] or [MODEL]
-        return (*named, *(name.replace(MODEL, f"{MODEL}:{model}", 1) for name in asked for model in self.models))
+        """Who tunes; those that ask a model, once for each model, by its name."""
+        named = {parse_proposer(name).name for name in self.proposers}
+        asked = [*self.proposers, *([MODEL] if self.models and MODEL not in named else [])]
+        found: list[str] = []
+        for text in asked:
+            name = parse_proposer(text).name
+            if name == MODEL or (name == MIX and self.models):
+                found += [text.replace(name, f"{name}:{model}", 1) for model in self.models]
+            else:
+                found.append(text)
+        return tuple(found)
 
 
 def _check(what: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -88,7 +96,7 @@ class Proposer:
     """Who tunes."""
 
     name: str
-    """of a strategy; `model` or `model:NAME`"""
+    """of a strategy, or `model`; with a model's name behind it, as in `model:NAME`"""
     switches: tuple[str, ...] = ()
     budget: int | None = None
     """the only one"""
@@ -96,12 +104,17 @@ class Proposer:
     @property
     def model(self) -> str | None:
         """The model it asks."""
-        return self.name.partition(":")[2] if self.name.startswith(f"{MODEL}:") else None
+        return self.name.partition(":")[2] or None
+
+    @property
+    def kind(self) -> str:
+        """Without the model."""
+        return self.name.partition(":")[0]
 
 
 def parse_proposer(text: str) -> Proposer:
     """`coreset`, `compose+outliner@300`, `model`; IrwrightError for a name that nobody has."""
-    if text.startswith(f"{MODEL}:"):
+    if text.startswith((f"{MODEL}:", f"{MIX}:")):
         name, at, budget = text.rpartition("@") if text.rpartition("@")[2].isdigit() else (text, "", "")
         return Proposer(name=name, budget=int(budget) if at else None)
     name, _, budget = text.partition("@")

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from irwright.evaluation.cases import Proposer
+from irwright.evaluation.cases import MODEL, Proposer
 from irwright.files import Input
 from irwright.measure import PROTOCOLS
 from irwright.models.answers import LanguageModel
 from irwright.passes import PassList
 from irwright.proposers import ModelProposer
+from irwright.search import FIRST_TRIES
 from irwright.task import Budget, Switches
 from irwright.tuner import Propose, Settings, Tuner
 
@@ -41,10 +42,11 @@ def shipped(tuner: Tuner, settings: Settings, data: bytes, name: str, baseline_s
 def ship_settings(
     proposer: Proposer, budget: int, *, protocol: str, seed: int, timeout_seconds: float, model: LanguageModel | None
 ) -> Settings:
-    """How a user would ask for it: a model's lists first, then the table."""
+    """How a user would ask for it: a model's lists first and then the table, or a mix of both."""
     return Settings(
         budget=Budget(compilations=budget),
-        strategy=proposer.name if model is None else "coreset",
+        strategy="coreset" if proposer.kind == MODEL else proposer.kind,
+        proposer=proposer.kind if proposer.kind in FIRST_TRIES else "coreset",
         protocol=PROTOCOLS[protocol],
         seed=seed,
         switches=Switches(**dict.fromkeys(proposer.switches, True)),

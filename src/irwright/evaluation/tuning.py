@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,11 +53,13 @@ class Tools:
 class ModelLists:
     """A strategy: the lists of a language model, and nothing else; what is left of the budget stays unspent.
 
-    ModelError where it gave no answer at all, so that the case counts as failed and is asked for again.
+    With `then`, all lists are asked for at once, and that is who chooses among them (a mix). ModelError where the model
+    gave no answer at all, so that the case counts as failed and is asked for again.
     """
 
     model: LanguageModel
     seed: int
+    then: Strategy | None = None
     seconds: float = 0.0
     """that the model took"""
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -67,9 +69,24 @@ class ModelLists:
     def __call__(self, task: Task) -> None:
         printed = task.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
         proposer = ModelProposer(model=self.model, llvm_major=task.evaluator.llvm_major, seed=self.seed)
-        started = time.monotonic()
         # One more than there are compilations: -Oz is measured already, and proposing it costs none.
         proposals = proposer.lists(canonicalise(printed)[0], task.left + 1)
+        num_lists = self._choose(task, proposals) if self.then is not None else self._run(task, proposals)
+        self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
+        self.counts.update(proposer.problems)
+        if proposer.problems and not num_lists:
+            raise ModelError(proposer.problems[0])
+
+    def _choose(self, task: Task, proposals: Iterator[Proposal]) -> int:
+        started = time.monotonic()
+        task.proposed = tuple(Plan(base=proposal.passes) for proposal in proposals)
+        self.seconds = time.monotonic() - started
+        assert self.then is not None
+        self.then(task)
+        return len(task.proposed)
+
+    def _run(self, task: Task, proposals: Iterator[Proposal]) -> int:
+        started = time.monotonic()
         num_lists = 0
         while task.left and (proposal := next(proposals, None)) is not None:
             num_lists += 1
@@ -79,10 +96,7 @@ class ModelLists:
                 self.foreseen = foreseen(proposal, task, trial)
             started = time.monotonic()
         self.seconds += time.monotonic() - started
-        self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
-        self.counts.update(proposer.problems)
-        if proposer.problems and not num_lists:
-            raise ModelError(proposer.problems[0])
+        return num_lists
 
 
 def foreseen(proposal: Proposal, task: Task, trial: Trial) -> dict[str, float]:
@@ -171,8 +185,9 @@ class Scale:
         `best` is the smallest of what was proposed, larger than the baseline perhaps; -Oz in process where nothing was.
         `oz` is that, which is a few bytes off the compiler's and a backup that costs no compilation.
         """
-        lists = None if model is None else ModelLists(model=model, seed=self._seed)
-        strategy: Strategy = lists or STRATEGIES[proposer.name]
+        then = STRATEGIES.get(proposer.kind)
+        lists = None if model is None else ModelLists(model=model, seed=self._seed, then=then)
+        strategy: Strategy = lists or STRATEGIES[proposer.kind]
         baseline = self.baseline(protocol)
         with self._fresh(protocol) as evaluator:
             rng = random.Random(f"{self._seed} {self._name}")

@@ -97,10 +97,10 @@ class Measure:
 
     def _measure(self, case: Case, data: bytes, scale: Scale, one: Measurement) -> dict[str, Any]:
         proposer = parse_proposer(one.proposer) if one.task in ("tune", "ship") else None
-        name = one.proposer.partition(":")[2] if one.proposer.startswith(f"{MODEL}:") else None
-        model = None if name is None else self._model(name)
+        name = one.proposer.partition(":")[2]
+        model = self._model(name) if name else None
         if proposer is not None:
-            if proposer.name == MODEL:
+            if proposer.kind == MODEL and model is None:
                 raise IrwrightError("no model is named; give one with --model")
             if one.task == "tune":
                 return scale.tune(proposer, protocol(one.protocol), one.budget, model)
