@@ -71,6 +71,13 @@ def test_without_usable_plans_the_table_is_tried(pool: WorkerPool, seeds: Seeds,
     assert task.evaluator.num_compilations == 4
 
 
+def test_knowledge_of_functions_alone_is_not_used_elsewhere(pool: WorkerPool, seeds: Seeds, known: Knowledge) -> None:
+    for spent, task in ((4, alone(pool, seeds, 4)), (0, task_on(pool, seeds.bitcode("machine"), budget=4))):
+        task.start()
+        search_by_outcomes(task, replace(known, alone_only=True))
+        assert task.evaluator.num_compilations == spent
+
+
 def test_small_budgets_of_compose_ask_the_proposer(pool: WorkerPool, seeds: Seeds) -> None:
     plans: dict[str, list[Plan]] = {}
     for proposer in ("coreset", "feedback"):

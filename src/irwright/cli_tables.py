@@ -166,11 +166,19 @@ def build_coreset(
     "--plans", type=click.Path(path_type=Path, exists=True), help="A table or list of plans (default: known)."
 )
 @click.option("--functions", "num", type=click.IntRange(20), default=500, show_default=True, help="To try them on.")
+@click.option("--alone-only", is_flag=True, help="What is learnt serves modules of one function only.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Functions at a time (default: all cores).")
 @llvm_option
 @debug_option
 def learn_outcomes(
-    protocol: str, output: Path, trials: Path, plans: Path | None, num: int, jobs: int | None, llvm: str | None
+    protocol: str,
+    output: Path,
+    trials: Path,
+    plans: Path | None,
+    num: int,
+    alone_only: bool,
+    jobs: int | None,
+    llvm: str | None,
 ) -> None:
     """Learn from outcomes of plans on training functions what `tune --proposer feedback` knows."""
     from irwright.coreset_build import Builder, BuildSettings
@@ -205,7 +213,7 @@ def learn_outcomes(
         "irwright": __version__,
         "llvm": toolchain.library.version,
     }
-    knowledge, checked = learn_from(observed, LearnSettings(), made_by)
+    knowledge, checked = learn_from(observed, LearnSettings(alone_only=alone_only), made_by)
     write_output(output, write_knowledge(knowledge, llvm_major=toolchain.major))
     for name in ("fixed order", "feedback"):
         saved = ", ".join(f"{percent} % at {k}" for k, percent in checked[name].items())

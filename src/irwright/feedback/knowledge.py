@@ -80,6 +80,8 @@ class Knowledge:
     """how many functions are asked, as an effective number"""
     doubt: float
     """share of the opinion that all training functions have alike"""
+    alone_only: bool = False
+    """it serves modules of one function only: in others the table's order did better"""
     made_by: str = "{}"
     """JSON: the command, its settings, what came of it"""
 
@@ -132,7 +134,9 @@ def write_knowledge(knowledge: Knowledge, *, llvm_major: int) -> bytes:
         "format": FORMAT,
         "features": NAMES,
         "plans": [{**plan.to_json(), "llvm": llvm_major} for plan in knowledge.plans if plan is not None],
-        "settings": {name: getattr(knowledge, name) for name in ("closeness", "part_weight", "neighbours", "doubt")},
+        "settings": {
+            name: getattr(knowledge, name) for name in ("closeness", "part_weight", "neighbours", "doubt", "alone_only")
+        },
         "made_by": json.loads(knowledge.made_by),
     }
     out = io.BytesIO()

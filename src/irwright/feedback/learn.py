@@ -51,6 +51,7 @@ class LearnSettings:
     part_weight: float = 0.5
     neighbours: float = 30.0
     doubt: float = 0.2
+    alone_only: bool = False
 
 
 def learn(observed: Observed, settings: LearnSettings, *, made_by: str = "{}") -> Knowledge:
@@ -75,6 +76,7 @@ def learn(observed: Observed, settings: LearnSettings, *, made_by: str = "{}") -
         part_weight=settings.part_weight,
         neighbours=settings.neighbours,
         doubt=settings.doubt,
+        alone_only=settings.alone_only,
         made_by=made_by,
     )
 

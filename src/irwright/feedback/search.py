@@ -43,6 +43,8 @@ def search_by_outcomes(task: Task, knowledge: Knowledge) -> None:
     known = task.baseline is not None and task.baseline.sizes is not None
     if not known or task.evaluator.protocol.counts_instructions or facts.num_instructions >= LARGEST:
         return
+    if knowledge.alone_only and len(facts.functions) != 1:
+        return
     try:
         features = described(task)
     except IrwrightError as error:  # IR that LLVM itself breaks
