@@ -36,3 +36,21 @@ def test_registers_of_string_instructions_are_no_arguments() -> None:
     body = "pushq %rbx\nmovq %rdi, %rbx\nmovl $64, %ecx\nxorl %eax, %eax\nrep stosb\n"
     body += "movq %rbx, %rdi\ncallq g@PLT\npopq %rbx\nretq"
     assert "rcx" not in dict(lifted(body).externals["g"].params)
+
+
+def test_what_is_read_for_a_result_is_none_itself() -> None:
+    body = "subsd %xmm0, %xmm1\nmovsd n(%rip), %xmm0\nxorl %eax, %eax\nucomisd %xmm1, %xmm0\nseta %al\nretq"
+    assert lifted(body).functions["f"].signature.returns == [("rax", "i32")]
+
+
+def test_an_instruction_for_its_flags_leaves_no_result() -> None:
+    body = "testq %rdi, %rdi\nsete %dl\ncmpl $10, %esi\nsetae %cl\norb %cl, %dl\nje .L1\ncallq g@PLT\n.L1:\nretq"
+    assert lifted(f"pushq %rax\n{body}").functions["f"].signature.returns == []
+
+
+def test_zeroes_for_memory_and_parameters_that_nobody_touches_are_no_arguments() -> None:
+    start = "xorps %xmm8, %xmm8\ncvtsi2sd %rdi, %xmm8\nmovsd %xmm8, n(%rip)\npushq %rbx\nxorps %xmm0, %xmm0\n"
+    call = "callq g@PLT\npopq %rbx\nretq"
+    stored = lifted(f"{start}movups %xmm0, (%rdi)\n{call}").externals["g"]
+    assert not any(unit.startswith("xmm") for unit, _ in stored.params)
+    assert "xmm0" in dict(lifted(start + call).externals["g"].params)

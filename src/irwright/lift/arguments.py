@@ -7,11 +7,11 @@ from dataclasses import replace
 from irwright.errors import LiftError
 from irwright.lift.clobbers import Clobbers, may_keep_registers
 from irwright.lift.expressions import bits, walk
-from irwright.lift.flow import Call
+from irwright.lift.flow import Call, Flow
 from irwright.lift.format_strings import variadic_types
 from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, widen_by_order
 from irwright.lift.lifted import SOUND, Guess, Lifted
-from irwright.lift.program import Program
+from irwright.lift.program import Instruction, Program
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
 from irwright.lift.webs import Analysis
@@ -27,6 +27,7 @@ class CallSites:
         self.likely = guess.likely
         self.widths: dict[tuple[str, str], int] = {}
         self.evidence: dict[str, int] = {}
+        self.vector_evidence: dict[str, int] = {}
         """by callee: how many argument registers look as if set for it"""
         self.needed: dict[str, int] = {}
         """by callee: the same, by what nothing else can have been set for"""
@@ -47,6 +48,8 @@ class CallSites:
         self.areas: dict[str, set[int]] = {}
         """the same of earlier analyses: they get it"""
         self.uses_floats = False
+        self.is_smallest = False
+        """compiled for the smallest code: constants are stored by `and` and `or`"""
         self.may_keep = may_keep_registers(program)
         self.clobbers = Clobbers({}, frozenset())
         self.settled = False
@@ -80,10 +83,13 @@ class CallSites:
             if sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) < 6:
                 missing = INTEGER_ARGUMENTS[sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) :]
                 status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
-                if any(status.get(unit) is None for unit in missing):
-                    raise self._want_area(lifted, call)
-                at = 6 - len(missing)
-                found.params[at:at] = [(unit, "i64") for unit in missing]
+                if any(status.get(unit) != DEFINED if self.likely else status.get(unit) is None for unit in missing):
+                    if not self.likely:
+                        raise self._want_area(lifted, call)
+                    slots = []  # the push makes room
+                else:
+                    at = 6 - len(missing)
+                    found.params[at:at] = [(unit, "i64") for unit in missing]
             found.params += _in_memory(lifted, call, slots)
         elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
             lifted.memory_calls.append(call.name)
@@ -149,6 +155,7 @@ class CallSites:
                 integers, floats = self.bounds.get(name, (0, 0))
                 if self.likely:
                     integers = min(integers, self.evidence.get(name, 0))
+                    floats = min(floats, self.vector_evidence.get(name, 0))
                 integers = max(integers, self.needed.get(name, 0))
                 found = Signature(name=name)
                 for unit in INTEGER_ARGUMENTS[:integers]:
@@ -183,6 +190,8 @@ class CallSites:
         found.params += [(unit, types.get(unit) or self._narrow(status, unit)) for unit in integers]
         floats = [unit for unit in FLOAT_ARGUMENTS[:vectors] if unit not in fixed]
         found.params += [(unit, "double") for unit in floats]
+        if slots and limit < 6 and self.likely:
+            slots = []  # the push makes room
         if slots and (limit < 6 or call.is_tail):
             raise self._want_area(lifted, call)
         found.params += _in_memory(lifted, call, slots)
@@ -211,7 +220,9 @@ class CallSites:
         return prototype(call.name) if call.name and call.name not in self.functions else None
 
     def _may_end(self, call: Call) -> bool:
-        """Nothing says that the callee returns."""
+        """Nothing says that the callee returns; likely, all do."""
+        if self.likely:
+            return False
         if call.name in self.functions:
             return bool(self.functions[call.name].problem)
         return not call.name or prototype(call.name) is None
@@ -233,6 +244,8 @@ class CallSites:
         if self.likely:
             integers = min(integers, _evidence(status, lifted.unread.get(call.index, set())))
         floats = self._floats(status, bound[1])
+        if self.likely:
+            floats = min(floats, _vector_evidence(status, lifted.zeroed.get(call.index, set())))
         pointer = {node.aux for node in ([call.pointer] if call.pointer is not None else []) if node.op == "reg"}
         params = [(unit, self._narrow(status, unit)) for unit in INTEGER_ARGUMENTS[:integers]]
         while params and params[-1][0] in pointer:
@@ -290,6 +303,7 @@ class CallSites:
         flow = lifted.flow
         analysis = Analysis(flow, {call.index: Signature() for call in flow.calls}, (("rax", 64), ("xmm0", 128)), set())
         analysis.demands()
+        zeroes = _only_zeroed(flow)
         for index in flow.order:
             live = dict(analysis.live_out[index])
             pending: list[int] = []
@@ -300,6 +314,14 @@ class CallSites:
                 for effect in step.effects:
                     if effect.kind == "call":
                         pending, named = [effect.aux.index], set()
+                        lifted.zeroed[effect.aux.index] = set(zeroes)
+                    elif effect.kind == "set" and effect.unit in FLOAT_ARGUMENTS and pending:
+                        if (pending[0], effect.unit) not in done:
+                            is_other = _is_zero(step.insn) and live.get(effect.unit)
+                            (lifted.zeroed[pending[0]].add if is_other else lifted.zeroed[pending[0]].discard)(
+                                effect.unit
+                            )
+                        done.add((pending[0], effect.unit))
                     elif effect.kind == "set" and effect.unit in (*INTEGER_ARGUMENTS, "rax") and pending:
                         is_dead = not live.get(effect.unit) and not (effect.unit == "rax" and "rax" in named)
                         is_dead = is_dead and step.insn.prefix not in ("rep", "repne")
@@ -315,6 +337,8 @@ class CallSites:
                 status = lifted.available.at_call.get(call.index, {})
                 unread = lifted.unread.get(call.index, set())
                 self.evidence[call.name] = max(self.evidence.get(call.name, 0), _evidence(status, unread))
+                vectors = _vector_evidence(status, lifted.zeroed.get(call.index, set()))
+                self.vector_evidence[call.name] = max(self.vector_evidence.get(call.name, 0), vectors)
                 given = lifted.given.get(call.index, set())
                 needed = max((n for n, unit in enumerate(INTEGER_ARGUMENTS, 1) if unit in given), default=0)
                 self.needed[call.name] = max(self.needed.get(call.name, 0), needed)
@@ -365,6 +389,27 @@ def _evidence(status: dict[str, str], unread: set[str]) -> int:
         if unit in unread or (status.get(unit) == DEFINED and unit not in ("rcx", "rdx")):
             count = number + 1
     return count
+
+
+def _is_zero(insn: Instruction) -> bool:
+    return insn.mnemonic in ("xorps", "xorpd", "pxor") and insn.operands[0] == insn.operands[1]
+
+
+def _only_zeroed(flow: Flow) -> set[str]:
+    """Vector registers that get nothing but zeroes."""
+    zeroed: dict[str, bool] = {}
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            for effect in step.effects:
+                if effect.kind == "set" and effect.unit in FLOAT_ARGUMENTS:
+                    zeroed[effect.unit] = zeroed.get(effect.unit, True) and _is_zero(step.insn)
+    return {unit for unit, is_zero in zeroed.items() if is_zero}
+
+
+def _vector_evidence(status: dict[str, str], zeroed: set[str]) -> int:
+    """How many vector registers look as if set for this call: zeroes that something else stores are not."""
+    found = [n for n, unit in enumerate(FLOAT_ARGUMENTS, 1) if status.get(unit) == DEFINED and unit not in zeroed]
+    return max(found, default=0)
 
 
 def _prefix(status: dict[str, str], units: tuple[str, ...], own: int) -> int:

@@ -52,5 +52,7 @@ class Lifted:
     """by call: its block and step"""
     unread: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     """by call: argument registers set before it that nothing else reads"""
+    zeroed: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
+    """by call: vector registers that were zeroed for something else that reads them"""
     given: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     """by call: those of them that nothing at all reads in between, so that they are arguments"""

@@ -26,7 +26,7 @@ from irwright.lift.results import OwnSignatures
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS
 from irwright.lift.values import Options
 from irwright.lift.variadic import find_variadic
-from irwright.lift.volatile import mark_frame, mark_waiting_loads
+from irwright.lift.volatile import is_smallest, mark_frame, mark_plain_stores, mark_waiting_loads
 from irwright.lift.web_types import Typing
 from irwright.lift.webs import Web
 
@@ -58,6 +58,7 @@ class FileLifter(OwnSignatures):
     def _analyse(self, known: dict[str, str]) -> None:
         self.functions = {code.name: Lifted(code, problem=known.get(code.name, "")) for code in self.program.functions}
         self.externals, self.bounds, self.widths, self.evidence, self.needed = {}, {}, {}, {}, {}
+        self.vector_evidence = {}
         self.wanted_areas = {}
         self.settled = False
         decoder = Decoder(self.program)
@@ -68,6 +69,7 @@ class FileLifter(OwnSignatures):
             tables = [self.program.unwinding.get(piece[:2]) for piece in lifted.code.pieces]
             if not lifted.problem and any(one is not None and one.lsda is not None for one in tables):
                 lifted.problem = "landing pads for exceptions"
+        self.is_smallest = is_smallest(i for lifted in self.functions.values() for i in lifted.code.instructions)
         self.uses_floats = any(
             i.mnemonic.endswith(("ss", "sd", "si")) and "xmm" in i.text
             for lifted in self.functions.values()
@@ -228,6 +230,8 @@ class FileLifter(OwnSignatures):
                 lifted.callees.add(call.name)
         lifted.variadic = find_variadic(lifted.flow)
         mark_waiting_loads(lifted.flow)
+        if self.likely and self.is_smallest:
+            mark_plain_stores(lifted.flow)
         known = [prototype(name) for name in lifted.callees if name not in self.functions]
         is_volatile = any(one is not None and one.returns_twice for one in known)
         if is_volatile:
@@ -291,6 +295,11 @@ class FileLifter(OwnSignatures):
                 for effect in step.effects:
                     if effect.kind == "call":
                         callee = analysis.signatures[effect.aux.index]
+                        if effect.aux.is_tail and not signature.is_known:
+                            pointers = {unit for unit, ty in callee.returns if ty == "ptr"}
+                            for place, (unit, ty) in enumerate(signature.returns):
+                                if ty == "i64" and unit in pointers:
+                                    signature.returns[place] = (unit, "ptr")
                         if callee.is_known:
                             continue
                         for place, (unit, ty) in enumerate(callee.params):
@@ -338,6 +347,7 @@ class FileLifter(OwnSignatures):
         assert lifted.flow is not None and lifted.analysis is not None and lifted.webs is not None
         assert lifted.frame is not None
         emitter = Emitter(lifted.flow, lifted.analysis, lifted.webs, lifted.signature, names, options, lifted.frame)
+        emitter.is_likely = self.likely
         result = lifted.signature.result_text()
         dots = ["..."] if lifted.signature.is_variadic else []
         return emitter.function(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from irwright.errors import LiftError
 from irwright.lift.arguments import CallSites, area_attribute
+from irwright.lift.expressions import CC_UNITS
 from irwright.lift.flow import Call, Flow
 from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT
 from irwright.lift.lifted import Lifted
@@ -22,6 +23,9 @@ OPEN_BYTES = 1 << 16
 IMPLICIT_RESULTS = frozenset(
     ["div", "idiv", "mul", "imul", "cdq", "cqo", "cwd", "xchg", "cmpxchg", "xadd", "pop", "leave"]
 )
+
+FOR_FLAGS = frozenset(["or", "xor", "add", "adc", "sbb", "shl", "shr", "sar", "neg", "inc", "dec"])
+"""instructions without a form that sets flags alone, as `cmp` is of `sub`"""
 
 
 class OwnSignatures(CallSites):
@@ -49,6 +53,8 @@ class OwnSignatures(CallSites):
             return lifted.signature.returns != before
         lifted.signature.returns = []
         unread = self._unread(lifted)
+        if self.likely:
+            unread -= self._read_for_others(lifted, unread)
 
         def everywhere(unit: str, *kinds: str) -> bool:
             return all(site.get(unit) in kinds for site in sites)
@@ -92,12 +98,25 @@ class OwnSignatures(CallSites):
             for step in flow.blocks[index].steps
         )
 
-    def _unread(self, lifted: Lifted) -> set[str]:
-        """Result registers with a definition that nothing reads, so that only the caller can."""
+    def _read_for_others(self, lifted: Lifted, unread: set[str]) -> set[str]:
+        """Result registers that are read where another one is given back: then that one alone is."""
+        dropped: set[str] = set()
+        integer = self._unread(lifted, "rax") if "rax" in unread and len(unread) > 1 else unread
+        vector = self._unread(lifted, "xmm0") if "xmm0" in unread and len(unread) > 1 else unread
+        if "rax" in unread and "xmm0" in unread and ("xmm0" in integer) != ("rax" in vector):
+            dropped.add("rax" if "xmm0" in integer else "xmm0")
+        if "rax" not in dropped:
+            dropped |= {"rdx"} - integer
+        if "xmm0" not in dropped:
+            dropped |= {"xmm1"} - vector
+        return dropped
+
+    def _unread(self, lifted: Lifted, given: str = "") -> set[str]:
+        """Result registers with a definition that nothing reads, so that only the caller can; one is `given` back."""
         assert lifted.flow is not None
         analysis = self._analysis(lifted)
         lifted.call_signatures.clear()
-        analysis.returns = ()
+        analysis.returns = ((given, 128 if given == "xmm0" else 64),) if given else ()
         analysis.demands()
         found: set[str] = set()
         for index in lifted.flow.order:
@@ -115,6 +134,8 @@ class OwnSignatures(CallSites):
                         else:
                             mnemonic = step.insn.mnemonic
                         is_dead = not live.get(effect.unit) and effect.unit not in later
+                        if self.likely and mnemonic in FOR_FLAGS and any(live.get(unit) for unit in CC_UNITS):
+                            is_dead = False
                         if is_dead and mnemonic not in IMPLICIT_RESULTS:
                             found.add(effect.unit)
                         later.add(effect.unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.flow import Call, Step
+from irwright.lift.program import Imm, Reg
 from irwright.lift.signatures import Signature
 from irwright.lift.values import Values
 from irwright.lift.variadic import AREA, OVERFLOW
@@ -103,7 +104,23 @@ class Transfers(Values):
             # What falls through is likely, and so is a back edge.
             return "jump+" if target <= self.at[0] and self.options.hot_loops else "fall+"
         is_negated = test.op == "xor" and test.ty == "i1"
+        if self.options.falls_first and self._is_range(test):
+            return "jump"
         return "fall" if self.options.falls_first or is_negated else "jump"
+
+    def _is_range(self, test: E) -> bool:
+        """`lea y, [x - 3]; cmp y, 4; jb`: turned round, the sum would be rewritten."""
+        steps = self.flow.blocks[self.at[0]].steps
+        at, setter = next(
+            ((n, s.insn) for n, s in reversed([*enumerate(steps)]) if s.insn.mnemonic == "cmp"), (0, None)
+        )
+        if steps[-1].insn.mnemonic not in ("jb", "jbe", "jnae", "jna") or setter is None or test.ty != "i1":
+            return False
+        name, limit = setter.operands
+        if not isinstance(name, Reg) or not isinstance(limit, Imm) or limit.ref is not None:
+            return False
+        before = next((s.insn for s in reversed(steps[:at]) if any(e.unit == name.name for e in s.effects)), None)
+        return before is not None and before.mnemonic in ("lea", "add", "sub", "inc", "dec")
 
     def _switch(self, effect: Effect) -> None:
         assert effect.value is not None

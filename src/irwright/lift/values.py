@@ -101,6 +101,8 @@ class Values(Builder):
         self.skipped: set[int] = set()
         self.is_dynamic = False
         """the stack pointer is set back to what it was before blocks of unknown size"""
+        self.is_likely = False
+        """numbers that are converted are in range, as C wants it"""
         self.has_own_list = False
         """a va_list that the code does not have is filled at entry"""
         self.frame_use = frame
@@ -181,6 +183,8 @@ class Values(Builder):
         if e.op == "const" and isinstance(e.aux, int) and ty[0] == "i":
             return self._constant(e, ty)
         if e.op == "load" and width % 8 == 0 and e.args[0] is not None:
+            if self.is_likely and e.ty in ("i32", "i64") and ty[0] == "i" and not self.analysis.slot(e.args[0]):
+                return self.coerce(self._load(e, e.ty), e.ty, ty)
             return self._load(e, ty)
         if e.op in ("and", "or", "xor") and e.ty[0] == "<" and width in (32, 64):
             inner = f"i{width}"
@@ -420,6 +424,10 @@ class Values(Builder):
                 return bound
             return self.new(f"select {args[0].ty} {test}, {ty} {a}, {ty} {b}")
         if op == "call":
+            if self.is_likely and e.aux.startswith(("llvm.x86.sse.cvtt", "llvm.x86.sse2.cvtts")) and ty[0] == "i":
+                lane = args[0].args[1]
+                assert lane is not None
+                return self.new(f"fptosi {lane.ty} {self.value(lane)} to {ty}")
             texts = ", ".join(f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args)
             self.names.intrinsic(e.aux, f"declare {ty} @{e.aux}({', '.join(a.ty for a in args)})")
             return self.new(f"call {ty} @{e.aux}({texts})")
@@ -499,6 +507,10 @@ class Values(Builder):
         ty = a.ty
         if ty == "i64":
             pointers = [self._is_pointer(node) for node in args]
+            if self.is_likely and any(pointers):  # what lies in memory is compared as what it is compared with
+                pointers = [
+                    p or (node.op == "load" and node.ty == "i64") for p, node in zip(pointers, args, strict=True)
+                ]
             null = [node.op == "const" and node.aux == 0 for node in args]
             if all(p or n for p, n in zip(pointers, null, strict=True)) and any(pointers):
                 unsigned = op.split()[1] in ("eq", "ne", "ult", "ule", "ugt", "uge")

@@ -7,8 +7,11 @@ the frame holds at the second return what was stored last. A negative alignment 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from irwright.lift.expressions import E, walk
 from irwright.lift.flow import Flow
+from irwright.lift.program import Imm, Instruction, Mem, Reg
 
 MAX_BLOCKS = 4
 _WRITES = frozenset(["store", "call", "string", "atomic", "cmpxchg", "fence"])
@@ -47,6 +50,36 @@ def _mark_loop(flow: Flow, body: set[int]) -> None:
             for node in walk(root):
                 if node.op == "load" and not any(n.op == "reg" and n.aux in changed for n in walk(node.args[0])):
                     _mark(node)
+
+
+def is_smallest(code: Iterable[Instruction]) -> bool:
+    """True for code that was compiled for size alone, which stores 0 and -1 by `and` and `or`, as far as one sees."""
+    is_larger = False
+    for insn in code:
+        ops = insn.operands
+        last = ops[-1] if ops else None
+        if not isinstance(last, Imm) or last.ref is not None or insn.prefix:
+            continue
+        is_short = -128 <= last.value < 128
+        if insn.mnemonic == "push" and is_short:
+            return True
+        if isinstance(ops[0], Mem) and (insn.mnemonic, last.value) in (("and", 0), ("or", -1)):
+            return True
+        is_larger |= insn.mnemonic == "mov" and isinstance(ops[0], Reg) and ops[0].width >= 32 and is_short
+    return not is_larger
+
+
+def mark_plain_stores(flow: Flow) -> None:
+    """Stores of 0 and -1 by `mov`, where the smallest code has shorter ways for all that is not volatile."""
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            ops = step.insn.operands
+            if step.insn.mnemonic != "mov" or not isinstance(ops[0], Mem) or ops[0].width < 16:
+                continue
+            if isinstance(ops[1], Imm) and ops[1].ref is None and ops[1].value in (0, -1):
+                for effect in step.effects:
+                    if effect.kind == "store":
+                        effect.aux = -abs(effect.aux)
 
 
 def mark_frame(flow: Flow) -> None:

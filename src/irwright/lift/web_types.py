@@ -167,6 +167,11 @@ class Typing:
             web = self._read(index, number, node.aux)
             if web is not None:
                 web.votes[node.ty] += 1
+        elif node.op.startswith("icmp") and self.guesses:
+            first, second = (self._plain(index, number, arg) for arg in node.args)
+            if first is not None and second is not None:  # pointers are compared with pointers
+                self._link(first, second)
+                self._link(second, first)
         elif node.op in ("mul", "shl", "lshr", "ashr", "and", "or", "xor", "sdiv", "udiv"):
             for arg in node.args:
                 web = self._plain(index, number, arg)
