@@ -343,3 +343,10 @@ def test_variables_in_a_kept_section_hold_the_same_in_both(tmp_path: Path) -> No
         run(compiler("clang"), "-c", tmp_path / "b.s", "-o", tmp_path / "b.o")
         found = compare(made.read_bytes(), (tmp_path / "b.o").read_bytes(), result.ir, ["push"])
         assert found["push"][0] == kind, found
+
+
+def test_internal_visibility_is_no_internal_linkage(tmp_path: Path) -> None:
+    code = ".text\n.globl f\n.internal f\n.type f,@function\nf: movl a(%rip), %eax\nretq\n.size f, .-f\n"
+    data = ".data\n.globl a\n.internal a\na: .long 5\n.size a, 4\n"
+    result = lifted_object(code + data, tmp_path)
+    assert "define hidden i32 @f(" in result.ir and "@a = hidden global" in result.ir

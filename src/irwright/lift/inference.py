@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.expressions import Effect, bits
+from irwright.lift.expressions import Effect, bits, walk
 from irwright.lift.flow import CALLER_SAVED, Block, Call, Flow
 from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
@@ -185,6 +185,10 @@ def _advance(
     for effect in effects:
         if effect.kind == "call" and not effect.aux.is_tail:
             _after_call(state, effect.aux, resolve(effect.aux), keeps=keeps, likely=bool(mnemonic))
+        elif effect.kind == "store" and mnemonic and effect.value is not None and bits(effect.value.ty) == 128:
+            for node in walk(effect.value):  # what is stored whole was there to fill memory
+                if node.op == "reg":
+                    state.pop(node.aux, None)
         elif effect.kind == "kill":
             for key in (effect.unit, f"{effect.unit}.width", f"{effect.unit}.cap"):
                 state.pop(key, None)

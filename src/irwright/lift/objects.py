@@ -45,6 +45,11 @@ _SYMBOL_KINDS = {
 _SPECIAL_SECTIONS = {"SHN_UNDEF": -1, "SHN_ABS": -2, "SHN_COMMON": -3}
 
 
+def _visibility(word: str) -> str:
+    """As LLVM says it, which has no word for `internal`: linkers treat that as hidden."""
+    return word[4:].lower().replace("internal", "hidden")
+
+
 def read_object(data: bytes, name: str) -> Program:
     """Read an x86-64 ELF relocatable object; InputError for anything else."""
     if len(data) > MAX_BYTES:
@@ -148,7 +153,7 @@ def _read(elf: Any, name: str) -> Program:
                     size=int(symbol["st_size"]),
                     kind=_SYMBOL_KINDS.get(symbol["st_info"]["type"], "notype"),
                     binding=str(symbol["st_info"]["bind"])[4:].lower(),
-                    visibility=str(symbol["st_other"]["visibility"])[4:].lower(),
+                    visibility=_visibility(str(symbol["st_other"]["visibility"])),
                 )
             )
     _read_relocations(elf, sections, symbols)
