@@ -37,7 +37,7 @@ def choose(suite: Suite, dropped: Counter[str] | None = None, **settings: object
 
 
 def test_projects_take_turns(suite: Suite) -> None:
-    cases = choose(suite, objects=("files", "functions"), min_instructions=1)
+    cases = choose(suite, min_instructions=1)
     assert sorted(case.name for case in cases if case.objects == "files") == sorted(
         ["one/add.c", "two/copy.c", "three/pick.c"]
     )
@@ -100,6 +100,10 @@ def test_settings_are_checked() -> None:
         ({"protocols": ("o2",)}, "unknown protocol 'o2'"),
         ({"budgets": (0, 1)}, r"bad budgets \(0, 1\)"),
         ({"proposers": ()}, "nobody to tune with"),
+        (
+            {"tasks": ("emulate",), "objects": ("files",)},
+            "emulation is measured on functions; add functions to the kinds of object",
+        ),
     ):
         with pytest.raises(IrwrightError, match=message):
             Settings(**wrong)  # type: ignore[arg-type]
@@ -148,4 +152,4 @@ def test_keys_tell_measurements_apart() -> None:
 
 
 def test_a_suite_of_files_is_not_read_twice(suite: Suite, tmp_path: Path) -> None:
-    assert choose(suite, num=1)[0].sha256 == choose(suite, num=1)[0].sha256
+    assert choose(suite, objects=("files",), num=1)[0].sha256 == choose(suite, objects=("files",), num=1)[0].sha256

@@ -106,7 +106,7 @@ def test_proposers_that_fail_are_counted(suite: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF, but not really")
     models = (str(broken), str(tmp_path / "none.gguf"))
-    settings = Settings(tasks=("tune", "emulate"), proposers=("coreset",), models=models, budgets=(1,))
+    settings = Settings(proposers=("coreset",), models=models, budgets=(1,), objects=("files",))
     evaluation = evaluate(suite, tmp_path / "out", settings, jobs=1)
     failed = [row for row in evaluation.rows if "problem" in row]
     assert len(failed) == 2 * 3
@@ -120,7 +120,8 @@ def test_proposers_that_fail_are_counted(suite: str, tmp_path: Path) -> None:
 
 
 def test_what_is_shipped_is_what_tune_makes(suite: str, tmp_path: Path) -> None:
-    evaluation = evaluate(suite, tmp_path, Settings(tasks=("ship",), proposers=("coreset",), budgets=(8,)), jobs=1)
+    settings = Settings(tasks=("ship",), proposers=("coreset",), budgets=(8,), objects=("files",))
+    evaluation = evaluate(suite, tmp_path, settings, jobs=1)
     expected = {
         name: tune(Path(suite) / name, budget=8, strategy="coreset").tuned_bytes
         for name in ("one/add.c", "two/copy.c", "three/pick.c")
@@ -132,7 +133,7 @@ def test_what_is_shipped_is_what_tune_makes(suite: str, tmp_path: Path) -> None:
 
 
 def test_a_model_that_nobody_named(suite: str, tmp_path: Path) -> None:
-    evaluation = evaluate(suite, tmp_path, Settings(proposers=("coreset", "model"), budgets=(1,)), jobs=1)
+    evaluation = evaluate(suite, tmp_path, Settings(proposers=("coreset", "model"), budgets=(1,), num=1), jobs=1)
     assert {row["proposer"] for row in evaluation.rows} == {"coreset"}
 
 
@@ -161,6 +162,7 @@ def test_the_page_escapes_what_it_shows(made: tuple[Path, Evaluation]) -> None:
 
 def test_the_command(suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", "--suite", suite, "--num", "1", "--budget", "1", "-o", str(tmp_path), "-j", "1"]
+    words += ["--objects", "files"]
     with pytest.raises(SystemExit) as end:
         main([*words, "--tasks", "tune"])
     assert end.value.code == 0

@@ -81,7 +81,7 @@ def _list_option(name: str, parameter: str, default: str, text: str, metavar: st
     help="Compilations.",
 )
 @_list_option("--protocol", "protocols", "oz", "Of oz, paper and instructions.")
-@_list_option("--objects", "objects", "files", "Whole files, functions as objects, or both: files,functions.")
+@_list_option("--objects", "objects", "files,functions", "Whole files, functions as objects, or both.")
 @click.option("--num", type=click.IntRange(1), metavar="N", help="Cases of each kind of object (default: all).")
 @click.option(
     "--max-instructions",

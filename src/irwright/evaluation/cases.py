@@ -46,7 +46,7 @@ class Settings:
     """as `open_model` takes them; asked in every task"""
     budgets: tuple[int, ...] = BUDGETS
     protocols: tuple[str, ...] = ("oz",)
-    objects: tuple[str, ...] = ("files",)
+    objects: tuple[str, ...] = ("files", "functions")
     num: int | None = None
     """cases of each kind of object; None is all"""
     min_instructions: int = 5
@@ -68,6 +68,8 @@ class Settings:
             parse_proposer(name)
         if not self.budgets or min(self.budgets) < 1:
             raise IrwrightError(f"bad budgets {self.budgets}; give compilations, as 1,2,3,5,8,16")
+        if "emulate" in self.tasks and "functions" not in self.objects:
+            raise IrwrightError("emulation is measured on functions; add functions to the kinds of object")
         if {"tune", "ship"} & set(self.tasks) and not self.proposers and not self.models:
             raise IrwrightError(f"nobody to tune with; name proposers: {', '.join(STRATEGIES)}, or a model")
 

@@ -55,6 +55,8 @@ def lift_sections(rows: Sequence[Row]) -> Iterator[Section]:
             "count. `exact`: the recompiled assembly is the same instructions on the same data. `right`: exact, or the "
             "same as the original in every conclusive run under emulation. Shares are of all functions asked about."
         )
+        if objects == "files":
+            section.text.append("Language models are asked about single functions alone.")
         section.text.append(DISASSEMBLE_NOTE)
         section.parts += [_drawn_lifting(mine), _verdicts(mine, objects), *_by_size(mine)]
         section.parts += [figures(DISASSEMBLE), _lift_times(mine)]
