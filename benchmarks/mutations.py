@@ -410,6 +410,98 @@ def prove_equal(mutant: Mutant, tools: Tools, store: Store) -> str:
     return ""
 
 
+DIFFERS = "irwright_differs"
+_SCALAR = r"(?:i\d+|ptr)"
+
+
+def prove_value(mutant: Mutant, tools: Tools, store: Store) -> str:
+    """The pass list that finds the changed instruction to give the value of the unchanged one, whenever it is reached.
+
+    Both stand side by side and are compared; LLVM has to fold the comparison. Nothing may follow from the changed one
+    being undefined where the other is not: flags by which it promises something are taken off, shifts and divisions
+    by other operands are left out, and so are stores to memory that was made in the function and may hold nothing.
+    """
+    lines = store.get(mutant.text).decode().split("\n")
+    both = _stores_side_by_side(lines, mutant) or _values_side_by_side(lines[mutant.line], mutant.after)
+    if both is None:
+        return ""
+    declaration = f"declare void @{DIFFERS}(i1) nounwind willreturn memory(inaccessiblemem: readwrite)"
+    text = "\n".join([*lines[: mutant.line], *both, *lines[mutant.line + 1 :], declaration, ""])
+    for passes in PROVERS:
+        try:
+            found = tools.optimise(text.encode(), passes, text=True).decode()
+        except subprocess.CalledProcessError:
+            return ""
+        if all(argument == "false" for argument in re.findall(rf"call .*@{DIFFERS}\(i1 (?:\w+ )*(\S+)\)", found)):
+            return passes
+    return ""
+
+
+def _stores_side_by_side(lines: list[str], mutant: Mutant) -> list[str] | None:
+    """A store that is left out or narrower, with a check of what was there; None for other changes."""
+    before = lines[mutant.line]
+    store = re.match(rf"\s+store ({_SCALAR}) ([^,]+), ptr ([^,]+)", before)
+    if store is None or not (not mutant.after or "%irwright.half" in mutant.after):
+        return None
+    kind, value, place = store.groups()
+    if not _is_elsewhere(lines, mutant.line, place):
+        return None
+    check = [f"  %irwright.differs = icmp ne {kind} %irwright.old, {value}"]
+    if mutant.after:
+        check = [
+            f"  %irwright.change = xor {kind} %irwright.old, {value}",
+            f"  %irwright.upper = lshr {kind} %irwright.change, {int(kind[1:]) // 2}",
+            f"  %irwright.differs = icmp ne {kind} %irwright.upper, 0",
+        ]
+    return [f"  %irwright.old = load {kind}, ptr {place}", *check, _CHECK, before]
+
+
+def _is_elsewhere(lines: list[str], number: int, place: str) -> bool:
+    """The memory was there before the function was called: a global's, an argument's, or what these point at."""
+    start = max(at for at in range(number) if lines[at].startswith("define "))
+    for _ in range(20):
+        if place.startswith("@") or re.search(rf"ptr (?:\w+ |\w+\([^)]*\) )*{re.escape(place)}[,)]", lines[start]):
+            return True
+        made = next((line for line in lines[start:number] if line.startswith(f"  {place} = ")), "")
+        base = re.search(r"= getelementptr .*?ptr (%[^,\s]+|@[^,\s]+)|= load ptr, ptr (%[^,\s]+|@[^,\s]+)", made)
+        if base is None:
+            return False
+        place = base.group(1) or base.group(2)
+    return False
+
+
+_CHECK = f"  call void @{DIFFERS}(i1 %irwright.differs)"
+
+
+def _values_side_by_side(before: str, after: str) -> list[str] | None:
+    result = re.match(r"\s+(%\S+) = (\w+)", before)
+    if result is None or not after.strip().startswith(f"{result.group(1)} = ") or re.search(r"<\d+ x ", after):
+        return None
+    name, operation = result.groups()
+    flags = r" (?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|nusw)\b"
+    other = re.sub(flags, "", after.split(", !")[0]).replace(name, "%irwright.other", 1)
+    if re.search(r"= (?:[us]div|[us]rem|shl|[la]shr) ", other) and _operands(before) != _operands(after):
+        return None
+    if operation in ("icmp", "getelementptr"):
+        kind = "i1" if operation == "icmp" else "ptr"
+    else:
+        operations = "add|sub|mul|and|or|xor|[su]div|[su]rem|shl|[la]shr"
+        match = (
+            re.search(rf" to ({_SCALAR})$", other)
+            or re.match(rf"\s+\S+ = select i1 [^,]+, ({_SCALAR}) ", other)
+            or re.match(rf"\s+\S+ = (?:{operations}) ({_SCALAR}) ", other)
+        )
+        if match is None:
+            return None
+        kind = match.group(1)
+    return [before, other, f"  %irwright.differs = icmp ne {kind} {name}, %irwright.other", _CHECK]
+
+
+def _operands(line: str) -> str:
+    """The last two words of an instruction, its operands."""
+    return " ".join(line.split(", !")[0].split()[-2:])
+
+
 def _bodies(text: str) -> Iterator[tuple[str, int, int]]:
     """(name, first line, line behind) of the body of each function that other modules can call."""
     name, start = "", 0

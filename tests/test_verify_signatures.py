@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irwright.verify.signatures import INDIRECT, Kind, Signature, signatures_of
+from irwright.verify.signatures import INDIRECT, Kind, Signature, indirect_of, signatures_of
 from verify_tools import Compile
 
 TEXT = """
@@ -84,3 +84,26 @@ def test_odd_lines() -> None:
 @given(st.text(alphabet='define declare @f(i32ptr,%s){}[]<>x4 =type\n"\\!#0', max_size=80))
 def test_any_text_is_read(text: str) -> None:
     signatures_of("define " + text + "\ndeclare " + text)
+
+
+def test_indirect_calls_are_told_apart_by_who_comes_to_them(compile_c: Compile) -> None:
+    text = """
+    struct r { int a, b; }; typedef int few(int); typedef int many(int, char *, struct r *);
+    int one(few *f) { return f(1); }
+    int three(many *f, char *p) { struct r r = {1, 2}; return f(2, p, &r); }
+    int through(many *f, char *p) { return three(f, p) + 1; }
+    many *const table[] = {0}; int both(few *f, char *p) { return one(f) + three(table[0], p); }
+    int none(int x) { return x; }
+    """
+    found = compile_c.signatures(text)
+    assert kinds(found[INDIRECT]) == ["int32"]
+    assert kinds(found[indirect_of("one")]) == ["int32"]
+    assert kinds(found[indirect_of("three")]) == kinds(found[indirect_of("through")]) == ["int32", "ptr64", "ptr64"]
+    assert found[indirect_of("three")].parameters[2].fields == ((0, Kind.INT, 32), (4, Kind.INT, 32))
+    assert kinds(found[indirect_of("both")]) == ["int32"]
+    assert indirect_of("none") not in found
+
+
+def test_a_callee_may_touch_the_smallest_variable_it_is_ever_given(compile_c: Compile) -> None:
+    text = "int fill(void *); int f(void) { long a; int b; char c[12]; return fill(&a) + fill(&b) + fill(c); }"
+    assert compile_c.signatures(text)["fill"].parameters[0].fields == ((0, Kind.INT, 32),)

@@ -40,6 +40,9 @@ SMALL_BUDGET = 16
 MAX_BUILT = 4
 """Plans that are lowered before the plain object is kept"""
 
+WORK_PER_SEED = 40
+"""of comparing a function, a quarter of what `irwright tune` spends: a build should not wait"""
+
 NEARLY = 1.005
 """times the bytes of the plain object: what is above that in process is not smaller when the compiler lowers it"""
 
@@ -205,6 +208,7 @@ def _compare(
     # Only where there is something to compare: these take as long to import as all the rest.
     from irwright.judge import VERIFIED_TARGETS
     from irwright.verify.signatures import signatures_of
+    from irwright.verify.verdicts import Limits
     from irwright.verify.verifier import Verifier
 
     if not evaluator.facts.triple.startswith(VERIFIED_TARGETS):
@@ -218,6 +222,7 @@ def _compare(
                 reference=evaluator.reference,
                 signatures=signatures_of(text),
                 seeds=seeds,
+                limits=Limits(work_per_seed=WORK_PER_SEED),
                 before=before,
             )
     except InputError:  # an object that only the emulator can't read

@@ -29,8 +29,6 @@ from irwright.verify.signatures import Signature
 from irwright.verify.tracing import Tracer
 from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
 
-WORK_PER_SEED = 40
-"""runs of the original for each seed, where each is short: see Explorer.work"""
 TRACER = -1
 """the second emulator of the original, whose reads are recorded"""
 FORGETFUL = -2
@@ -251,7 +249,7 @@ class Comparer:
             self._blocks_of(name),
             signature,
             seeds=self.seeds,
-            budget=WORK_PER_SEED * self.seeds,
+            budget=self.limits.work_per_seed * self.seeds,
             callees=self._static_callees(name),
             others=self._callable,
             signatures=self.signatures,

@@ -35,7 +35,7 @@ from irwright.verify.libc import play
 from irwright.verify.libc_numbers import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
 from irwright.verify.memory import Fault, Memory, loosely
-from irwright.verify.signatures import INDIRECT, Signature
+from irwright.verify.signatures import INDIRECT, Signature, indirect_of
 from irwright.verify.trace import Event
 from irwright.verify.verdicts import Limits
 
@@ -122,6 +122,7 @@ class Emulator:
         """what observe.py found of this image and another, by the other emulator's id"""
         self._callees: dict[int, External] = {}
         """functions elsewhere that were called, by address"""
+        self._indirect: Signature | None = None
         self._depth = 0
         self._steps, self._max_calls = self.limits.steps, self.limits.calls
         self.on_call: Callable[[Call], None] | None = None
@@ -185,11 +186,13 @@ class Emulator:
         run = Run(ending=Ending.LIMIT)
         try:
             for name, arguments in inputs.before:
+                self._indirect = self._indirect_of(name)
                 self._enter(arguments)
                 self._loop(self.image.functions[name].address, run, inputs)
                 if run.ending is not Ending.RETURNED:
                     return run
                 run.ending = Ending.LIMIT
+            self._indirect = self._indirect_of(function.name)
             first_stack = self._enter(inputs)
             self._loop(function.address, run, inputs)
             if run.ending is Ending.RETURNED:
@@ -306,12 +309,17 @@ class Emulator:
             self.on_call(call)
         return call.leave()
 
+    def _indirect_of(self, function: str) -> Signature | None:
+        """What is known of calls through pointers that a function comes to."""
+        return self.signatures.get(indirect_of(function)) or self.signatures.get(INDIRECT)
+
     def _callee(self, address: int) -> External:
         name = self.image.externals.name_at(address)
         if name is None and (address < 0x10000 or self.image.contains(address)):
             self.memory.fault_address = address
             raise Fault("jump to null" if address < 0x10000 else "jump into data")
-        found = External(name=name, address=address, signature=self.signatures.get(name or INDIRECT))
+        signature = self._indirect if name is None else self.signatures.get(name)
+        found = External(name=name, address=address, signature=signature)
         if name is not None:
             self._callees[address] = found
         return found

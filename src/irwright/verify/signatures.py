@@ -119,6 +119,10 @@ def signatures_of(text: str) -> dict[str, Signature]:
     return found
 
 
+MAX_REACHED = 200
+"""functions and variables that a function refers to, and these, and so on"""
+_GLOBAL = re.compile(r"@([-$._\w]+)")
+_NAME_OF = re.compile(r"^define [^@]*@([-$._\w]+)\(")
 _DEFINED = re.compile(r"^define .*?^}", re.MULTILINE | re.DOTALL)
 _ALLOCA = re.compile(r"^  (%[-$._\w]+) = alloca ([^\n]+)", re.MULTILINE)
 _DECAY = re.compile(
@@ -131,7 +135,9 @@ def _add_calls(text: str, types: Mapping[str, str], groups: Mapping[str, str], f
     """What calls tell: types of variables whose addresses are passed, and what indirect calls have in common."""
     defined = {match.group(1) for match in re.finditer(r"^define [^@]*@([-$._\w]+)\(", text, re.MULTILINE)}
     indirect: list[Signature] = []
+    of_function: dict[str, list[Signature]] = {}
     for body in _DEFINED.finditer(text):
+        own: list[Signature] = []
         allocas: dict[str, str] | None = None
         for call in _CALL.finditer(body.group()):
             if "@llvm." in call.group(1):
@@ -152,9 +158,43 @@ def _add_calls(text: str, types: Mapping[str, str], groups: Mapping[str, str], f
             if name:
                 found[name] = known
             else:
-                indirect.append(known)
+                own.append(known)
+        caller = _NAME_OF.search(body.group())
+        if own and caller is not None:
+            of_function[caller.group(1)] = own
+            indirect += own
     if indirect:
         found[INDIRECT] = functools.reduce(_meet, indirect)
+        if any(signature != found[INDIRECT] for signature in indirect):
+            _add_indirect(text, of_function, found)
+
+
+def _add_indirect(text: str, of_function: Mapping[str, list[Signature]], found: dict[str, Signature]) -> None:
+    """What the indirect calls have in common that a function comes to, for those that come to few functions."""
+    head = text[: text.find("\ndefine ")]
+    references = {
+        match.group(1): _GLOBAL.findall(match.group(2)) for match in re.finditer(r"^@([-$._\w]+) = (.*)$", head, re.M)
+    }
+    for body in _DEFINED.finditer(text):
+        name = _NAME_OF.search(body.group())
+        if name is not None:
+            references[name.group(1)] = list(dict.fromkeys(_GLOBAL.findall(body.group())))
+    for name in [name for name in references if name in found]:
+        reached = dict.fromkeys([name])
+        todo = [name]
+        while todo and len(reached) <= MAX_REACHED:
+            for other in references.get(todo.pop(), ()):
+                if other not in reached:
+                    reached[other] = None
+                    todo.append(other)
+        own = [signature for other in reached for signature in of_function.get(other, ())]
+        if own and len(reached) <= MAX_REACHED:
+            found[indirect_of(name)] = functools.reduce(_meet, own)
+
+
+def indirect_of(function: str) -> str:
+    """The key of what the indirect calls have in common that a function comes to; INDIRECT where there is none."""
+    return f"{INDIRECT}\0{function}"
 
 
 def _with_fields(
