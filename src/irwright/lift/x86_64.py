@@ -725,6 +725,13 @@ def xchg(m: Machine, i: Instruction) -> None:
         m.effects.append(Effect("atomic", value=value, addr=m.address(memory), aux="xchg"))
         m.write(other, E("fixed", value.ty, (), "atomic"))
         return
+    assert isinstance(a, Reg) and isinstance(b, Reg)
+    if a.name == b.name and a.width == 8:  # `xchg al, ah`: one write, as the two would be of the same unit
+        if a.high != b.high:
+            whole = m.register(a.name, 16)
+            eight = const("i16", 8)
+            m.set(a.name, binary("or", binary("shl", whole, eight), binary("lshr", whole, eight)), partial=True)
+        return
     first, second = m.read(a), m.read(b)
     m.write(a, second)
     m.write(b, first)

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from irwright.errors import InputError
 from irwright.verify.blocks import Blocks, find_blocks
+from irwright.verify.copies import CopyWatch
 from irwright.verify.elf import read_elf
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.explore import Attempt, Explorer
@@ -104,6 +105,7 @@ class Comparer:
         self._original, self._candidate = self._emulator(0), self._emulator(1)
         self._name_kept()
         self._traces: Tracer | None = None
+        self._copies: CopyWatch | None = None
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
         """as Emulator.executed, of all functions so far"""
@@ -390,10 +392,12 @@ class Comparer:
                 if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
         moved = self._emulator(0, fill=3)
+        copies = self._copies = self._copies or CopyWatch(moved)
+        copies.overlapped = False
         again = moved.run(moved.image.functions[ours.name], inputs)
         if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
             return "depends on addresses or unwritten memory"
-        return None
+        return "areas of a copy overlap" if copies.overlapped else None
 
 
 def _find(first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None) -> Finding | None:

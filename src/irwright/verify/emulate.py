@@ -153,6 +153,10 @@ class Emulator:
         if uc is not None:
             uc._Uc__finalizer()
 
+    def watch(self, kind: int, callback: Callable[..., Any], address: int) -> None:
+        """Let Unicorn call back at one place of the code."""
+        self._uc.hook_add(kind, callback, begin=address, end=address)
+
     @property
     def fault_address(self) -> int | None:
         """What the last run touched and must not."""

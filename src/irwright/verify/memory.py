@@ -36,6 +36,8 @@ MAX_FILLED = 1 << 16
 """bytes of external data that may be filled"""
 LOWEST = 0x10000
 HIGHEST = 0x7FFFFFFFF000
+ADDRESS_BITS = (1 << 52) - 1
+"""what Unicorn looks at of an address: callees that are played do the same"""
 FREE_FILL, STACK_FILL = 0xA5, 0x5C
 FILE_OFFSET = 0x800
 """of the FILE that `stdout` and its like point at, in the page of the symbol"""
@@ -285,6 +287,7 @@ class Memory:
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes as the program sees them; Fault."""
+        address &= ADDRESS_BITS
         region = self.region_at(address)
         if region is not None and address + size <= region.end:
             offset = address - region.address
@@ -307,6 +310,7 @@ class Memory:
 
     def write(self, address: int, content: bytes) -> None:
         """Store bytes as the program would; Fault for what it must not write."""
+        address &= ADDRESS_BITS
         done = 0
         self.fault_address = address
         while done < len(content):
