@@ -73,6 +73,27 @@ def test_a_difference_is_shown_by_six_projects_that_agree() -> None:
     assert row["better"] == "no difference shown"
 
 
+def test_all_budgets_are_a_question_of_their_own() -> None:
+    made = [
+        tune_row(f"p{n}/a.c", proposer, budget, best)
+        for n in range(8)
+        for proposer, budget, best in (
+            ("coreset", 1, 990),
+            ("coreset", 3, 900),
+            ("random", 1, 1000),
+            ("random", 3, 950),
+        )
+    ]
+    made += [tune_row(f"p{n}/a.c", "compose", 300, 800) for n in range(8)]
+    found = table(list(tune_sections(made)), "Who is better")
+    assert [(row["one"], row["other"], row["compilations"]) for row in found] == [
+        *(("coreset", "random", "all"), ("coreset", "random", 1), ("coreset", "random", 3)),
+    ]
+    mean = 50 * (math.log(1000 / 990) + math.log(950 / 900))
+    assert found[0]["difference, points"] == pytest.approx(mean)
+    assert [row["p, Holm"] for row in found] == [pytest.approx(p / 2**8) for p in (2, 4, 4)]
+
+
 def test_sections_by_kind_and_protocol() -> None:
     made = [
         tune_row("p/a.c", "coreset", 1, 900),

@@ -28,7 +28,7 @@ from irwright.evaluation.parts import (
 )
 from irwright.evaluation.plots import Curve, Mark, bars, curves
 from irwright.evaluation.published import TUNE, TUNE_OTHER, TUNE_PAPER
-from irwright.evaluation.statistics import LEVEL, Paired, holm, interval, paired
+from irwright.evaluation.statistics import LEVEL, holm, interval, paired
 from irwright.measure import PROTOCOLS, gain
 
 MAX_BARS = 40
@@ -205,28 +205,26 @@ def _logs_by_project(points: Sequence[Point]) -> dict[str, float]:
 
 
 def _tests(objects: str, protocol: str, points: Points) -> Table | None:
-    """Every pair at every budget that both have, corrected together."""
-    pairs = [
-        (one, other, budget)
-        for (one, budget), (other, same) in combinations(points, 2)
-        if budget == same and one != other
-    ]
-    if not pairs:
-        return None
-    results: list[Paired] = []
-    for one, other, budget in pairs:
-        first, second = (_logs_by_project(points[name, budget]) for name in (one, other))
-        results.append(paired({project: 100 * (second[project] - first[project]) for project in first}))
-    corrected = holm([result.p for result in results])
+    """Every pair over all budgets that both have, and at each; each of the two families corrected together."""
+    logs = {key: _logs_by_project(group) for key, group in points.items()}
+    names = list(dict.fromkeys(proposer for proposer, _ in points))
+    common = {
+        (one, other): [k for name, k in points if name == one and (other, k) in points]
+        for one, other in combinations(names, 2)
+    }
+    whole = [(one, other, budgets) for (one, other), budgets in common.items() if len(budgets) > 1]
+    single = [(one, other, [budget]) for (one, other), budgets in common.items() for budget in budgets]
     lines: list[tuple[Cell, ...]] = []
-    for (one, other, budget), result, p in zip(pairs, results, corrected, strict=True):
-        verdict = "no difference shown" if p >= LEVEL else short_name(one if result.difference > 0 else other)
-        lines.append(
-            (
-                *(short_name(one), short_name(other), budget, result.difference, result.ahead, result.behind),
-                *(result.p, p, verdict),
-            )
-        )
+    for family in (whole, single):
+        results = [paired(_differences(logs, *pair)) for pair in family]
+        corrected = holm([result.p for result in results])
+        for (one, other, budgets), result, p in zip(family, results, corrected, strict=True):
+            better = "no difference shown" if p >= LEVEL else short_name(one if result.difference > 0 else other)
+            budget = budgets[0] if len(budgets) == 1 else "all"
+            numbers = (budget, result.difference, result.ahead, result.behind, result.p, p)
+            lines.append((short_name(one), short_name(other), *numbers, better))
+    if not lines:
+        return None
     return Table(
         title=f"Who is better: {objects}, protocol {protocol}",
         columns=(
@@ -235,10 +233,23 @@ def _tests(objects: str, protocol: str, points: Points) -> Table | None:
         ),
         rows=tuple(lines),
         note="Paired, two-sided permutation test on the signs of the differences between projects (mean logarithm of "
-        "what is left, each project counting once), corrected by Holm over this table. With fewer than six projects "
-        "that differ no p falls under 0.05.",
+        "what is left, each project counting once; over all numbers of compilations that both have, their mean). "
+        "Corrected by Holm, the rows over all compilations and those at each by themselves. With fewer than six "
+        "projects that differ no p falls under 0.05.",
         num_texts=2,
     )
+
+
+def _differences(
+    logs: dict[tuple[str, int], dict[str, float]], one: str, other: str, budgets: Sequence[int]
+) -> dict[str, float]:
+    """What the first is ahead by project, in points, over some budgets."""
+    sums: dict[str, float] = {}
+    for budget in budgets:
+        first, second = logs[one, budget], logs[other, budget]
+        for project in first:
+            sums[project] = sums.get(project, 0.0) + 100 * (second[project] - first[project]) / len(budgets)
+    return sums
 
 
 def _top(points: Points) -> dict[str, list[Point]]:
