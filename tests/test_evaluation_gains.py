@@ -91,6 +91,9 @@ def test_all_budgets_are_a_question_of_their_own() -> None:
     ]
     mean = 50 * (math.log(1000 / 990) + math.log(950 / 900))
     assert found[0]["difference, points"] == pytest.approx(mean)
+    assert found[0]["gain, times the other's"] is None  # over all
+    assert found[1]["gain, times the other's"] is None  # the other saves nothing
+    assert [found[2][name] for name in ("gain, times the other's", "from", "to")] == [pytest.approx(2.0)] * 3
     assert [row["p, Holm"] for row in found] == [pytest.approx(p / 2**8) for p in (2, 4, 4)]
 
 

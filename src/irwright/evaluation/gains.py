@@ -222,22 +222,43 @@ def _tests(objects: str, protocol: str, points: Points) -> Table | None:
             better = "no difference shown" if p >= LEVEL else short_name(one if result.difference > 0 else other)
             budget = budgets[0] if len(budgets) == 1 else "all"
             numbers = (budget, result.difference, result.ahead, result.behind, result.p, p)
-            lines.append((short_name(one), short_name(other), *numbers, better))
+            ratio = _ratio(points[one, budgets[0]], points[other, budgets[0]]) if len(budgets) == 1 else (None,) * 3
+            lines.append((short_name(one), short_name(other), *numbers, better, *ratio))
     if not lines:
         return None
     return Table(
         title=f"Who is better: {objects}, protocol {protocol}",
         columns=(
             *("one", "other", "compilations", "difference, points", "one ahead, projects", "other ahead, projects"),
-            *("p", "p, Holm", "better"),
+            *("p", "p, Holm", "better", "gain, times the other's", "from", "to"),
         ),
         rows=tuple(lines),
         note="Paired, two-sided permutation test on the signs of the differences between projects (mean logarithm of "
         "what is left, each project counting once; over all numbers of compilations that both have, their mean). "
         "Corrected by Holm, the rows over all compilations and those at each by themselves. With fewer than six "
-        "projects that differ no p falls under 0.05.",
+        "projects that differ no p falls under 0.05. The last columns are the ratio of geometric means of what is "
+        "saved, and its 95 % interval over projects, draws in which the other saves nothing left out.",
         num_texts=2,
     )
+
+
+def _ratio(one: Sequence[Point], other: Sequence[Point]) -> tuple[float | None, float | None, float | None]:
+    """The first's gain as a multiple of the other's, and its interval; None where the other gains nothing."""
+    sums: dict[str, list[float]] = {}
+    for first, second in zip(one, other, strict=True):
+        mine = sums.setdefault(first.project, [0.0, 0.0, 0.0])
+        for place, value in enumerate((first.log, second.log, 1.0)):
+            mine[place] += value
+
+    def ratio(total: Sequence[float]) -> float:
+        gains = [1 - math.exp(value / total[2]) for value in total[:2]]
+        return gains[0] / gains[1] if gains[1] > 1e-6 else math.nan
+
+    value = ratio([sum(column) for column in zip(*sums.values(), strict=True)])
+    if math.isnan(value):
+        return None, None, None
+    low, high = interval(sums, ratio) or (None, None)
+    return value, low, high
 
 
 def _differences(
