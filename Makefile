@@ -4,6 +4,7 @@
 #   make test         the whole test suite
 #   make test-llvms   the same, and what depends on the LLVM version on the oldest and newest one too
 #   make check        format, lint, types, spelling
+#   make model        the bundled model from nothing: corpus, examples, four stages, GGUF (hours; goes on where it was)
 #   make bench        the numbers of docs/results (takes hours; see benchmarks/README.md)
 #   make docs         docs/cli.md from the command line itself
 
@@ -18,7 +19,7 @@ LLVM_STAMPS := $(OTHER_LLVMS:%=$(VENV)/llvm-%/.installed)
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test test-llvms check format bench docs clean
+.PHONY: demo test test-llvms check format model bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -40,6 +41,30 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+# What is there already stays, in each step: the same command goes on. docs/model.md says how it was made and how good it is.
+MODEL ?= build/model
+MODEL_PACKAGES = $(shell $(BIN)/python -c 'import json; print(*(p["package"] for p in \
+	json.load(open("docs/model/manifest.json"))["packages"]))')
+MODEL_CODE := --no-aarch64 --max-chars 3000
+EXAMPLES = IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright examples $(MODEL_CODE)
+TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1
+
+model: $(VENV)/.dev
+	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus fetch $(MODEL_PACKAGES)
+	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus add fetched
+	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus check
+	$(EXAMPLES) --tasks pretrain,disassemble --limit 10000 -o $(MODEL)/code
+	$(EXAMPLES) --tasks emulate --limit 10000 -o $(MODEL)/emulate
+	$(EXAMPLES) --tasks tune --search 0 --table 24 --limit 2000 -o $(MODEL)/tune
+	$(TRAIN) --preset tiny --stages pretrain --tokens 4M --examples $(MODEL)/code -o $(MODEL)/run-pretrain
+	$(TRAIN) --init $(MODEL)/run-pretrain/model --stages emulate --tokens 5M --examples $(MODEL)/code \
+		--examples $(MODEL)/emulate -o $(MODEL)/run-emulate
+	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --tokens 1M --examples $(MODEL)/code \
+		--examples $(MODEL)/emulate --examples $(MODEL)/tune -o $(MODEL)/run-tune
+	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --tokens 4M --examples $(MODEL)/code \
+		--examples $(MODEL)/emulate --examples $(MODEL)/tune -o $(MODEL)/run-disassemble
+	$(BIN)/irwright export $(MODEL)/run-disassemble --to gguf -o $(MODEL)/irwright-tiny-q8_0.gguf
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

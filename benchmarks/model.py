@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from report import Goal, Report, Table, add_out_option, at_least, geomean
 
+from irwright.emulation import PREDICTORS, trivial_answer
 from irwright.errors import IrwrightError
 from irwright.evaluator import Plan
 from irwright.labels.scoring import score
@@ -26,10 +27,12 @@ from irwright.labels.units import Bench
 from irwright.llvm.toolchain import find
 from irwright.lm.export import export
 from irwright.lm.hf import read_model
+from irwright.lm.metrics import FILE as METRICS_FILE
+from irwright.lm.metrics import plot, read_metrics
 from irwright.lm.processes import Processes
 from irwright.lm.settings import TrainSettings
 from irwright.lm.tokenizer import STAGES, Stage, Tokenizer
-from irwright.lm.tokens import open_examples, tokenise
+from irwright.lm.tokens import TokenSet, open_examples, tokenise
 from irwright.lm.train import heldout_row
 from irwright.models.answers import LanguageModel, Request
 from irwright.models.checked import Fault, ask_checked
@@ -37,9 +40,9 @@ from irwright.models.local import LocalModel
 from irwright.passes import PassList
 from irwright.proposers import CoresetProposer, ListProposer, ModelProposer
 from irwright.tasks import disassemble, emulate
-from irwright.tasks.emulate import same_text
-from irwright.tasks.text import IR, split_tags
+from irwright.tasks.text import ASM, IR, split_tags
 
+TRIVIAL = {"oz": "every list does what -Oz does", "unchanged": "no list does anything"}
 CODE_TASKS = ("emulate", "disassemble")
 CLASSES = (64, 128, 256)
 COUNTS = (1, 3, 8)
@@ -78,8 +81,8 @@ class Store:
 
 
 def shown_code(row: dict[str, Any]) -> str:
-    """The code of a prompt: the longest piece behind a tag."""
-    return max((piece for _, piece in split_tags(row["prompt"])), key=len)
+    """The code of a prompt."""
+    return next(piece for tag, piece in split_tags(row["prompt"]) if tag in (IR, ASM) and piece)
 
 
 def num_code_tokens(row: dict[str, Any], tokenizer: Tokenizer) -> int:
@@ -93,7 +96,7 @@ def sample(folders: Sequence[Path], tokenizer: Tokenizer, *, number: int, seed: 
     by_task: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for folder in open_examples(*folders):
         for row in folder.rows():
-            if row["split"] == "heldout" and row["stage"] != "pretrain":
+            if row["split"] == "heldout" and row["stage"] != "pretrain" and row["kind"] != "asm-aarch64":
                 by_task.setdefault(row["stage"], {}).setdefault(row["project"], []).append(row)
     chosen: dict[str, list[dict[str, Any]]] = {}
     for task, projects in by_task.items():
@@ -189,22 +192,38 @@ def gain_row(name: str, results: Sequence[dict[str, Any]], count: int) -> tuple[
 # ---- tables
 
 
-def loss_table(runs: dict[Stage, Path], folders: Sequence[Path], *, max_tokens: int) -> Table:
-    """Loss and token accuracy of each stage's model on held-out examples of every task."""
-    import irwright.lm.train as training
-
-    training.HELDOUT_TOKENS = max_tokens
+def training_table(runs: dict[Stage, Path], sets: dict[tuple[Stage, str], TokenSet]) -> Table:
+    """What each stage was trained on, and how long."""
     rows: list[tuple[Any, ...]] = []
     for stage, run in runs.items():
-        model, tokenizer = read_model(run / "stages" / stage), Tokenizer.load(run)
-        with tempfile.TemporaryDirectory() as folder:
-            sets = tokenise(open_examples(*folders), tokenizer, Path(folder) / "tokens")
-            for task in STAGES:
-                one = heldout_row(model, sets[task, "heldout"], model.shape.context, TrainSettings(), Processes())
-                if one:
-                    rows.append((f"{stage}: {task}", one["loss"], 100 * one["accuracy"], one["targets"]))
-    note = f"Nats a token; only what an answer says counts. At most {max_tokens:,} tokens of each, prompts included."
-    return Table(title="Loss", columns=("after stage: task", "loss", "tokens right %", "tokens"), rows=rows, note=note)
+        steps = [row for row in read_metrics(run / METRICS_FILE) if "tokens" in row]
+        own = sets[stage, "train"]
+        counts = (len(steps), sum(row["tokens"] for row in steps), sum(row["targets"] for row in steps))
+        rows.append((stage, len(own), len(own.ids), *counts, sum(row["seconds"] for row in steps)))
+    columns = ("stage", "examples", "their tokens", "steps", "tokens, padded", "tokens learned", "seconds")
+    note = "Examples of training projects; seconds are wall time of one thread, on a machine that did other things too."
+    return Table(title="Training", columns=columns, rows=rows, note=note)
+
+
+def loss_table(runs: dict[Stage, Path], sets: dict[tuple[Stage, str], TokenSet], *, max_tokens: int) -> Table:
+    """Held-out loss and token accuracy: of each stage as its run measured it, and of the last model on every task."""
+    rows: list[tuple[Any, ...]] = []
+    for stage, run in runs.items():
+        for row in read_metrics(run / METRICS_FILE):
+            if row.get("heldout") == stage:
+                rows.append((f"{stage}: {stage}", row["loss"], 100 * row["accuracy"], row["targets"]))
+    last = list(runs)[-1]
+    model = read_model(runs[last] / "stages" / last)
+    for task in STAGES[: STAGES.index(last)]:
+        tokens, context = sets[task, "heldout"], model.shape.context
+        one = heldout_row(model, tokens, context, TrainSettings(), Processes(), max_tokens=max_tokens)
+        rows.append((f"{last}: {task}", one["loss"], 100 * one["accuracy"], one["targets"]))
+    note = (
+        "Nats a token, of what an answer says. A stage's own task by its run, on at most 200,000 tokens, prompts "
+        f"included; the last model on earlier tasks on at most {max_tokens:,}."
+    )
+    columns = ("after stage: task", "loss", "tokens right %", "tokens")
+    return Table(title="Loss", columns=columns, rows=rows, note=note)
 
 
 def code_rows(name: str, results: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
@@ -259,17 +278,24 @@ class Exam:
         ]
 
 
-def parrot_rows(chosen: dict[str, list[dict[str, Any]]]) -> list[tuple[Any, ...]]:
-    """What saying the prompt's IR again would give in emulation."""
-    rows = [row for row in chosen.get("emulate", []) if row["kind"] == "ir"]
-    same = [same_text(emulate.parse(row["completion"]).code, shown_code(row)) for row in rows]
-    return [("no model: emulate to IR, the prompt's IR again", len(rows), 100.0, 100 * sum(same) / max(1, len(same)))]
+def trivial(bench: Bench, example: dict[str, Any], predictor: str) -> dict[str, Any]:
+    """What a program says that reads no pass list (emulation.py), judged like a model's answer."""
+    output = "asm" if str(example["kind"]).startswith("asm") else "ir"
+    text = trivial_answer(bench, bench.of_text(shown_code(example)), predictor, output)
+    return {**asdict(score(bench, example, text)), "asked": 0, "tokens": 0, "text": text}
 
 
 def stage_tables(exam: Exam, runs: dict[Stage, Path], *, threads: int) -> tuple[list[Table], list[Goal]]:
     """Code and lists by every stage's model; the last one is also asked with LLVM's help."""
-    code, lengths, gains = parrot_rows(exam.chosen), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    code, lengths, gains = list[tuple[Any, ...]](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     goals: list[Goal] = []
+    for predictor in PREDICTORS:
+        rows = exam.chosen.get("emulate", [])
+        said = [
+            exam.store.get(f"{predictor} {row['sha256']}", lambda row=row, by=predictor: trivial(exam.bench, row, by))
+            for row in rows
+        ]
+        code.append(code_rows(f"no model, {TRIVIAL[predictor]}: emulate", said))
     last = list(runs)[-1]
     for stage, run in runs.items():
         known = [task for task in STAGES[1:] if STAGES.index(task) <= STAGES.index(stage)]
@@ -313,9 +339,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, action="append", required=True, help="a run; give all, in order")
     parser.add_argument("--examples", type=Path, action="append", required=True, help="of `irwright examples`")
     parser.add_argument("--store", type=Path, required=True, help="file of answers; a run in it goes on")
-    parser.add_argument("--number", type=int, default=100, help="examples of each task")
-    parser.add_argument("--tries", type=int, default=16, help="answers to one question that LLVM may refuse")
-    parser.add_argument("--loss-tokens", type=int, default=50_000, help="held-out tokens for the losses, each")
+    parser.add_argument("--number", type=int, default=60, help="examples of each task")
+    parser.add_argument("--tries", type=int, default=12, help="answers to one question that LLVM may refuse")
+    parser.add_argument("--loss-tokens", type=int, default=20_000, help="held-out tokens for the losses, each")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     add_out_option(parser)
@@ -331,11 +357,14 @@ def main() -> None:
         "Held-out projects alone; code of up to 256 tokens; q8_0 by llama.cpp, greedy where not said otherwise."
     )
     store = Store(options.store)
-    report.tables.append(loss_table(runs, options.examples, max_tokens=options.loss_tokens))
+    sets = tokenise(open_examples(*options.examples), tokenizer, options.store.with_suffix(".tokens"))
+    report.tables.append(training_table(runs, sets))
+    report.tables.append(loss_table(runs, sets, max_tokens=options.loss_tokens))
     with Bench(find().library.path, llvm_major=LLVM) as bench:
         exam = Exam(bench=bench, store=store, chosen=chosen, tokenizer=tokenizer, tries=options.tries)
         tables = stage_tables(exam, runs, threads=options.threads)
     report.tables += tables[0]
+    plot([row for run in runs.values() for row in read_metrics(run / METRICS_FILE)], options.out / "model-loss.svg")
     report.goals += tables[1]
     page = report.write(options.out)
     print(report.markdown())

@@ -56,3 +56,11 @@ def test_groups_of_the_shipped_table_are_items() -> None:
     text = "cgscc(devirt<4>(function(sroa,early-cse,simplifycfg))),early-cse"
     assert language.is_whole(text) and all(language.can_become(text[:end]) for end in range(len(text)))
     assert not language.can_become("cgscc(devirt<4>(function(early-cse,sroa")
+
+
+def test_what_was_cut_off_leaves_its_whole_items() -> None:
+    language = ListLanguage(22, max_items=3)
+    assert language.whole_part("sroa,cgscc(devirt<4>(function(sroa,early-cse,simplifycfg))),early-c") == (
+        "sroa,cgscc(devirt<4>(function(sroa,early-cse,simplifycfg)))"
+    )
+    assert language.whole_part("sroa,dse,gvn,adce") == "sroa,dse,gvn" and language.whole_part("sro") == ""

@@ -8,7 +8,8 @@ import pytest
 
 from irwright.errors import InputError
 from irwright.models.answers import Answer, Request, Scripted
-from irwright.proposers import CoresetProposer, ModelProposer, open_model
+from irwright.passes import PassList
+from irwright.proposers import BASELINE, BUNDLED, CoresetProposer, ModelProposer, bundled_model, open_model
 
 IR = "define i32 @f(i32 %0) {\n  ret i32 %0\n}\n"
 
@@ -23,7 +24,7 @@ def test_answers_that_are_no_list_are_counted_and_repeated_ones_left_out() -> No
         ["<code>opt -p 'module(default<Oz>)'</code>", "I can't", "-passes=sroa,nope", "opt -p 'sroa'"], "meta"
     )
     proposer = ModelProposer(model=model)
-    assert [str(one.passes) for one in proposer.lists(IR, 3)] == ["default<Oz>", "sroa"]
+    assert [str(one.passes) for one in proposer.lists(IR, 3)] == ["sroa"]  # -Oz is measured anyway
     assert (proposer.num_asked, proposer.num_invalid) == (9, 4)
     assert model.asked[0].prompt.startswith("[INST] Tell me how to optimize this LLVM-IR")
     assert [one.temperature for one in model.asked[:2]] == [0.0, 0.8]
@@ -40,6 +41,24 @@ def test_a_model_that_fails_is_asked_once() -> None:
         assert (proposer.num_asked, proposer.problems) == (1, ("timeout: no answer in 3 seconds",))
 
 
+def test_of_a_module_that_is_too_long_the_longest_functions_are_asked_about() -> None:
+    class Short(Scripted):
+        def ask(self, request: Request) -> Answer:
+            if len(request.prompt) > 150:
+                self.asked.append(request)
+                return Answer(outcome="too-long", detail="HTTP 400")
+            return super().ask(request)
+
+    bodies = ["  %2 = add i32 %0, 1\n" * times for times in (9, 3, 2, 1)]
+    ir = "\n".join(f"define i32 @f{at}(i32 %0) {{\n{body}  ret i32 %0\n}}" for at, body in enumerate(bodies))
+    model = Short(["sroa", "gvn", "dse", "adce", "early-cse", "sroa"])
+    proposer = ModelProposer(model=model, constrained=False)
+    assert [str(one.passes) for one in proposer.lists(ir, 4)] == ["dse", "adce", "early-cse", "sroa"]
+    assert proposer.problems == () and "@f1" in model.asked[3].prompt and "@f2" in model.asked[4].prompt
+    hopeless = ModelProposer(model=Short(["sroa"]), constrained=False)
+    assert list(hopeless.lists(ir[:200], 4)) == [] and len(hopeless.problems) == 1
+
+
 def test_predicted_sizes_come_along() -> None:
     proposer = ModelProposer(model=Scripted(["sroa,early-cse<|sizes|>90 80"]))
     (one,) = proposer.lists(IR, 1)
@@ -51,3 +70,12 @@ def test_names_of_models(tmp_path: Path) -> None:
         open_model(str(tmp_path / "none.gguf"))
     with open_model("http://127.0.0.1:9", model="m") as model:
         assert (model.name, model.style) == ("http://127.0.0.1:9 m", "meta")
+
+
+def test_the_bundled_model_says_valid_lists() -> None:
+    pytest.importorskip("xllamacpp")
+    assert bundled_model().stat().st_size < 10_000_000
+    with open_model(BUNDLED, threads=1) as model:
+        lists = list(ModelProposer(model=model).lists(IR, 3))
+    assert model.style == "native" and len({str(one.passes) for one in lists}) == 3
+    assert all(PassList.parse(str(one.passes)) == one.passes and str(one.passes) != BASELINE for one in lists)

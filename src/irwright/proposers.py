@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -31,9 +33,16 @@ from irwright.tasks.text import SIZES
 KEY_VARIABLE = "IRWRIGHT_API_KEY"
 NUM_ALTERNATIVES = 16
 MAX_LIST_TOKENS = 256
+BASELINE = "default<Oz>"
+"""never proposed: it is measured anyway"""
 BUNDLED = "bundled"
 """the name of the model that comes with irwright"""
 BUNDLED_FILE = "irwright-tiny-q8_0.gguf"
+MAX_FUNCTIONS = 4
+"""of a module that is too long: how many the model is asked about"""
+MAX_TRIED = 32
+TOO_LONG = "too-long"
+_DEFINITION = re.compile(r"^define .*?^}$", re.MULTILINE | re.DOTALL)
 TRIES = 3
 """questions per list wanted, where a model repeats itself or says no list"""
 
@@ -73,7 +82,10 @@ class CoresetProposer:
 
 @dataclass(slots=True, kw_only=True)
 class ModelProposer:
-    """A language model, asked until it said `count` different lists or has been asked TRIES times as often."""
+    """A language model, asked until it said `count` different lists or has been asked TRIES times as often.
+
+    Where a module is too long for the model, it is asked about the longest functions that are not.
+    """
 
     model: LanguageModel
     llvm_major: int = DEFAULT_LLVM
@@ -90,12 +102,32 @@ class ModelProposer:
 
     def lists(self, ir: str, count: int) -> Iterator[Proposal]:
         """Different lists; most likely first where the model tells probabilities."""
+        seen, before = {BASELINE}, self.problems
+        yield from self._about(ir, count, seen)
+        if len(seen) > 1 or self.problems == before or not self.problems[-1].startswith(TOO_LONG):
+            return
+        functions = sorted(_DEFINITION.findall(ir), key=len, reverse=True)
+        num_asked = 0
+        for number, text in enumerate(functions[:MAX_TRIED]):
+            to_ask = min(MAX_FUNCTIONS - num_asked, len(functions) - number)
+            some = list(islice(self._about(text, count, seen), -(-(count + 1 - len(seen)) // to_ask)))
+            yield from some
+            num_asked += bool(some)
+            if num_asked == MAX_FUNCTIONS or len(seen) > count:
+                break
+        if num_asked:
+            self.problems = (*before, *(one for one in self.problems[len(before) :] if not one.startswith(TOO_LONG)))
+
+    def _about(self, ir: str, count: int, seen: set[str]) -> Iterator[Proposal]:
+        """Lists for one prompt that were not `seen`, until those are `count` and the baseline."""
         prompt = tune.prompt(ir, style=self.model.style)
-        seen: set[str] = set()
         native = self.model.style == "native" and self.constrained
         answers = self._by_priority(prompt, count) if native else self._sampled(prompt, count)
         for answer, logprob in answers:
-            found = tune.parse(answer.text, style=self.model.style, llvm_major=self.llvm_major)
+            text = (
+                answer.text if answer.finished or not native else ListLanguage(self.llvm_major).whole_part(answer.text)
+            )
+            found = tune.parse(text, style=self.model.style, llvm_major=self.llvm_major)
             if found.passes is None or not found.passes.items:
                 self.num_invalid += 1
             elif str(found.passes) not in seen:
@@ -103,7 +135,7 @@ class ModelProposer:
                 yield Proposal(
                     passes=found.passes, logprob=logprob, oz_bytes=found.oz_bytes, tuned_bytes=found.tuned_bytes
                 )
-            if len(seen) == count:
+            if len(seen) > count:
                 return
 
     def _ask(self, request: Request) -> Answer | None:

@@ -385,12 +385,18 @@ class Trainer:
 
 @torch.no_grad()
 def heldout_row(
-    model: Llama, tokens: TokenSet, context: int, settings: TrainSettings, processes: Processes
+    model: Llama,
+    tokens: TokenSet,
+    context: int,
+    settings: TrainSettings,
+    processes: Processes,
+    *,
+    max_tokens: int = HELDOUT_TOKENS,
 ) -> dict[str, Any]:
-    """Loss and accuracy by token on the first HELDOUT_TOKENS of a set; empty where it is empty."""
+    """Loss and accuracy by token on the first `max_tokens` of a set; empty where it is empty."""
     loss, hits, count = 0.0, 0, 0
     device = processes.device
-    for batch in in_order(tokens, context=context, micro_tokens=settings.micro_tokens, max_tokens=HELDOUT_TOKENS):
+    for batch in in_order(tokens, context=context, micro_tokens=settings.micro_tokens, max_tokens=max_tokens):
         ids, targets = torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.targets).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
             logits = model(ids).float()

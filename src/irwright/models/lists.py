@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice, takewhile
 
 from irwright.coreset import load_coreset
 from irwright.measure import PROTOCOLS
@@ -46,6 +46,11 @@ class ListLanguage:
         """True if this text is a list, not empty."""
         items = _split(text)
         return len(items) <= self.max_items and all(item in self.items for item in items)
+
+    def whole_part(self, text: str) -> str:
+        """The items of a text up to the first that is none: of an answer that was cut off, what can be used."""
+        whole = takewhile(lambda item: item in self.items, _split(text))
+        return ",".join(islice(whole, self.max_items))
 
     def gbnf(self, *, after: str = "", end: str = "") -> str:
         """A grammar of what may follow `after`, itself the beginning of a list; `end` is GBNF of what comes then.
