@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from irwright.errors import LiftError
+from irwright.lift.blocks import Call, Flow
 from irwright.lift.clobbers import Clobbers, may_keep_registers
 from irwright.lift.expressions import bits, walk
-from irwright.lift.flow import Call, Flow
 from irwright.lift.format_strings import variadic_types
 from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, widen_by_order
 from irwright.lift.lifted import SOUND, Guess, Lifted

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from irwright.lift.flow import CALLER_SAVED, Call
+from irwright.lift.blocks import CALLER_SAVED, Call
 from irwright.lift.program import Code, Imm, Instruction, Program, Reg
 
 ALL = frozenset(CALLER_SAVED)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from irwright.lift.blocks import Step
 from irwright.lift.expressions import E, Effect, bits, walk
-from irwright.lift.flow import Step
 from irwright.lift.program import Imm
 from irwright.lift.transfers import CONTROL, Transfers
 from irwright.lift.values import volatile_text

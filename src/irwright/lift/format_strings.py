@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from irwright.lift.blocks import Step
 from irwright.lift.expressions import E, Ref
-from irwright.lift.flow import Step
 from irwright.lift.program import Program, Symbol
 
 LONGEST = 4096

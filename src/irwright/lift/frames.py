@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from irwright.lift.blocks import NOT_ARGUMENTS, Flow
 from irwright.lift.expressions import E, bits, walk
-from irwright.lift.flow import NOT_ARGUMENTS, Flow
 from irwright.lift.memory_arguments import find_outgoing, incoming_bytes
 
 

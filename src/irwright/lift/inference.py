@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from irwright.lift.blocks import CALLER_SAVED, Block, Call, Flow
 from irwright.lift.expressions import Effect, bits, walk
-from irwright.lift.flow import CALLER_SAVED, Block, Call, Flow
 from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from irwright.lift.flow import Flow
+from irwright.lift.blocks import Flow
 from irwright.lift.frames import Frame
 from irwright.lift.inference import Available
 from irwright.lift.program import Code

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from irwright.lift.blocks import INTEGER_ARGUMENTS, Call, Flow
 from irwright.lift.expressions import E, Effect, walk
-from irwright.lift.flow import INTEGER_ARGUMENTS, Call, Flow
 
 
 @dataclass(slots=True)

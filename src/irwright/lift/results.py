@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from irwright.errors import LiftError
 from irwright.lift.arguments import CallSites, area_attribute
+from irwright.lift.blocks import Call, Flow
 from irwright.lift.expressions import CC_UNITS
-from irwright.lift.flow import Call, Flow
 from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT
 from irwright.lift.lifted import Lifted
 from irwright.lift.prototypes import prototype

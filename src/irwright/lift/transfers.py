@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from irwright.lift.blocks import Call, Step
 from irwright.lift.expressions import E, Effect, bits
-from irwright.lift.flow import Call, Step
 from irwright.lift.program import Imm, Reg
 from irwright.lift.signatures import Signature
 from irwright.lift.values import Values

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from irwright.errors import LiftError
+from irwright.lift.blocks import Flow
 from irwright.lift.builder import OPPOSITE, Builder, literal
 from irwright.lift.expressions import Address, E, Ref, bits, element
-from irwright.lift.flow import Flow
 from irwright.lift.frames import Frame
 from irwright.lift.signatures import Signature
 from irwright.lift.webs import LANEWISE, Analysis, Web

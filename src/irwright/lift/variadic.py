@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from irwright.errors import LiftError
+from irwright.lift.blocks import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Block, Flow, Step
 from irwright.lift.expressions import Address, E, Effect, reg, walk
-from irwright.lift.flow import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Block, Flow, Step
 from irwright.lift.program import Instruction, Reg
 
 SAVE_AREA_BYTES = 176

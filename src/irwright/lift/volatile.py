@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from irwright.lift.blocks import Flow
 from irwright.lift.expressions import E, walk
-from irwright.lift.flow import Flow
 from irwright.lift.program import Imm, Instruction, Mem, Reg
 
 MAX_BLOCKS = 4

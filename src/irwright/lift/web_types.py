@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from irwright.lift.blocks import Call, Flow
 from irwright.lift.expressions import E, Effect, bits, walk
-from irwright.lift.flow import Call, Flow
 from irwright.lift.signatures import Signature
 from irwright.lift.variadic import AREA, OVERFLOW
 from irwright.lift.webs import Analysis, Web

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from irwright.errors import LiftError
-from irwright.lift.expressions import E, Effect, bits, element, walk
-from irwright.lift.flow import (
+from irwright.lift.blocks import (
     CALLER_SAVED,
     CC_UNITS_,
     X87_UNITS,
     Call,
     Flow,
 )
+from irwright.lift.expressions import E, Effect, bits, element, walk
 from irwright.lift.signatures import RESULTS, Signature
 
 Demand = dict[str, int]
