@@ -16,9 +16,9 @@ from irwright.corpus.build import build
 from irwright.corpus.packages import PackageSpec, work_folder
 from irwright.corpus.store import open_corpus
 from irwright.errors import CorpusError, InputError
-from irwright.intake.binaries import archive_members
 from irwright.intake.sources import Intake, fetched_modules
 from irwright.intake.trees import Project, language_of, tree_commands, tree_licence, unpack_sdist
+from irwright.lift.archives import members
 from irwright.llvm.toolchain import Toolchain, xtc_tool
 from verify_tools import Compile
 
@@ -96,23 +96,22 @@ def test_ir_objects_and_archives(tmp_path: Path, intake: Intake, seeds: Seeds, c
     for kind in ("gnu", "bsd"):
         archive = tmp_path / f"{kind}.a"
         subprocess.run([ar, f"--format={kind}", "rcs", archive, *objects], check=True)
-        members = archive_members(archive.read_bytes(), "x.a")
-        assert [name for name, _ in members] == ["one.o", "a name that is longer than sixteen.o"]
-        assert all(content.rstrip(b"\n\0").startswith(b"\x7fELF") for _, content in members)
+        found = members(archive.read_bytes(), "x.a")
+        assert [name for name, _ in found] == ["one.o", "a name that is longer than sixteen.o"]
+        assert all(content.rstrip(b"\n\0").startswith(b"\x7fELF") for _, content in found)
         assert len(list(intake.modules([str(archive)]))) == 2
 
 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"hello", "is no archive"),
-        (b"!<arch>\n" + b"x.o/".ljust(48) + b"ten".ljust(10) + b"`\n", "no size of a member at byte 8"),
-        (b"!<arch>\n" + b"x.o/".ljust(48) + b"99".ljust(10) + b"`\n", "a member at byte 8 goes beyond its end"),
+        (b"!<arch>\n" + b"x.o/".ljust(48) + b"ten".ljust(10) + b"`\n", "no size in the member at byte 8"),
+        (b"!<arch>\n" + b"x.o/".ljust(48) + b"99".ljust(10) + b"`\n", "the member at byte 8 ends past the end"),
     ],
 )
 def test_broken_archives_are_named(data: bytes, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        archive_members(data, "x.a")
+        members(data, "x.a")
 
 
 def test_fetched_packages_bring_their_licences(tmp_path: Path, tools: Toolchain) -> None:

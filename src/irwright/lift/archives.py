@@ -29,13 +29,15 @@ def members(data: bytes, name: str) -> list[tuple[str, bytes]]:
         if title == b"//":
             names = body
             continue
-        if title in (b"/", b"/SYM64/") or title.startswith(b"__.SYMDEF"):
+        if title in (b"/", b"/SYM64/"):
             continue
         if title[:1] == b"/" and title[1:].isdigit():
             title = names[int(title[1:]) :].split(b"\n")[0]
         elif title[:3] == b"#1/" and title[3:].isdigit():  # BSD: the name lies before the content
             length = int(title[3:])
             title, body = body[:length].rstrip(b"\0"), body[length:]
+        if title.startswith(b"__.SYMDEF"):
+            continue
         member = title.rstrip(b"/").decode(errors="replace")
         seen[member] += 1
         found.append((f"{member}.{seen[member]}" if seen[member] > 1 else member, body))
