@@ -25,6 +25,7 @@ from irwright.llvm.toolchain import find
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86-64 code")
 
 SUFFIXES = {"b": ("%al", "%cl"), "w": ("%ax", "%cx"), "l": ("%eax", "%ecx"), "q": ("%rax", "%rcx")}
+EQUAL = "movups (%rsi), %xmm0\n movups %xmm0, (%rdi)\n cmpl %ecx, %ecx\n "
 CONDITIONS = ("o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g")
 
 
@@ -53,7 +54,10 @@ def integer_forms() -> list[str]:
         forms += [f"lock inc{suffix} 64(%rdi)", f"lock dec{suffix} 64(%rdi)"]
         forms += [f"xadd{suffix} {c}, {a}", f"xadd{suffix} {c}, 64(%rdi)", f"cmpxchg{suffix} {c}, 64(%rdi)"]
         forms += [f"rcl{suffix} {a}", f"rcr{suffix} {a}", f"rcr{suffix} 64(%rdi)"]
-        forms += [f"lods{suffix}", f"stos{suffix}", f"movs{suffix}"]
+        forms += [f"lods{suffix}", f"stos{suffix}", f"movs{suffix}", f"scas{suffix}", f"cmps{suffix}"]
+        # over sixteen bytes that differ or not, no, one or a few times
+        for repeat, string in (("repne", "scas"), ("repe", "scas"), ("repe", "cmps"), ("repne", "cmps")):
+            forms += [f"andl $3, %ecx\n {fill}{repeat} {string}{suffix}" for fill in ("", EQUAL)]
     for suffix in "wlq":
         a, c = SUFFIXES[suffix]
         forms += [f"imul{suffix} {c}, {a}", f"imul{suffix} 64(%rdi), {a}", f"imul{suffix} $-13, {c}, {a}"]
@@ -183,7 +187,7 @@ def harness(number: int, form: str, conditions: list[str]) -> str:
         "cmpq %rdx, %rax",
         "movq 8(%rdi), %rcx",
     ]
-    string = form[:4] in ("lods", "stos") or form in ("movsb", "movsw", "movsl", "movsq")
+    string = form[:4] in ("lods", "stos", "scas", "cmps") or "rep" in form or form in ("movsb", "movsw", "movsl", "movsq")
     if string:
         lines.append("leaq 64(%rdi), %rdi")
     lines += form.split("\n")

@@ -177,6 +177,8 @@ class Emitter(Transfers):
                 self._atomic(effect)
             elif kind == "alloca":
                 self._dynamic_alloca(effect)
+            elif kind == "string" and effect.aux[0] in ("scas", "cmps"):
+                self._scan(effect)
             elif kind == "va_start":
                 self._start_variadic(effect, step.effects)
         for effect in step.effects:

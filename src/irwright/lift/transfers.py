@@ -83,7 +83,7 @@ class Transfers(Values):
             self.is_dynamic = True
             self.names.intrinsic("llvm.stackrestore", "declare void @llvm.stackrestore(ptr)")
             self.line("call void @llvm.stackrestore(ptr %stack)")
-        elif kind == "string":
+        elif kind == "string" and effect.aux[0] in ("movs", "stos"):
             self._string(effect)
         elif kind == "prefetch":
             assert effect.addr is not None
@@ -224,6 +224,40 @@ class Transfers(Values):
             return
         self.names.intrinsic("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         self.line(f"call void @llvm.memset.p0.i64(ptr {to}, i8 {byte}, i64 {length}, i1 false)")
+
+    def _scan(self, effect: Effect) -> None:
+        """scas and cmps, repeated: how often, and what was compared last."""
+        kind, width, count, while_equal = effect.aux
+        assert effect.addr is not None and effect.value is not None
+        to, limit, ty = self.address(effect.addr), self.value(count, "i64"), f"i{width}"
+        first = self.value(effect.value, ty) if kind == "scas" else self.address(effect.value)
+        before = next((line[:-1] for line in reversed(self.lines) if line[0] != " "), f"b{self.at[0]}")
+        self.counter += 1
+        name = f"scan{self.counter}"
+        self.line(f"br label %{name}")
+        self.lines.append(f"{name}:")
+        done = self.new(f"phi i64 [ 0, %{before} ], [ %{name}.next, %{name}.body ]")
+        last = [self.new(f"phi {ty} [ 0, %{before} ], [ %{name}.{side}, %{name}.body ]") for side in "ab"]
+        self.line(f"br i1 {self.new(f'icmp ult i64 {done}, {limit}')}, label %{name}.body, label %{name}.end")
+        self.lines.append(f"{name}.body:")
+        if kind == "scas":
+            self.line(f"%{name}.a = add {ty} {first}, 0")
+        else:
+            self.line(
+                f"%{name}.a = load {ty}, ptr {self.new(f'getelementptr {ty}, ptr {first}, i64 {done}')}, align 1"
+            )
+        self.line(f"%{name}.b = load {ty}, ptr {self.new(f'getelementptr {ty}, ptr {to}, i64 {done}')}, align 1")
+        self.line(f"%{name}.next = add i64 {done}, 1")
+        goes_on = self.new(f"icmp {'eq' if while_equal else 'ne'} {ty} %{name}.a, %{name}.b")
+        self.line(f"br i1 {goes_on}, label %{name}, label %{name}.end")
+        self.lines.append(f"{name}.end:")
+        for unit, here, there, of in (
+            ("done", done, "next", "i64"),
+            ("a", last[0], "a", ty),
+            ("b", last[1], "b", ty),
+        ):
+            value = self.new(f"phi {of} [ {here}, %{name} ], [ %{name}.{there}, %{name}.body ]")
+            self.fixed[f"scan.{unit}"] = (value, of)
 
     def _fill(self, to: str, value: str, width: int, count: str) -> None:
         """`count` copies of a value, in a loop."""

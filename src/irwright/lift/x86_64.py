@@ -828,6 +828,40 @@ def cpuid(m: Machine, _i: Instruction) -> None:
     raise LiftError("cpuid")
 
 
+def _string_compare(m: Machine, i: Instruction) -> None:
+    """scas, cmps, and their repeated forms; repeated no times, they leave the conditions as they were."""
+    kind = i.mnemonic[:4]
+    width = {"b": 8, "w": 16, "d": 32, "q": 64}[i.mnemonic[4]]
+    ty, size = f"i{width}", const("i64", width // 8)
+    target, source = m.register("rdi", 64), m.register("rsi", 64)
+    to, from_ = (r if r.op == "frame" else E("addr", "ptr", (r, None), Address()) for r in (target, source))
+    first = m.register("rax", width) if kind == "scas" else E("load", ty, (from_,), 1)
+    if not i.prefix:
+        m.flags_sub(first, E("load", ty, (to,), 1))
+        length = size
+    else:
+        count = m.register("rcx", 64)
+        value = first if kind == "scas" else from_
+        m.effects.append(Effect("string", value=value, addr=to, aux=(kind, width, count, i.prefix == "rep")))
+        done = E("fixed", "i64", (), "scan.done")
+        before = {unit[3:]: reg("i1", unit) for unit in CC_UNITS}
+        start = len(m.effects)
+        m.flags_sub(E("fixed", ty, (), "scan.a"), E("fixed", ty, (), "scan.b"))
+        for effect in m.effects[start:]:
+            assert effect.value is not None
+            effect.value = select(icmp("ne", done, const("i64", 0)), effect.value, before[effect.unit[3:]])
+        m.set("rcx", binary("sub", count, done))
+        length = binary("mul", done, size)
+    m.set("rdi", binary("add", target, length))
+    if kind == "cmps":
+        m.set("rsi", binary("add", source, length))
+
+
+for _kind in ("scas", "cmps"):
+    for _letter in "bwdq":
+        TABLE[f"{_kind}{_letter}"] = _string_compare
+
+
 def _string_step(m: Machine, i: Instruction) -> None:
     """movs, stos, lods, and their repeated forms; the direction flag is clear by convention."""
     kind = i.mnemonic[:4]

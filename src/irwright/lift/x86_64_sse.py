@@ -232,7 +232,8 @@ _PREDICATE_NAMES: dict[str, str] = dict(
 
 def _compare_mask(m: Machine, i: Instruction) -> None:
     if not any(isinstance(op, Reg) and op.name.startswith("xmm") for op in i.operands):
-        raise LiftError("a string comparison")
+        TABLE["cmpsq"](m, i)  # the string instruction of the same name
+        return
     kind = i.mnemonic[-2:]
     predicate = _PREDICATE_NAMES.get(i.mnemonic[3:-2])
     if predicate is None:
