@@ -20,6 +20,7 @@ from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.expressions import CC_UNITS
 from irwright.lift.objects import Decoder, read_object
 from irwright.lift.x86_64 import TABLE, Machine
+from irwright.lift.x86_64_sse4 import FEATURES
 from irwright.llvm.toolchain import find
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86-64 code")
@@ -143,6 +144,30 @@ def sse_forms() -> list[str]:
     return forms
 
 
+def sse4_forms() -> list[str]:
+    """Forms that not every processor has."""
+    forms: list[str] = []
+    for ops in ("%xmm1, %xmm0", "64(%rdi), %xmm0"):
+        names = [name for name in FEATURES if name[:4] not in ("pins", "pext", "extr", "inse", "roun", "blen", "pble")]
+        forms += [f"{name} {ops}" for name in names if name not in ("palignr", "popcnt", "crc32")]
+        forms += [f"{name} ${n}, {ops}" for name in ("palignr", "pblendw") for n in (5, 19, 33, 0xB6)]
+        forms += [f"blendps $6, {ops}", f"blendpd $1, {ops}", f"insertps $0x9a, {ops}", f"insertps $0x45, {ops}"]
+        forms += [
+            f"round{kind} ${n}, {ops}" for kind in ("ss", "sd", "ps", "pd") for n in (0, 1, 2, 3, 4, 9, 10, 11, 12)
+        ]
+    forms += [f"{name} %xmm0, 64(%rdi), %xmm1" for name in ("blendvps", "blendvpd", "pblendvb")]
+    forms += [
+        "pinsrb $3, %ecx, %xmm0",
+        "pinsrd $2, %ecx, %xmm0",
+        "pinsrq $1, %rcx, %xmm0",
+        "pinsrd $1, 64(%rdi), %xmm0",
+    ]
+    forms += ["pextrb $5, %xmm0, %eax", "pextrd $3, %xmm0, %eax", "pextrq $1, %xmm0, %rax", "extractps $2, %xmm0, %eax"]
+    forms += ["pextrb $7, %xmm0, 64(%rdi)", "pextrd $1, %xmm0, 64(%rdi)", "pextrq $0, %xmm0, 64(%rdi)"]
+    forms += ["crc32b %cl, %eax", "crc32w %cx, %eax", "crc32l %ecx, %eax", "crc32q %rcx, %rax", "crc32l 64(%rdi), %eax"]
+    return forms
+
+
 def x87_forms() -> list[str]:
     """Sequences that load two numbers, combine them, and store what comes out."""
     load = "fldl 64(%rdi)\n fldl 72(%rdi)\n "
@@ -171,7 +196,8 @@ def x87_forms() -> list[str]:
     return forms
 
 
-FORMS = [*integer_forms(), *DIVISIONS, *sse_forms(), *x87_forms()]
+HAS_SSE4 = "sse4_2" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else False
+FORMS = [*integer_forms(), *DIVISIONS, *sse_forms(), *(sse4_forms() if HAS_SSE4 else []), *x87_forms()]
 NUM_STATES = 24
 BUFFER = 160
 
@@ -187,7 +213,9 @@ def harness(number: int, form: str, conditions: list[str]) -> str:
         "cmpq %rdx, %rax",
         "movq 8(%rdi), %rcx",
     ]
-    string = form[:4] in ("lods", "stos", "scas", "cmps") or "rep" in form or form in ("movsb", "movsw", "movsl", "movsq")
+    string = (
+        form[:4] in ("lods", "stos", "scas", "cmps") or "rep" in form or form in ("movsb", "movsw", "movsl", "movsq")
+    )
     if string:
         lines.append("leaq 64(%rdi), %rdi")
     lines += form.split("\n")

@@ -30,6 +30,7 @@ from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search
 from irwright.lift.verdicts import ArchiveResult, LiftedFunction, LiftResult, Verdict
 from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
+from irwright.lift.x86_64_sse4 import FEATURES
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool
 
@@ -387,10 +388,16 @@ def attributes(source: Source) -> str:
     """Function attributes by what the code looks like: for speed (aligned), for size (short moves), or smallest."""
     homes = {section for code in source.program.functions for section, _, _ in code.pieces}
     sections = [source.program.sections[index] for index in sorted(homes)]
+    decoder = Decoder(source.program)
+    for code in source.program.functions:
+        if not code.instructions and not code.problem:
+            decoder.decode(code)
+    features = {FEATURES.get(i.mnemonic, "") for code in source.program.functions for i in code.instructions} - {""}
     if any(section.align >= 16 for section in sections):
-        return attributes_text(size="", frame_pointer="none")
+        return attributes_text(size="", frame_pointer="none", features=features)
     data = b"".join(section.data for section in sections)
-    return attributes_text(size="z" if PUSHED.search(data) or not MOVED.search(data) else "s", frame_pointer="none")
+    size = "z" if PUSHED.search(data) or not MOVED.search(data) else "s"
+    return attributes_text(size=size, frame_pointer="none", features=features)
 
 
 def _bodies(ir: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from irwright.errors import LiftError, X87UnderflowError
 from irwright.lift import x86_64_sse as _sse  # fills the table
+from irwright.lift import x86_64_sse4 as _sse4
 from irwright.lift import x86_64_x87 as _x87
 from irwright.lift.blocks import (
     CALLEE_SAVED,
@@ -30,7 +31,7 @@ from irwright.lift.program import Instruction, Reg
 from irwright.lift.stack_flow import SPECIAL, StackFlow
 from irwright.lift.x86_64 import TABLE, Machine
 
-assert _sse and _x87
+assert _sse and _sse4 and _x87
 
 COMPUTED_STACK = "a stack pointer that is computed"
 

@@ -243,9 +243,7 @@ class Transfers(Values):
         if kind == "scas":
             self.line(f"%{name}.a = add {ty} {first}, 0")
         else:
-            self.line(
-                f"%{name}.a = load {ty}, ptr {self.new(f'getelementptr {ty}, ptr {first}, i64 {done}')}, align 1"
-            )
+            self.line(f"%{name}.a = load {ty}, ptr {self.new(f'getelementptr {ty}, ptr {first}, i64 {done}')}, align 1")
         self.line(f"%{name}.b = load {ty}, ptr {self.new(f'getelementptr {ty}, ptr {to}, i64 {done}')}, align 1")
         self.line(f"%{name}.next = add i64 {done}, 1")
         goes_on = self.new(f"icmp {'eq' if while_equal else 'ne'} {ty} %{name}.a, %{name}.b")

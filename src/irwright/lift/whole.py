@@ -186,7 +186,8 @@ class Assembler:
         return Linkage(self.program, self.layout, self.places, kept, self.named_in_asm).finish(ir)
 
 
-def attributes_text(*, size: str, frame_pointer: str) -> str:
-    """Attributes of functions as clang gives them; `size` is z, s or empty."""
+def attributes_text(*, size: str, frame_pointer: str, features: Collection[str] = ()) -> str:
+    """Attributes of functions as clang gives them; `size` is z, s or empty, `features` what the processor has more."""
     words = {"z": "minsize nounwind optsize", "s": "nounwind optsize"}.get(size, "nounwind")
-    return f'{words} uwtable "frame-pointer"="{frame_pointer}" "no-trapping-math"="true" {FEATURES}'
+    more = FEATURES.replace("+x87", ",".join(["+x87", *(f"+{name}" for name in sorted(features))]))
+    return f'{words} uwtable "frame-pointer"="{frame_pointer}" "no-trapping-math"="true" {more}'
