@@ -99,5 +99,13 @@ def test_block_fills_change_what_they_name() -> None:
     assert find_clobbers(codes, lambda _code, _insn: None, codes).registers == {"a": frozenset(["rcx", "rdi"])}
 
 
+def test_instructions_without_operands_change_what_the_manual_says() -> None:
+    codes = {"a": Code("a", Symbol("a", 0, 0, 0, "func", "local"), [])}
+    codes["a"].instructions = [Instruction(0, 2, "cpuid", ()), Instruction(2, 2, "rdtsc", ())]
+    found = find_clobbers(codes, lambda _code, _insn: None, codes)
+    assert found.registers == {"a": frozenset(["rax", "rcx", "rdx"])}
+    assert not found.unsure
+
+
 def _call(target: int) -> Instruction:
     return Instruction(0, 5, "call", (Imm(target, 64),))

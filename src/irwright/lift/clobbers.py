@@ -30,6 +30,11 @@ _WHOLE = {
     "cmpxchg8b": ("rax", "rdx"),
     "cmpxchg16b": ("rax", "rdx"),
     "fnstsw": ("rax",),
+    "cpuid": ("rax", "rcx", "rdx"),
+    "rdtsc": ("rax", "rdx"),
+    "rdtscp": ("rax", "rcx", "rdx"),
+    "xgetbv": ("rax", "rdx"),
+    "syscall": ("rax", "rcx", "r11"),
 }
 _STRINGS = {
     "movs": ("rsi", "rdi"),
