@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 
 from irwright.verify.differ import compare_objects
+from irwright.verify.elf import read_elf
+from irwright.verify.emulate import Emulator
+from irwright.verify.image import Externals, Image
+from irwright.verify.inputs import Hints, make_inputs
+from irwright.verify.machine import MACHINES
+from irwright.verify.trace import CallEvent
 from irwright.verify.verdicts import VerdictKind
 from verify_tools import Compile
 
@@ -116,3 +122,20 @@ def test_areas_of_a_string_copy_that_overlap_tell_nothing(compile_c: Compile) ->
     apart = text.replace("n & 7", "32 + (n & 7)"), copy.replace("n & 7", "32 + (n & 7)")
     assert compile_c.compare(*apart).different == 0
     assert compile_c.compare(apart[0], apart[1].replace("16", "15")).different == 1
+
+
+def test_nor_is_a_register_that_was_pushed_to_make_room(compile_c: Compile) -> None:
+    """As in sqlite3's pthreadMutexAlloc: `push %rax` is shorter than `sub $8, %rsp`; what it stores means nothing."""
+    text = "int there(int *); int f(int x) { int a; there(&a); return a + x; }"
+    elf = read_elf(compile_c(text, "-Oz"))
+    image = Image(elf, Externals([elf]))
+    signatures = compile_c.signatures(text)
+    function = image.functions["f"]
+    inputs = make_inputs(1, MACHINES[elf.machine], signatures["f"], Hints())
+    seen: list[int] = []
+    for forgets in (False, True):
+        emulator = Emulator(image, signatures=signatures, forgets_frames=forgets)
+        (event,) = emulator.run(function, inputs).events
+        assert isinstance(event, CallEvent) and event.name == "there"
+        seen.append(event.arguments[1][2])
+    assert seen[0] != 0x5C5C5C5C and seen[1] == 0x5C5C5C5C

@@ -10,6 +10,7 @@ What two runs must have in common is observe.py's business.
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -41,6 +42,8 @@ from irwright.verify.verdicts import Limits
 
 RETURN_ADDRESS = 0x1EADBEEC000
 """where a function returns to; no memory is there"""
+_PUSHES_RAX = re.compile(rb"(?:[\x51-\x57]|\x41[\x50-\x57])*\x50")
+"""the begin of a function's code: registers that are pushed, rax among them"""
 SCRUBBED = 8192
 """bytes of unused stack that are cleared at a call"""
 MAX_DEPTH = 8
@@ -131,6 +134,7 @@ class Emulator:
         self._uc.hook_add(UC_HOOK_EDGE_GENERATED, loosely(self._on_new_code))
         self._entries = frozenset(function.address for function in image.functions.values())
         if forgets_frames:
+            self._makes_room = frozenset(filter(self._pushes_rax, self._entries))
             self._uc.hook_add(UC_HOOK_BLOCK, loosely(self._on_block))
         if self.machine.elf_machine != EM_X86_64:
             self._enable_vectors()
@@ -146,6 +150,21 @@ class Emulator:
     def _on_block(self, _uc: Any, address: int, _size: int, _data: Any) -> None:
         if address in self._entries:
             self._scrub(self._uc.reg_read(self.machine.registers[self.machine.stack_pointer]))
+        if address in self._makes_room:
+            self._uc.reg_write(
+                self.machine.registers[self.machine.integer_results[0]],
+                int.from_bytes(self.memory.stack.host[:1] * 8, "little"),
+            )
+
+    def _pushes_rax(self, entry: int) -> bool:
+        """A function of x86-64 makes room on the stack by pushing rax, which holds nothing when it begins.
+
+        Such code is not the head of a loop.
+        """
+        if self.machine.elf_machine != EM_X86_64:
+            return False
+        segment = self.image.segment_at(entry)
+        return segment is not None and _PUSHES_RAX.match(segment.data, entry - segment.address) is not None
 
     def __del__(self) -> None:
         # Unicorn's object is in a cycle with its own hooks: left to the collector, emulators pile up by the gigabyte.
