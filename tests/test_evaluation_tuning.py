@@ -71,6 +71,13 @@ def test_a_mix_with_a_model(scale: Scale) -> None:
     assert "asked" not in alone and alone["compilations"] == 8
 
 
+def test_a_mix_does_without_a_model_that_hangs(scale: Scale) -> None:
+    row = scale.tune(Proposer(name="mix:m"), PROTOCOLS["oz"], 8, Silent([""]))
+    alone = scale.tune(Proposer(name="mix"), PROTOCOLS["oz"], 8)
+    assert (row["best"], row["compilations"]) == (alone["best"], alone["compilations"])
+    assert row["asked"]["timeout: no answer within 1 s"] > 0
+
+
 @pytest.mark.parametrize("name", ["feedback", "mix"])
 def test_proposers_that_learn_spend_their_budget(scale: Scale, name: str) -> None:
     for budget in (1, 3):

@@ -53,8 +53,8 @@ class Tools:
 class ModelLists:
     """A strategy: the lists of a language model, and nothing else; what is left of the budget stays unspent.
 
-    With `then`, all lists are asked for at once, and that is who chooses among them (a mix). ModelError where the model
-    gave no answer at all, so that the case counts as failed and is asked for again.
+    With `then`, all lists are asked for at once, and that is who chooses among them, or does without (a mix).
+    ModelError where a model by itself gave no answer at all, so that the case counts as failed and is asked for again.
     """
 
     model: LanguageModel
@@ -74,7 +74,7 @@ class ModelLists:
         num_lists = self._choose(task, proposals) if self.then is not None else self._run(task, proposals)
         self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
         self.counts.update(proposer.problems)
-        if proposer.problems and not num_lists:
+        if proposer.problems and not num_lists and self.then is None:
             raise ModelError(proposer.problems[0])
 
     def _choose(self, task: Task, proposals: Iterator[Proposal]) -> int:
