@@ -139,3 +139,15 @@ def test_nor_is_a_register_that_was_pushed_to_make_room(compile_c: Compile) -> N
         assert isinstance(event, CallEvent) and event.name == "there"
         seen.append(event.arguments[1][2])
     assert seen[0] != 0x5C5C5C5C and seen[1] == 0x5C5C5C5C
+
+
+def test_an_index_far_past_a_variable_tells_nothing(compile_c: Compile) -> None:
+    """One bit is often the same in another layout, by chance."""
+    text = "int first[4] = {1, 2, 3, 4}, other[64] = {1}; int f(int i) { return first[i] & 1; }"
+    moved = text.replace("int first[4] = {1, 2, 3, 4}, other[64] = {1}", "int other[64] = {1}, first[4] = {1, 2, 3, 4}")
+    signatures = compile_c.signatures(text)
+    for level, wanted in ((moved, 0), (moved.replace("& 1", "& 2"), 1)):
+        found = compare_objects(
+            compile_c(text, "-Oz"), compile_c(level, "-Oz"), signatures=signatures, seeds=40, run_same=True
+        )
+        assert found.different == wanted, found.functions

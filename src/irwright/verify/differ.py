@@ -22,7 +22,7 @@ from irwright.verify.copies import CopyWatch
 from irwright.verify.elf import read_elf
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.explore import Attempt, Explorer
-from irwright.verify.image import Externals, Image, Named
+from irwright.verify.image import BESIDE, IMAGE_BASE, Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_beginnings, compare_runs
 from irwright.verify.same_code import same_functions
@@ -38,6 +38,8 @@ MAX_CALLEES = 4
 """static functions whose comparisons are traced with those of their caller"""
 MAX_BEGUN = 6
 """runs of a function without an end whose beginnings are compared: they take long"""
+BEYOND = 1 << 36
+"""below is nothing but the object: no pointer means a place there, an index of 32 bits may lead there"""
 SHIFT = 37
 """pages by which the second layout of an object is moved"""
 
@@ -105,7 +107,7 @@ class Comparer:
         self._original, self._candidate = self._emulator(0), self._emulator(1)
         self._name_kept()
         self._traces: Tracer | None = None
-        self._copies: CopyWatch | None = None
+        self._copies: dict[int, CopyWatch] = {}
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
         """as Emulator.executed, of all functions so far"""
@@ -127,7 +129,8 @@ class Comparer:
         """The emulator of an object; with `fill`, laid out and filled in another way."""
         key = (which, fill)
         if key not in self._emulators:
-            image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0)
+            beside = BESIDE ^ 0xFF if fill == 5 else BESIDE
+            image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0, beside=beside)
             self._emulators[key] = Emulator(
                 image,
                 signatures=self.signatures,
@@ -391,13 +394,21 @@ class Comparer:
                 again = moved.run(moved.image.functions[ours.name], inputs)
                 if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
-        moved = self._emulator(0, fill=3)
-        copies = self._copies = self._copies or CopyWatch(moved)
-        copies.overlapped = False
-        again = moved.run(moved.image.functions[ours.name], inputs)
-        if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
-            return "depends on addresses or unwritten memory"
-        return "areas of a copy overlap" if copies.overlapped else None
+        for fill in (3, 5):  # in two ways: a result of few bits is the same in one of them by chance
+            moved = self._emulator(0, fill=fill)
+            if fill not in self._copies:
+                self._copies[fill] = CopyWatch(moved)
+            watch = self._copies[fill]
+            watch.overlapped = False
+            moved.memory.forget_pages()
+            again = moved.run(moved.image.functions[ours.name], inputs)
+            if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
+                return "depends on addresses or unwritten memory"
+            if any(at < IMAGE_BASE or self.externals.end <= at < BEYOND for at in moved.memory.pages):
+                return "an index leads far past a variable"
+            if watch.overlapped:
+                return "areas of a copy overlap"
+        return None
 
 
 def _find(first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None) -> Finding | None:

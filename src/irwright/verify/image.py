@@ -127,13 +127,14 @@ class Named:
 class Image:
     """One object, ready to be emulated."""
 
-    def __init__(self, elf: Object, externals: Externals, *, shift: int = 0) -> None:
+    def __init__(self, elf: Object, externals: Externals, *, shift: int = 0, beside: int = BESIDE) -> None:
         """Lay out and relocate; InputError for what can't be laid out.
 
         `shift` moves everything by so many pages, each section within its first page too, and variables apart.
         """
         self.elf = elf
         self._shift = shift
+        self._beside = bytes([beside])
         self.externals = externals
         self.is_x86 = elf.machine == EM_X86_64
         self.segments: list[Segment] = []
@@ -175,7 +176,7 @@ class Image:
         self._check_end(address + size)
         data = bytearray(page_up(address % PAGE + size) - address % PAGE)
         if self._shift and not section.is_code:
-            data[:] = bytes([BESIDE]) * len(data)
+            data[:] = self._beside * len(data)
             data[:size] = bytes(size)
         data[: len(content)] = content
         self.segments.append(
@@ -222,7 +223,7 @@ class Image:
         found = bytearray()
         places: dict[int, int] = {}
         for start, end in reversed([*zip(starts, [*starts[1:], section.size], strict=True)]):
-            found += bytes([BESIDE]) * (2 * step - len(found) % step + start % step)
+            found += self._beside * (2 * step - len(found) % step + start % step)
             places[start] = len(found)
             found += whole[start:end]
         self._apart[index] = (starts, [places[start] for start in starts])

@@ -171,10 +171,7 @@ class Memory:
         self.fault = ""
         self.fault_address = None
         if len(self.pages) > MAX_KEPT_PAGES:
-            for address in self.pages:
-                library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
-            self.pages.clear()
-            self._filled.clear()
+            self.forget_pages()
         if self.pages:  # mapping costs more than filling
             self._fill_pages()
         for region in self.writable:
@@ -206,6 +203,13 @@ class Memory:
         """Both have the same pages that were filled on demand, with the same content."""
         size = PAGE * len(self.pages)
         return self.pages == other.pages and self._pool[:size] == other._pool[:size]
+
+    def forget_pages(self) -> None:
+        """Unmap what was filled on demand: after the next run, `pages` are those that it touched."""
+        for address in self.pages:
+            library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
+        self.pages.clear()
+        self._filled.clear()
 
     def _poke(self, place: Place, content: Content) -> None:
         if isinstance(content, tuple):
