@@ -27,6 +27,7 @@ from irwright.evaluation.work import Item, Measure, row_of
 from irwright.files import write_output
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import WorkerPool, default_jobs
+from irwright.proposers import BUNDLED, bundled_model
 
 ROWS = "cases.jsonl"
 
@@ -140,7 +141,7 @@ def _shipped(protocol: str, proposer: str) -> str:
 
 def _identity(model: str) -> list[Any]:
     """What tells a model from another of the same name, without reading it."""
-    path = Path(model)
+    path = bundled_model() if model == BUNDLED else Path(model)
     if not path.is_file():
         return [model]
     about = path.stat()

@@ -69,8 +69,7 @@ class ModelLists:
     def __call__(self, task: Task) -> None:
         printed = task.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
         proposer = ModelProposer(model=self.model, llvm_major=task.evaluator.llvm_major, seed=self.seed)
-        # One more than there are compilations: -Oz is measured already, and proposing it costs none.
-        proposals = proposer.lists(canonicalise(printed)[0], task.left + 1)
+        proposals = proposer.lists(canonicalise(printed)[0], task.left)
         num_lists = self._choose(task, proposals) if self.then is not None else self._run(task, proposals)
         self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
         self.counts.update(proposer.problems)
