@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import LLVM, SEEDS, Seeds
 from irwright.errors import LLVMError
 from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.codegen import CodegenLevel, read_object
-from irwright.llvm.compiler import Build, Compiler, FunctionPasses, Outcome, OutcomeKind, Passes, Step
+from irwright.llvm.compiler import PROMISES, Build, Compiler, FunctionPasses, Outcome, OutcomeKind, Passes, Step
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.passes import PassList, PassSpace, oz_pipeline
@@ -268,5 +269,7 @@ def test_a_reference_traps_where_code_leaves_a_variable(compiler: Compiler, tool
     assert b"\x67\x0f\xb9" in data or b"\x0f\x0b" in data
     assert {"f", "g"} <= read_object(data).functions.keys()
     assert compiler.compile("x", Build(), "ll") == before and b"minsize" in before, "the module stays as it was"
+    assert b" nsw " in before and b"inbounds" in before
+    assert not re.search(rb"= \w+ (?:nsw|nuw|inbounds)", PROMISES.sub(rb"\1", before))
     plain = compiler.compile("x", Build(), "obj")
     assert b"\x67\x0f\xb9" not in plain and b"\x0f\x0b" not in plain

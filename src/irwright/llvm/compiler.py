@@ -9,6 +9,7 @@ on a clone of the state before it, so a kept state and a recomputed one give the
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -131,6 +132,12 @@ CODEGEN_DEFAULTS = {
 """Code generation options a build may set, with the value that restores LLVM's default afterwards."""
 
 
+PROMISES = re.compile(
+    rb"^(  %\S+ = (?:add|sub|mul|shl|lshr|ashr|udiv|sdiv|trunc|zext|or|icmp|getelementptr))"
+    rb"(?: (?:nuw|nsw|exact|inbounds|nusw|nneg|disjoint|samesign))+(?= )",
+    re.MULTILINE,
+)
+"""flags by which an instruction promises that nothing overflows, or leaves its object"""
 REFERENCE_PASSES = "function(mem2reg),cgscc(inline),function(mem2reg),function(bounds-checking)"
 
 
@@ -332,10 +339,12 @@ class Compiler:
     def reference(self, key: str, level: CodegenLevel) -> bytes:
         """An object of the module as it came, that traps where code leaves a variable whose size is known.
 
-        Functions are inlined, so that sizes are known where addresses are passed on, and variables that are not in
-        use at the same time have places of their own.
+        Functions are inlined, so that sizes are known where addresses are passed on; variables that are not in use at
+        the same time have places of their own; and numbers wrap where they overflow, since code that may count on it
+        that they don't can do anything there.
         """
-        with self.modules[key].clone() as module:
+        text = PROMISES.sub(rb"\1", self.modules[key].text().encode(errors="surrogateescape"))
+        with self.context.parse(text, name=self.modules[key].name) as module:
             machine = self.machines.get(module, level)
             module.remove_attributes(b"minsize", b"optsize")  # which leave little to be inlined
             module.run_passes(REFERENCE_PASSES, target_machine=machine)

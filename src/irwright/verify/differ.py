@@ -352,8 +352,8 @@ class Comparer:
                 if finding is None or finding.match is Match.UNKNOWN:
                     return unknown
                 found = finding
-            elif finding is not None:
-                return unknown
+            elif finding is not None or (run.ending is Ending.FAULT and len(run.events) < len(first.events)):
+                return unknown  # the same program does something else, or fails before the original does
         return found
 
     def _is_left_over(self, ours: Named, theirs: Named, attempt: Attempt, signature: Signature | None) -> bool:
