@@ -91,7 +91,9 @@ def num_code_tokens(row: dict[str, Any], tokenizer: Tokenizer) -> int:
     return max(len(tokenizer.encode(shown_code(row))), answer)
 
 
-def sample(folders: Sequence[Path], tokenizer: Tokenizer, *, number: int, seed: int) -> dict[str, list[dict[str, Any]]]:
+def sample(
+    folders: Sequence[Path], tokenizer: Tokenizer, *, numbers: dict[str, int], seed: int
+) -> dict[str, list[dict[str, Any]]]:
     """Held-out examples of each task up to the longest class, the projects taking turns."""
     by_task: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for folder in open_examples(*folders):
@@ -105,7 +107,7 @@ def sample(folders: Sequence[Path], tokenizer: Tokenizer, *, number: int, seed: 
             rng.shuffle(rows)
         rows = chosen.setdefault(task, [])
         for row in _turns(projects):
-            if len(rows) < number and num_code_tokens(row, tokenizer) <= CLASSES[-1]:
+            if len(rows) < numbers[task] and num_code_tokens(row, tokenizer) <= CLASSES[-1]:
                 rows.append(row)
     return chosen
 
@@ -339,7 +341,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, action="append", required=True, help="a run; give all, in order")
     parser.add_argument("--examples", type=Path, action="append", required=True, help="of `irwright examples`")
     parser.add_argument("--store", type=Path, required=True, help="file of answers; a run in it goes on")
-    parser.add_argument("--number", type=int, default=60, help="examples of each task")
+    parser.add_argument("--number", type=int, default=60, help="examples of each task of code")
+    parser.add_argument("--lists", type=int, default=400, help="examples of tuning")
     parser.add_argument("--tries", type=int, default=12, help="answers to one question that LLVM may refuse")
     parser.add_argument("--loss-tokens", type=int, default=20_000, help="held-out tokens for the losses, each")
     parser.add_argument("--threads", type=int, default=1)
@@ -351,7 +354,8 @@ def main() -> None:
         stage: run for stage in STAGES for run in options.run if (run / "stages" / stage / "config.json").exists()
     }
     tokenizer = Tokenizer.load(next(iter(runs.values())))
-    chosen = sample(options.examples, tokenizer, number=options.number, seed=options.seed)
+    numbers = {**dict.fromkeys(CODE_TASKS, options.number), "tune": options.lists}
+    chosen = sample(options.examples, tokenizer, numbers=numbers, seed=options.seed)
     report = Report("model", "The bundled model, stage by stage", versions={"torch": torch.__version__})
     report.summary = (
         "Held-out projects alone; code of up to 256 tokens; q8_0 by llama.cpp, greedy where not said otherwise."
@@ -364,6 +368,7 @@ def main() -> None:
         exam = Exam(bench=bench, store=store, chosen=chosen, tokenizer=tokenizer, tries=options.tries)
         tables = stage_tables(exam, runs, threads=options.threads)
     report.tables += tables[0]
+    options.out.mkdir(parents=True, exist_ok=True)
     plot([row for run in runs.values() for row in read_metrics(run / METRICS_FILE)], options.out / "model-loss.svg")
     report.goals += tables[1]
     page = report.write(options.out)
