@@ -27,6 +27,7 @@ from irwright.errors import (
     SourceError,
     StorageError,
     ToolchainError,
+    VaListError,
     WorkerError,
     X87UnderflowError,
 )
@@ -53,6 +54,7 @@ ALL: list[tuple[IrwrightError, str]] = [
     (WorkerError("this worker pool is closed"), "this worker pool is closed"),
     (LiftError("instruction vpaddd"), "instruction vpaddd"),
     (InsideCodeError("main"), "the address of a place in code"),
+    (VaListError("a variadic function whose va_list begins later"), "a variadic function whose va_list begins later"),
     (X87UnderflowError("fstp of an empty x87 register"), "fstp of an empty x87 register"),
     (ProposerError("ask", "was silent for 3 seconds"), "proposer 'ask' was silent for 3 seconds"),
     (StorageError("trials.parquet", "no space left"), "trials.parquet: no space left"),

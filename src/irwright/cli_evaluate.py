@@ -65,7 +65,7 @@ def _list_option(name: str, parameter: str, default: str, text: str, metavar: st
     "--model",
     "models",
     multiple=True,
-    metavar="FILE|FOLDER|URL",
+    metavar="bundled|FILE|FOLDER|URL",
     help="A language model that is asked in every task (as in tune); may be given more than once.",
 )
 @click.option(
@@ -177,7 +177,7 @@ def _progress(done: int, total: int, name: str) -> None:
 @click.command(cls=CompilerFlagsCommand)
 @click.argument("path", metavar="FILE")
 @click.option("--passes", required=True, metavar="LIST", help="The pass list, as in `opt -passes`.")
-@click.option("--model", metavar="FILE|FOLDER|URL", help="Who foresees; without, what -Oz does is guessed.")
+@click.option("--model", metavar="bundled|FILE|FOLDER|URL", help="Who foresees; without, what -Oz does is guessed.")
 @click.option(
     "--tokenizer", type=click.Path(path_type=Path, exists=True), metavar="PATH", help="Of the model a server has."
 )

@@ -12,6 +12,7 @@
     ├── WorkerError              a worker process could not be started or kept alive
     ├── LiftError                machine code that can't be lifted, as one phrase; kept per function
     │   ├── InsideCodeError      something points into the code of a function; knows which
+    │   ├── VaListError          a va_list of the code's own that can't be followed; one made at entry may do
     │   └── X87UnderflowError    a register of the x87 stack is read that holds nothing
     ├── ProposerError            a source of candidates that died, was silent or talks nonsense
     ├── StorageError             a result that could not be written or read back
@@ -125,6 +126,10 @@ class InsideCodeError(LiftError):
     def __init__(self, function: str) -> None:
         super().__init__("the address of a place in code")
         self.function = function
+
+
+class VaListError(LiftError):
+    """A va_list that the code makes and that can't be followed: one of ours, made at entry, may do in its place."""
 
 
 class X87UnderflowError(LiftError):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from irwright.errors import LiftError
+from irwright.errors import LiftError, VaListError
 from irwright.lift.blocks import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Block, Flow, Step
 from irwright.lift.expressions import Address, E, Effect, reg, walk
 from irwright.lift.program import Instruction, Reg
@@ -60,23 +60,19 @@ def find_variadic(flow: Flow) -> Variadic | None:
     try:
         read = [_read_list(block, overflow) for block, overflow in lists]
         if not read or any(one.found != read[0].found for one in read):
-            raise _OwnListError("a variadic function whose va_list is not understood")
+            raise VaListError("a variadic function whose va_list is not understood")
         found, saved = read[0].found, _from_saves(flow, test)
         if found != replace(saved, memory_bytes=found.memory_bytes) or (found.memory_bytes and found.num_integers < 6):
             # `va_arg` at compile time: the va_list begins behind what was read.
-            raise _OwnListError("a variadic function whose va_list begins later")
+            raise VaListError("a variadic function whose va_list begins later")
         _start(flow, found, read)
         _drop_saves(flow, found)
-    except _OwnListError:
+    except VaListError:
         found = _from_saves(flow, test)
         _drop_saves(flow, found)
         _start_at_entry(flow, found)
     _drop_test(flow, *test)
     return found
-
-
-class _OwnListError(LiftError):
-    """The va_list has to be one of ours, made at entry."""
 
 
 # The test of `al`
@@ -147,7 +143,7 @@ def _from_saves(flow: Flow, test: tuple[int, int]) -> Variadic:
 
 def _read_list(block: Block, overflow: Effect) -> _VaList:
     if overflow.addr is None or overflow.addr.op != "frame" or overflow.value is None:
-        raise _OwnListError("a variadic function whose va_list is not understood")
+        raise VaListError("a variadic function whose va_list is not understood")
     start = overflow.addr.aux - 8
     beyond = int(overflow.value.aux)
     offsets: dict[int, int] = {}
@@ -176,7 +172,7 @@ def _read_list(block: Block, overflow: Effect) -> _VaList:
                     mine.append((step, effect))
                     offsets[0], offsets[4] = constant & 0xFFFFFFFF, constant >> 32
     if area is None or set(offsets) != {0, 4} or len(mine) > 4:
-        raise _OwnListError("a variadic function whose va_list is not understood")
+        raise VaListError("a variadic function whose va_list is not understood")
     return _VaList(Variadic(offsets[0] // 8, (offsets[4] - 48) // 16, area, beyond - 8), mine, start)
 
 
@@ -196,7 +192,7 @@ def _start(flow: Flow, found: Variadic, lists: list[_VaList]) -> None:
     uses = [use for use in _uses(flow, found) if id(use[2]) not in written and not _is_save(use[2], found)]
     others = [use for use in uses if not _is_plain(use[2])]
     if others and (len(lists) > 1 or not _all_after(flow, lists[0].writes[0][0], others)):
-        raise _OwnListError("a variadic function whose areas are used before its va_list is made")
+        raise VaListError("a variadic function whose areas are used before its va_list is made")
     for one in lists:
         # Other uses may stand between the writes: all of it is there from the first on.
         home, start = one.writes[0 if others else -1]
