@@ -164,10 +164,15 @@ def _today() -> str:
 
 
 def _command() -> str:
-    """What was typed, from the root of the repository."""
+    """What was typed, from the root of the repository; `~` is the home folder."""
     script = Path(sys.argv[0]).resolve()
     name = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
-    return shlex.join(["python", str(name), *sys.argv[1:]])
+    home = f"{Path.home()}/"
+    words = [
+        f"~/{shlex.quote(word.removeprefix(home))}" if word.startswith(home) else shlex.quote(word)
+        for word in sys.argv[1:]
+    ]
+    return " ".join(["python", shlex.quote(str(name)), *words])
 
 
 def _listed(facts: dict[str, str]) -> str:
