@@ -6,12 +6,18 @@ cli.py has the other commands, and puts this one among them. Heavy imports stand
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from irwright import __version__
 from irwright.cli_options import PROTOCOL_NAMES, debug_option, llvm_option
+
+if TYPE_CHECKING:
+    from irwright.coreset_build import Builder, BuildSettings, Sample
+    from irwright.llvm.toolchain import Toolchain
 
 
 @click.group()
@@ -62,28 +68,17 @@ def order_large(
     from dataclasses import replace
 
     from irwright.coreset import read_coreset, table_text, write_coreset
-    from irwright.coreset_build import Builder, BuildSettings, training_samples
+    from irwright.coreset_build import BuildSettings, training_samples
     from irwright.corpus.packages import default_cache
     from irwright.files import write_output
     from irwright.llvm.toolchain import find
-    from irwright.llvm.worker import default_jobs
-    from irwright.measure import PROTOCOLS
 
     toolchain = find(llvm=llvm)
     settings = BuildSettings()
     if num_modules is not None:
         settings = replace(settings, large_modules=num_modules)
     text = table_text(protocol, toolchain.major)
-    builder = Builder(
-        training_samples(default_cache(), settings.seed),
-        trials,
-        PROTOCOLS[protocol],
-        library=toolchain.library.path,
-        llvm_major=toolchain.major,
-        settings=settings,
-        jobs=jobs or default_jobs(),
-        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
-    )
+    builder = _builder(training_samples(default_cache(), settings.seed), trials, protocol, toolchain, settings, jobs)
     table = builder.order_for_large(read_coreset(text, toolchain.major))
     made_by = {
         **json.loads(text)["made_by"],
@@ -122,12 +117,10 @@ def build_coreset(
     from dataclasses import asdict
 
     from irwright.coreset import write_coreset
-    from irwright.coreset_build import Builder, BuildSettings, training_samples
+    from irwright.coreset_build import BuildSettings, training_samples
     from irwright.corpus.packages import default_cache
     from irwright.files import write_output
     from irwright.llvm.toolchain import find
-    from irwright.llvm.worker import default_jobs
-    from irwright.measure import PROTOCOLS
 
     toolchain = find(llvm=llvm)
     given = {
@@ -137,16 +130,7 @@ def build_coreset(
         "seed": seed,
     }
     settings = BuildSettings(**{name: value for name, value in given.items() if value is not None})
-    builder = Builder(
-        training_samples(default_cache(), settings.seed),
-        trials,
-        PROTOCOLS[protocol],
-        library=toolchain.library.path,
-        llvm_major=toolchain.major,
-        settings=settings,
-        jobs=jobs or default_jobs(),
-        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
-    )
+    builder = _builder(training_samples(default_cache(), settings.seed), trials, protocol, toolchain, settings, jobs)
     made_by = {
         "command": f"irwright coreset build --protocol {protocol} --trials TRIALS -o TABLE",
         "irwright": __version__,
@@ -181,15 +165,13 @@ def learn_outcomes(
     llvm: str | None,
 ) -> None:
     """Learn from outcomes of plans on training functions what `tune --proposer feedback` knows."""
-    from irwright.coreset_build import Builder, BuildSettings
+    from irwright.coreset_build import BuildSettings
     from irwright.corpus.packages import default_cache
     from irwright.feedback.knowledge import load_knowledge, write_knowledge
     from irwright.feedback.learn import LearnSettings
     from irwright.feedback_build import OutcomeBuilder, learn_from, read_plans, training_functions
     from irwright.files import write_output
     from irwright.llvm.toolchain import find
-    from irwright.llvm.worker import default_jobs
-    from irwright.measure import PROTOCOLS
 
     toolchain = find(llvm=llvm)
     shipped = load_knowledge(protocol, toolchain.major)
@@ -197,16 +179,7 @@ def learn_outcomes(
     tried = known if plans is None else read_plans(plans, toolchain.major)
     settings = BuildSettings()
     samples = list(training_functions(default_cache(), settings.seed))
-    builder = Builder(
-        samples,
-        trials,
-        PROTOCOLS[protocol],
-        library=toolchain.library.path,
-        llvm_major=toolchain.major,
-        settings=settings,
-        jobs=jobs or default_jobs(),
-        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
-    )
+    builder = _builder(samples, trials, protocol, toolchain, settings, jobs)
     observed = OutcomeBuilder(builder, samples, tried).observe(num)
     made_by = {
         "command": f"irwright coreset learn --protocol {protocol} --functions {num} --trials TRIALS -o FILE",
@@ -219,3 +192,28 @@ def learn_outcomes(
         saved = ", ".join(f"{percent} % at {k}" for k, percent in checked[name].items())
         click.echo(f"{name}, other projects: {saved}")
     click.echo(f"{checked['plans']} plans on {checked['functions']} functions in {output}")
+
+
+def _builder(
+    samples: Sequence[Sample],
+    trials: Path,
+    protocol: str,
+    toolchain: Toolchain,
+    settings: BuildSettings,
+    jobs: int | None,
+) -> Builder:
+    """A build that says on stderr how far it is."""
+    from irwright.coreset_build import Builder
+    from irwright.llvm.worker import default_jobs
+    from irwright.measure import PROTOCOLS
+
+    return Builder(
+        samples,
+        trials,
+        PROTOCOLS[protocol],
+        library=toolchain.library.path,
+        llvm_major=toolchain.major,
+        settings=settings,
+        jobs=jobs or default_jobs(),
+        progress=lambda what, done, total: click.echo(f"{what} {done}/{total}", err=True),
+    )
