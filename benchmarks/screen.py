@@ -22,11 +22,13 @@ from irwright.candidates import (
     joined_candidates,
     list_candidate,
     pass_candidates,
+    plan_candidate,
     random_candidates,
 )
 from irwright.coreset import load_coreset
 from irwright.corpus.packages import default_cache
 from irwright.errors import PassListError
+from irwright.feedback.knowledge import load_knowledge
 from irwright.files import Input
 from irwright.llvm.toolchain import find
 from irwright.measure import protocol
@@ -38,7 +40,7 @@ from irwright.task import Budget, Task
 from irwright.verify.programs import Program, csmith_programs, find_programs
 from irwright.workpiece import Workshop
 
-WHAT = ("coreset-oz", "coreset-paper", "joined", "passes", "random", "evolved")
+WHAT = ("coreset-oz", "coreset-paper", "feedback-oz", "feedback-paper", "joined", "passes", "random", "evolved")
 
 
 def evolved_lists(folder: Path, llvm: str | None, major: int, count: int) -> list[Candidate]:
@@ -73,6 +75,9 @@ def candidates_of(what: str, major: int, args: argparse.Namespace) -> list[Candi
     """One group of candidates."""
     if what.startswith("coreset-"):
         return coreset_candidates(load_coreset(what.removeprefix("coreset-"), major))
+    if what.startswith("feedback-"):
+        knowledge = load_knowledge(what.removeprefix("feedback-"), major)
+        return [plan_candidate(plan) for plan in (knowledge.plans if knowledge else ()) if plan is not None]
     if what == "joined":
         return joined_candidates(load_coreset("oz", major), args.joined, 0)
     if what == "passes":
