@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import irwright
-from irwright.cli_lift import disassemble as command
+from irwright.cli import cli
 from irwright.errors import InputError, IrwrightError, NoFunctionError
 from irwright.lift.archives import members
 from irwright.lift.demangle import demangled
@@ -54,7 +54,9 @@ def test_each_member_is_lifted_and_links(library: Path, tmp_path: Path) -> None:
     assert [member.file for member in result.members] == ["one.o", "two.o", "data.o"]
     assert result.totals["functions"] == 2
     assert not result.problems
-    done = CliRunner().invoke(command, [str(library), "-o", f"{tmp_path}/out/", "--no-verify", "--budget", "1"])
+    done = CliRunner().invoke(
+        cli, ["disassemble", str(library), "-o", f"{tmp_path}/out/", "--no-verify", "--budget", "1"]
+    )
     assert done.exit_code == 0, done.output
     assert "3 members, 2 functions" in done.output
     clang = str(find().need_clang())
@@ -82,10 +84,10 @@ def test_one_function_of_a_library(library: Path) -> None:
 
 def test_json_of_a_library_and_of_an_object(library: Path) -> None:
     arguments = ["--json", "--no-verify", "--budget", "1"]
-    done = json.loads(CliRunner().invoke(command, [str(library), *arguments]).stdout)
+    done = json.loads(CliRunner().invoke(cli, ["disassemble", str(library), *arguments]).stdout)
     assert set(done) == {"file", "target", "members", "problems", "totals", "seconds"}
     content = dict(members(library.read_bytes(), "libx.a"))["one.o"]
-    one = json.loads(CliRunner().invoke(command, ["-", *arguments], input=content).stdout)
+    one = json.loads(CliRunner().invoke(cli, ["disassemble", "-", *arguments], input=content).stdout)
     assert set(one) == {"file", "target", "functions", "totals", "seconds"}
     assert one["file"] == "<stdin>"
     assert set(one["functions"][0]) >= {"function", "verdict", "similarity", "num_variants", "seconds", "reason"}
@@ -158,7 +160,7 @@ def test_big_and_foreign_files_get_one_line(tmp_path: Path) -> None:
     sparse = tmp_path / "big.s"
     with sparse.open("wb") as file:
         file.truncate(100 << 20)
-    done = CliRunner().invoke(command, [str(sparse)])
+    done = CliRunner().invoke(cli, ["disassemble", str(sparse)])
     assert isinstance(done.exception, InputError)
     assert str(done.exception) == f"{sparse}: has more than 64 MiB; larger files are not lifted"
     packed = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHI", 2, 62, 1) + b"UPX!" * 100
