@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from irwright.cc import driver
 from irwright.measure import measure_object
 from wrapped import FILES, JSON, ROOT, Ended, Wrapped, contents, leftovers, write_files
 
@@ -197,6 +199,16 @@ def test_another_option_is_another_compile(wrapped: Wrapped, change: str) -> Non
     words, environment = ([], {"IRWRIGHT_BUDGET": "1"}) if change == "budget" else ([change], {})
     assert wrapped.cc("-Oz", "-c", "a.c", *words, **environment).code == 0
     assert "hit" not in wrapped.kinds()
+
+
+def test_tables_are_part_of_what_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(driver.irwright, "__file__", str(tmp_path / "__init__.py"))
+    stamps = [driver.tables_stamp("19.1.7")]
+    for name in ("coreset-oz-22.json", "feedback-oz-22.npz", "feedback-oz-19.npz"):
+        (tmp_path / "data" / name).write_text("x")
+        stamps.append(driver.tables_stamp("19.1.7"))
+    assert len(set(stamps)) == 4
 
 
 def test_a_hit_without_a_manifest_preprocesses(wrapped: Wrapped) -> None:

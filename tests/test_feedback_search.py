@@ -60,6 +60,17 @@ def test_functions_get_tails_of_their_own(pool: WorkerPool, seeds: Seeds, known:
     assert len({tail for part in composed[0].plan.parts for _, tail in part.tails}) > 1
 
 
+def test_a_table_cut_to_the_budget_serves_as_well(pool: WorkerPool, seeds: Seeds) -> None:
+    tried: list[list[Plan]] = []
+    for first in (8, None):  # as `irwright cc` reads it, and all of it
+        task = task_on(pool, seeds.bitcode("machine"), budget=8, coreset=load_coreset("oz", 22, first=first))
+        task.proposer = "feedback"
+        search(task, "compose")
+        found = task.evaluator
+        tried.append([trial.plan for trial in (*found.trials, *found.function_trials)])
+    assert tried[0] == tried[1]
+
+
 def test_without_usable_plans_the_table_is_tried(pool: WorkerPool, seeds: Seeds, known: Knowledge) -> None:
     nothing = replace(known, plans=(None,) * known.num_plans)
     task = alone(pool, seeds, 4)

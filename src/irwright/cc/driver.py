@@ -195,7 +195,7 @@ class _Run:
             _KEY_FORMAT,
             kind,
             irwright.__version__.encode(),
-            _coreset_stamp(self.compiler.version),
+            tables_stamp(self.compiler.version),
             self.compiler.identity,
             f"{self.budget} {self.verify_seeds}".encode(),
             words.encode(errors="surrogateescape"),
@@ -250,6 +250,7 @@ class _Run:
         process = subprocess.Popen([self.compiler.command, *self.words[1:]], stderr=subprocess.PIPE)
         try:
             see_packages()
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting threads takes longer than what is for them
             import_module("irwright.cc.tuning")  # takes as long as a small compile: while that runs
             _, diagnostics = process.communicate()
         except BaseException:
@@ -356,16 +357,17 @@ def _write_all(descriptor: int, data: bytes) -> None:
         pass
 
 
-def _coreset_stamp(version: str) -> bytes:
-    """What changes when the table of good plans does."""
+def tables_stamp(version: str) -> bytes:
+    """What changes when the tables do that say which plans to try."""
     folder = os.path.dirname(irwright.__file__)
     stamps: list[str] = []
     for major in (version.partition(".")[0], "22"):
-        try:
-            status = os.stat(f"{folder}/data/coreset-oz-{major}.json")
-        except OSError:
-            continue
-        stamps.append(f"{major} {status.st_size} {status.st_mtime_ns}")
+        for name in (f"coreset-oz-{major}.json", f"feedback-oz-{major}.npz"):
+            try:
+                status = os.stat(f"{folder}/data/{name}")
+            except OSError:
+                continue
+            stamps.append(f"{name} {status.st_size} {status.st_mtime_ns}")
     return " ".join(stamps).encode()
 
 

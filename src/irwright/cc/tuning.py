@@ -120,6 +120,7 @@ def tune_object(
                 rng=random.Random(0),
                 coreset=load_coreset("oz", major, first=_table_needed(budget)),
                 baseline=Trial(plan=oz, outcome=OK, sizes=baseline),
+                proposer="feedback",
                 trusts_predictions=True,
             )
             search(task, "compose")

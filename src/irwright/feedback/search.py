@@ -131,9 +131,11 @@ def _of_object(trial: Trial, baseline: Trial) -> Outcome | None:
 def _search_functions(task: Task, knowledge: Knowledge, features: Mapping[str, list[float]]) -> None:
     """Whole lists of the table, then a tail for every function in each compilation, then the module of the best."""
     num_lists = LISTS_FIRST[min(task.left, len(LISTS_FIRST)) - 1]
-    families = _families(task, knowledge)
     num_rounds = task.left - num_lists - 1
-    if num_rounds < 1 or not families:
+    if num_rounds < 1:
+        return
+    families = {family.preparation: family for family in families_of(task, num_rounds)}
+    if not families:
         return
     task.run(task.coreset.lists[:num_lists])
     rounds = _Rounds(task, knowledge, families, features)
