@@ -52,6 +52,14 @@ def test_a_library_may_be_named(tools: Toolchain) -> None:
     assert (named.library.path, named.library.origin) == (tools.library.path, "named")
 
 
+def test_a_relative_name_holds_in_other_folders(tools: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tools.need_clang().parent.parent
+    monkeypatch.chdir(folder.parent)
+    named = find(llvm=folder.name)
+    assert named.library.path.is_absolute()
+    assert named.need_clang().is_absolute()
+
+
 def test_a_version_may_be_named_also_by_the_environment(tools: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find(llvm="22").library == tools.library
     monkeypatch.setenv("IRWRIGHT_LLVM", "16")

@@ -160,7 +160,7 @@ def take_inventory(llvm: str | None = None) -> Inventory:
     libraries: list[LibraryFacts] = []
     problems: list[Problem] = []
     clangs: list[ClangFacts] = []
-    named = Path(llvm).expanduser() if llvm and not llvm.isdigit() else None
+    named = Path(llvm).expanduser().absolute() if llvm and not llvm.isdigit() else None  # workers run elsewhere
     if named is not None and not named.exists():
         raise ToolchainError(f"no LLVM at {str(named)!r}", remedy="name a folder, a libLLVM or a clang that exists")
     seen: set[Path] = set()
