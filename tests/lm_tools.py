@@ -40,8 +40,9 @@ def function_text(rng: random.Random) -> str:
     )
 
 
-def example_rows(number: int = 60, seed: int = 0) -> list[dict[str, object]]:
-    """Examples of all stages, one in six held out."""
+def example_rows(number: int = 60, seed: int = 0, *, outcomes: bool = False) -> list[dict[str, object]]:
+    """Examples of all stages, one in six held out; those of `tune` with `outcomes` or without."""
+    tried = "<|sizes|>90<|passes|>gvn<|sizes|>-2" if outcomes else ""
     rng = random.Random(seed)
     rows: list[dict[str, object]] = []
     for at in range(number):
@@ -49,7 +50,7 @@ def example_rows(number: int = 60, seed: int = 0) -> list[dict[str, object]]:
         texts = {
             "pretrain": ("", f"<|ir|>{ir}"),
             "emulate": (f"<|emulate|><|passes|>sroa<|sizes|>9 99<|ir|>{ir}<|answer|><|ir|>", f"{ir}<|sizes|>9 90"),
-            "tune": (f"<|tune|><|ir|>{ir}<|answer|>", f"{rng.choice(LISTS)}<|sizes|>90 80"),
+            "tune": (f"<|tune|><|ir|>{ir}{tried}<|answer|>", f"{rng.choice(LISTS)}<|sizes|>90 80"),
             "disassemble": ("<|disassemble|><|x86-64|><|asm|>f:\n\taddl\t$7, %edi\n\tretq<|answer|><|ir|>", ir),
         }
         split = "heldout" if at % 6 == 5 else "train"
@@ -60,10 +61,10 @@ def example_rows(number: int = 60, seed: int = 0) -> list[dict[str, object]]:
     return rows
 
 
-def write_examples(folder: Path, number: int = 60) -> Path:
+def write_examples(folder: Path, number: int = 60, *, outcomes: bool = False) -> Path:
     """A folder of two shards."""
     shards = ShardFolder(folder, kind="examples")
-    rows = example_rows(number)
+    rows = example_rows(number, outcomes=outcomes)
     for part in range(2):
         shards.add(encode(rows[part::2], example_columns(), key=f"part{part}", summary={}))
     shards.save()

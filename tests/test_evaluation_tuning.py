@@ -74,6 +74,17 @@ def test_a_mix_with_a_model(scale: Scale) -> None:
     assert "asked" not in alone and alone["compilations"] == 8
 
 
+def test_a_model_that_knows_outcomes_is_told_them(scale: Scale) -> None:
+    answers = ["sroa", "early-cse,default<Oz>", "gvn"]
+    for name in ("model", "mix:m"):
+        model = Scripted(answers, knows_outcomes=True)
+        row = scale.tune(Proposer(name=name), PROTOCOLS["oz"], 3 if name == "model" else 8, model)
+        assert row["compilations"] == (3 if name == "model" else 8)
+        first, *later = (request.prompt for request in model.asked)
+        assert "<|passes|>sroa<|sizes|>+" in later[0] and (name != "model" or "<|passes|>" not in first)
+        assert f"<|sizes|>{row['oz'][0]}<|passes|>" in later[0]
+
+
 def test_a_mix_does_without_a_model_that_hangs(scale: Scale) -> None:
     row = scale.tune(Proposer(name="mix:m"), PROTOCOLS["oz"], 8, Silent([""]))
     alone = scale.tune(Proposer(name="mix"), PROTOCOLS["oz"], 8)

@@ -9,16 +9,20 @@ import pytest
 
 from conftest import Seeds
 from corpus_tools import LOOP, corpus_of, found
+from irwright.coreset_build import key_of_name
 from irwright.corpus.stripping import strip_lines
 from irwright.errors import InputError, IrwrightError, LeakError, ToolchainError
+from irwright.evaluator import Plan, Trial, TrialStore
 from irwright.labels.examples import Made, open_examples
 from irwright.labels.job import Job
 from irwright.labels.portions import Tools
 from irwright.labels.search import SearchSettings
 from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench, targeted
+from irwright.llvm.compiler import OK
 from irwright.llvm.module import Context, Library
 from irwright.llvm.toolchain import Toolchain, find
+from irwright.measure import Sizes
 from irwright.passes import PassList
 from irwright.shards import ShardFolder
 from irwright.tasks import emulate
@@ -132,6 +136,39 @@ def test_examples_of_a_corpus(corpus: ShardFolder, tmp_path: Path, tools_of_work
     (tmp_path / "three" / "manifest.json").unlink()
     assert run(corpus, tmp_path / "three", tools_of_workers).num_kept == 1
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "three")
+
+
+def test_outcomes_of_a_table_and_of_trials(corpus: ShardFolder, tmp_path: Path, tools_of_workers: Tools) -> None:
+    texts = TextSettings(stages=("tune",), num_outcomes=3)
+    job = Job(texts=texts, search=SearchSettings(num_functions=0), tools=tools_of_workers, table_size=6, limit=8)
+    made = job.run(corpus, tmp_path / "out")
+    rows = list(open_examples(tmp_path / "out").rows())
+    following = [row for row in rows if row["kind"] == "next-list"]
+    assert made.stages["tune"] == len(rows) > len(following) > 0
+    for row in following:
+        pieces = split_tags(row["prompt"])
+        assert pieces[2] == ("<|sizes|>", str(row["bytes_oz"])) and pieces[-1][0] == "<|answer|>"
+        tried = [text for tag, text in pieces if tag == "<|passes|>"]
+        changes = [int(text) for tag, text in pieces[4::2] if tag == "<|sizes|>" and text]
+        assert row["passes"] not in tried and row["bytes_after"] < row["bytes_oz"] + min(0, *changes)
+
+    one = following[0]
+    trials = tmp_path / "trials"
+    name = f"{one['project']}/{one['path']}:{one['function']}"
+    with TrialStore(trials / "functions-oz" / key_of_name(name)) as store:
+        for text, size in (("default<Oz>", 200), ("sroa", 150), ("gvn", 100)):
+            sizes = Sizes(text=size, rodata=0, unwind=0, data=0, bss=0)
+            store.add(Trial(plan=Plan(base=PassList.parse(text)), outcome=OK, sizes=sizes))
+    told = replace(job, texts=replace(texts, trials=str(trials)), limit=None)
+    assert told.run(corpus, tmp_path / "told").num_functions == 1
+    plain, *others = open_examples(tmp_path / "told").rows()
+    assert (plain["passes"], plain["bytes_oz"], plain["bytes_after"]) == ("gvn", 200, 100)
+    assert [row["prompt"].partition("<|sizes|>")[2] for row in others] == ["200<|passes|>sroa<|sizes|>-50<|answer|>"]
+
+
+def test_settings_that_are_not_used_change_no_key() -> None:
+    assert not {"num_outcomes", "trials"} & TextSettings().identity().keys()
+    assert TextSettings(num_outcomes=2).identity()["num_outcomes"] == 2
 
 
 def test_a_limit_takes_from_all_projects(corpus: ShardFolder, tmp_path: Path, tools_of_workers: Tools) -> None:

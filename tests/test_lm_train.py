@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from irwright.errors import InputError, ModelError, StorageError
 from irwright.lm import checkpoint, lora
 from irwright.lm import train as module
 from irwright.lm.export import export
-from irwright.lm.hf import read_weights, write_folder
+from irwright.lm.hf import knows_outcomes, read_weights, write_folder
 from irwright.lm.metrics import read_metrics
 from irwright.lm.settings import TrainSettings, rate_scale
 from irwright.lm.tokenizer import Tokenizer
 from irwright.models.answers import Request
+from irwright.models.gguf_file import read_head
 from irwright.proposers import open_model
 
 SETTINGS = TrainSettings(
@@ -171,6 +173,21 @@ def test_going_on_from_another_model(examples: Path, tmp_path: Path) -> None:
     (tmp_path / "base" / "model.safetensors").rename(tmp_path / "base" / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"no model\.safetensors in it; other formats are not read, since they are"):
         module.train(settings, examples=examples, run=tmp_path / "other")
+
+
+def test_a_model_that_saw_outcomes_says_so(straight: Path, tmp_path: Path) -> None:
+    assert not knows_outcomes(straight / "model")  # lists of `emulate` are no outcomes
+    seen = write_examples(tmp_path / "seen", outcomes=True)
+    settings = replace(SETTINGS, num_tokens=2048, init=str(straight / "model"), stages=("emulate", "tune"))
+    module.train(settings, examples=seen, run=tmp_path / "run")
+    assert [knows_outcomes(tmp_path / "run" / "stages" / name) for name in settings.stages] == [False, True]
+    export(tmp_path / "run", tmp_path / "m.gguf", to="gguf")
+    assert read_head(tmp_path / "m.gguf").knows_outcomes
+    export(tmp_path / "run", tmp_path / "hf", to="hf")
+    assert knows_outcomes(tmp_path / "hf")
+    later = replace(settings, init=str(tmp_path / "hf"), stages=("pretrain",))
+    module.train(later, examples=write_examples(tmp_path / "plain"), run=tmp_path / "later")
+    assert knows_outcomes(tmp_path / "later" / "model")
 
 
 def test_low_rank_additions(examples: Path, tmp_path: Path) -> None:

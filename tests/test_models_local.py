@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("model")
     tokenizer = small_tokenizer()
     model = small_model(tokenizer.num_tokens, seed=1)  # one whose likeliest tokens begin many lists
-    write_gguf(folder / "m.gguf", model, tokenizer, kind="f32")
-    write_folder(folder / "hf", model.shape, dict(model.named_parameters()), tokenizer)
+    write_gguf(folder / "m.gguf", model, tokenizer, kind="f32", outcomes=True)
+    write_folder(folder / "hf", model.shape, dict(model.named_parameters()), tokenizer, knows_outcomes=True)
     return folder / "m.gguf", folder / "hf"
 
 
@@ -53,6 +54,24 @@ def test_both_say_the_same(local: LanguageModel, folder: LanguageModel) -> None:
     assert (one.outcome, one.num_tokens, one.finished) == (other.outcome, other.num_tokens, other.finished)
     assert one.text == other.text
     assert local.style == folder.style == "native"
+
+
+def test_both_are_asked_in_rounds_and_say_the_same(local: LanguageModel, folder: LanguageModel) -> None:
+    assert local.knows_outcomes and folder.knows_outcomes
+    found: list[list[str]] = []
+    for model in (local, folder):
+        tried: list[tune.Tried] = []
+        outcomes = partial(_outcomes, tried)
+        proposer = ModelProposer(model=model, outcomes=outcomes)
+        for number, one in enumerate(proposer.lists(IR, 3)):
+            assert one.passes not in [case.passes for case in tried]
+            tried.append(tune.Tried(passes=one.passes, change=number - 1))
+        found.append([str(one.passes) for one in tried])
+    assert found[0] == found[1] and len(found[0]) == 3
+
+
+def _outcomes(tried: list[tune.Tried]) -> tune.Outcomes:
+    return tune.Outcomes(oz_bytes=40, tried=tuple(tried))
 
 
 def test_constrained_answers_are_lists(local: LanguageModel, folder: LanguageModel) -> None:

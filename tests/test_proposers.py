@@ -10,6 +10,8 @@ from irwright.errors import InputError
 from irwright.models.answers import Answer, Request, Scripted
 from irwright.passes import PassList
 from irwright.proposers import BASELINE, BUNDLED, CoresetProposer, ModelProposer, bundled_model, open_model
+from irwright.tasks import tune
+from irwright.tasks.tune import Outcomes, Tried
 
 IR = "define i32 @f(i32 %0) {\n  ret i32 %0\n}\n"
 
@@ -57,6 +59,53 @@ def test_of_a_module_that_is_too_long_the_longest_functions_are_asked_about() ->
     assert proposer.problems == () and "@f1" in model.asked[3].prompt and "@f2" in model.asked[4].prompt
     hopeless = ModelProposer(model=Short(["sroa"]), constrained=False)
     assert list(hopeless.lists(ir[:200], 4)) == [] and len(hopeless.problems) == 1
+
+
+class Rounds(Scripted):
+    """Knows outcomes; a prompt of more than so many characters is too long."""
+
+    room = 10_000
+
+    def ask(self, request: Request) -> Answer:
+        if len(request.prompt) > self.room:
+            self.asked.append(request)
+            return Answer(outcome="too-long", detail="HTTP 400")
+        return super().ask(request)
+
+
+def asked_in_rounds(model: Rounds, changes: list[int]) -> tuple[list[str], list[str], ModelProposer]:
+    """Lists, what stands behind the code in each prompt, and who asked."""
+    tried: list[Tried] = []
+    outcomes = lambda: Outcomes(oz_bytes=100, tried=tuple(tried))  # noqa: E731
+    proposer = ModelProposer(model=model, outcomes=outcomes, constrained=False)
+    for one, change in zip(proposer.lists(IR, len(changes)), changes, strict=True):
+        tried.append(Tried(passes=one.passes, change=change))
+    return [str(one.passes) for one in tried], [one.prompt.split("}\n")[1] for one in model.asked], proposer
+
+
+def test_a_model_that_knows_outcomes_is_told_them_one_by_one() -> None:
+    model = Rounds(["sroa", "sroa", "gvn", "dse"], knows_outcomes=True)
+    lists, told, _ = asked_in_rounds(model, [-3, 0, 5])
+    assert lists == ["sroa", "gvn", "dse"]
+    after_one = "<|sizes|>100<|passes|>sroa<|sizes|>-3"
+    assert told[0] == "<|answer|>" and told[-1] == f"{after_one}<|passes|>gvn<|sizes|>+0<|answer|>"
+    assert told[1] == f"{after_one}<|answer|>"
+    model = Rounds(["sroa", "gvn", "dse"])
+    assert set(asked_in_rounds(model, [-3, 0, 5])[1]) == {"<|answer|>"}
+
+
+def test_the_oldest_outcomes_are_dropped_where_a_prompt_is_too_long() -> None:
+    model = Rounds(["sroa", "gvn", "dse", "adce"], knows_outcomes=True)
+    model.room = len(tune.prompt(IR)) + 45
+    lists, told, proposer = asked_in_rounds(model, [-3, 0, 5, 1])
+    assert sorted(lists) == ["adce", "dse", "gvn", "sroa"] and proposer.problems == ()
+    assert told[-1] == f"<|sizes|>100<|passes|>{lists[2]}<|sizes|>+5<|answer|>"
+    model = Rounds(["sroa", "gvn"], knows_outcomes=True)
+    model.room = len(tune.prompt(IR))
+    assert asked_in_rounds(model, [-3, 0])[0] == ["sroa", "gvn"]
+    model.room = 5
+    with pytest.raises(ValueError, match="zip"):
+        asked_in_rounds(model, [1])
 
 
 def test_predicted_sizes_come_along() -> None:

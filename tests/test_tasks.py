@@ -11,6 +11,7 @@ from irwright.passes import PassList
 from irwright.tasks import disassemble, emulate, tune
 from irwright.tasks.emulate import Counts, EmulateAnswer, same_text
 from irwright.tasks.text import check_style, code_of, split_tags
+from irwright.tasks.tune import Outcomes, Tried
 
 IR = "define i32 @f0() {\n  ret i32 1\n}"
 ASM = "f0:\n\tmovl\t$1, %eax\n\tretq"
@@ -39,6 +40,23 @@ def test_native_prompts_say_what_is_wanted() -> None:
         f"<|emulate|><|passes|>{LIST}<|sizes|>1 17<|ir|>{IR}<|answer|><|aarch64|><|asm|>"
     )
     assert disassemble.prompt(ASM) == f"<|disassemble|><|x86-64|><|asm|>{ASM}<|answer|><|ir|>"
+
+
+def test_prompts_hold_what_was_measured_behind_the_code() -> None:
+    tried = [Tried(passes=LIST, change=-12), Tried(passes=PassList.parse("sroa"), change=None)]
+    outcomes = Outcomes(oz_bytes=117, tried=(*tried, Tried(passes=PassList.parse("gvn"), change=0)))
+    assert tune.prompt(IR, outcomes=outcomes) == (
+        f"<|tune|><|ir|>{IR}<|sizes|>117<|passes|>{LIST}<|sizes|>-12<|passes|>sroa<|sizes|><|passes|>gvn<|sizes|>+0"
+        "<|answer|>"
+    )
+    assert (
+        tune.prompt(IR, outcomes=outcomes.last(1))
+        == f"<|tune|><|ir|>{IR}<|sizes|>117<|passes|>gvn<|sizes|>+0<|answer|>"
+    )
+    assert tune.prompt(IR, outcomes=outcomes.last(0)) == tune.prompt(IR)
+    assert tune.prompt(IR, outcomes=outcomes, style="meta") == tune.prompt(IR, style="meta")
+    many = Outcomes(oz_bytes=9, tried=tuple(tried[0] for _ in range(tune.MAX_TRIED + 3)))
+    assert tune.prompt(IR, outcomes=many).count("<|passes|>") == tune.MAX_TRIED
 
 
 @pytest.mark.parametrize("style", ["native", "meta"])

@@ -220,6 +220,19 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
     help="tune: functions to search; 0 takes the lists of the shipped table.",
 )
 @click.option("--compilations", type=click.IntRange(1), default=100, show_default=True, help="tune: of each search.")
+@click.option(
+    "--outcomes",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="tune: examples per function, at most, whose prompt says what was measured so far.",
+)
+@click.option(
+    "--trials",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="tune: take sizes and lists from these trials (of `coreset learn`), and no other functions.",
+)
 @click.option("--table", type=click.IntRange(1), default=64, show_default=True, help="tune: lists for every function.")
 @click.option(
     "--screen",
@@ -254,6 +267,8 @@ def examples(
     emulations: int,
     search: int,
     compilations: int,
+    outcomes: int,
+    trials: Path | None,
     table: int,
     programs: Path | None,
     protocol: str,
@@ -286,6 +301,8 @@ def examples(
             lists_per_function=emulations,
             max_chars=max_chars,
             protocol=protocol,
+            num_outcomes=outcomes,
+            trials="" if trials is None else str(trials.absolute()),
         ),
         search=SearchSettings(num_functions=search, compilations=compilations, seed=seed, protocol=protocol),
         tools=_tools(find(llvm=llvm), aarch64=not no_aarch64),

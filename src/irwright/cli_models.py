@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,8 @@ from irwright.cli_options import debug_option
 from irwright.errors import ToolchainError
 
 if TYPE_CHECKING:
+    from irwright.evaluator import Plan
+    from irwright.task import Task
     from irwright.tuner import Propose
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,16 +94,15 @@ def proposing(model: str | None, *, count: int, tokenizer: Path | None, seed: in
         yield None
         return
     need_extra("model", "asking a model")
-    from irwright.passes import PassList
-    from irwright.proposers import ModelProposer, open_model
+    from irwright.proposers import ModelProposer, open_model, proposed
 
     asked: list[ModelProposer] = []
     with open_model(model, tokenizer=tokenizer) as opened:
 
-        def propose(ir: str, llvm_major: int) -> list[PassList]:
-            proposer = ModelProposer(model=opened, llvm_major=llvm_major, seed=seed)
+        def propose(ir: str, task: Task) -> Iterable[Plan]:
+            proposer = ModelProposer(model=opened, llvm_major=task.evaluator.llvm_major, seed=seed)
             asked.append(proposer)
-            return [one.passes for one in proposer.lists(ir, count)]
+            return proposed(proposer, ir, count, task)
 
         yield propose
     problems = Counter(problem for proposer in asked for problem in proposer.problems)

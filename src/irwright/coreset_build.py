@@ -47,7 +47,12 @@ class Sample:
 
     @property
     def key(self) -> str:
-        return hashlib.blake2b(self.name.encode(), digest_size=8).hexdigest()
+        return key_of_name(self.name)
+
+
+def key_of_name(name: str) -> str:
+    """The name of the folder that a sample's trials are in."""
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

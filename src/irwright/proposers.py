@@ -9,8 +9,9 @@ from __future__ import annotations
 import heapq
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Protocol
 import irwright
 from irwright.coreset import load_coreset
 from irwright.errors import InputError
+from irwright.evaluator import Plan
 from irwright.lm.tokenizer import Tokenizer
 from irwright.models.answers import Answer, Choice, Constraint, LanguageModel, Request
 from irwright.models.endpoint import EndpointModel, check_url
@@ -27,8 +29,10 @@ from irwright.models.gguf_file import read_head
 from irwright.models.lists import ListLanguage
 from irwright.models.local import LocalModel
 from irwright.passes import DEFAULT_LLVM, PassList
+from irwright.task import Task
 from irwright.tasks import tune
 from irwright.tasks.text import SIZES
+from irwright.tasks.tune import Outcomes, Tried
 
 KEY_VARIABLE = "IRWRIGHT_API_KEY"
 NUM_ALTERNATIVES = 16
@@ -99,9 +103,14 @@ class ModelProposer:
     """Answers without a list of this LLVM."""
     problems: tuple[str, ...] = ()
     """What went wrong, a line for each answer that is not ok."""
+    outcomes: Callable[[], Outcomes | None] | None = None
+    """What was measured so far, asked before each list of a model that knows outcomes."""
 
     def lists(self, ir: str, count: int) -> Iterator[Proposal]:
-        """Different lists; most likely first where the model tells probabilities."""
+        """Different lists; most likely first where the model tells probabilities.
+
+        One list is asked for at a time, so what is measured before the next is taken can be in the next question.
+        """
         seen, before = {BASELINE}, self.problems
         yield from self._about(ir, count, seen)
         if len(seen) > 1 or self.problems == before or not self.problems[-1].startswith(TOO_LONG):
@@ -110,7 +119,8 @@ class ModelProposer:
         num_asked = 0
         for number, text in enumerate(functions[:MAX_TRIED]):
             to_ask = min(MAX_FUNCTIONS - num_asked, len(functions) - number)
-            some = list(islice(self._about(text, count, seen), -(-(count + 1 - len(seen)) // to_ask)))
+            part = self._about(text, count, seen, whole=False)
+            some = list(islice(part, -(-(count + 1 - len(seen)) // to_ask)))
             yield from some
             num_asked += bool(some)
             if num_asked == MAX_FUNCTIONS or len(seen) > count:
@@ -118,12 +128,10 @@ class ModelProposer:
         if num_asked:
             self.problems = (*before, *(one for one in self.problems[len(before) :] if not one.startswith(TOO_LONG)))
 
-    def _about(self, ir: str, count: int, seen: set[str]) -> Iterator[Proposal]:
-        """Lists for one prompt that were not `seen`, until those are `count` and the baseline."""
-        prompt = tune.prompt(ir, style=self.model.style)
+    def _about(self, ir: str, count: int, seen: set[str], *, whole: bool = True) -> Iterator[Proposal]:
+        """Lists that were not `seen`, until those are `count` and the baseline; `whole` code has outcomes."""
         native = self.model.style == "native" and self.constrained
-        answers = self._by_priority(prompt, count) if native else self._sampled(prompt, count)
-        for answer, logprob in answers:
+        for answer, logprob in self._in_rounds(ir, count, native, whole):
             text = (
                 answer.text if answer.finished or not native else ListLanguage(self.llvm_major).whole_part(answer.text)
             )
@@ -137,6 +145,39 @@ class ModelProposer:
                 )
             if len(seen) > count:
                 return
+
+    def _in_rounds(self, ir: str, count: int, native: bool, whole: bool) -> Iterator[tuple[Answer, float | None]]:
+        """Answers, from a new prompt whenever something was measured since the last one.
+
+        The oldest outcomes are dropped where a prompt is too long; at last, all.
+        """
+        asked: str | None = None
+        before = self.problems
+        room = tune.MAX_TRIED
+        answers: Iterator[tuple[Answer, float | None]] = iter(())
+        left = TRIES * count
+        while left:
+            outcomes = self._outcomes(room) if whole else None
+            prompt = tune.prompt(ir, style=self.model.style, outcomes=outcomes)
+            if prompt != asked:
+                asked, before = prompt, self.problems
+                answers = self._by_priority(prompt, left) if native else self._sampled(prompt, left)
+            found = next(answers, None)
+            if found is None:
+                shown = len(outcomes.tried) if outcomes is not None else 0
+                if not shown or self.problems == before or not self.problems[-1].startswith(TOO_LONG):
+                    return
+                room, self.problems = shown // 2, before
+                continue
+            left -= 1
+            yield found
+
+    def _outcomes(self, room: int) -> Outcomes | None:
+        """What to say of what was measured, at most so many outcomes."""
+        if self.outcomes is None or not self.model.knows_outcomes or self.model.style != "native":
+            return None
+        found = self.outcomes()
+        return found and found.last(min(room, len(found.tried)))
 
     def _ask(self, request: Request) -> Answer | None:
         """An answer that is ok; others are kept as problems."""
@@ -195,6 +236,28 @@ def _goes_on(language: ListLanguage, text: str, choice: Choice) -> bool:
     return bool(choice.text) and choice.text != SIZES and language.can_become(text + choice.text)
 
 
+def measured(task: Task) -> Outcomes | None:
+    """What a search measured of whole lists so far; None before -Oz is known, and where bytes are not what counts."""
+    evaluator, baseline = task.evaluator, task.baseline
+    if baseline is None or baseline.sizes is None or evaluator.protocol.counts_instructions:
+        return None
+    oz_bytes = int(task.cost(baseline))
+    tried = (
+        Tried(passes=trial.plan.as_list(), change=int(task.cost(trial)) - oz_bytes if trial.sizes is not None else None)
+        for trial in evaluator.trials
+        if trial.plan.is_one_list and str(trial.plan.as_list()) not in ("", BASELINE)
+    )
+    return Outcomes(oz_bytes=oz_bytes, tried=tuple(tried))
+
+
+def proposed(proposer: ModelProposer, ir: str, count: int, task: Task) -> Iterable[Plan]:
+    """A model's lists as plans: all at once, or, where it knows outcomes, each when the next is wanted."""
+    if not proposer.model.knows_outcomes:
+        return tuple(Plan(base=one.passes) for one in proposer.lists(ir, count))
+    proposer.outcomes = partial(measured, task)
+    return (Plan(base=one.passes) for one in proposer.lists(ir, count))
+
+
 def open_model(
     name: str, *, tokenizer: Path | None = None, model: str | None = None, threads: int | None = None
 ) -> LanguageModel:
@@ -205,7 +268,9 @@ def open_model(
     """
     if "://" in name:
         known = None if tokenizer is None else _tokenizer_of(tokenizer)
-        return EndpointModel(check_url(name), model=model, key=os.environ.get(KEY_VARIABLE), tokenizer=known)
+        outcomes = tokenizer is not None and tokenizer.suffix == ".gguf" and read_head(tokenizer).knows_outcomes
+        key = os.environ.get(KEY_VARIABLE)
+        return EndpointModel(check_url(name), model=model, key=key, tokenizer=known, knows_outcomes=outcomes)
     path = bundled_model() if name == BUNDLED else Path(name)
     if path.is_dir():
         return FolderModel(path / "model" if (path / "model" / "config.json").exists() else path)

@@ -160,7 +160,7 @@ def compose(task: Task) -> None:
             evolve(task)
         return
     unlimited = task.budget.compilations is None
-    task.run(task.proposed)
+    task.run_proposed(task.proposed)
     total = task.left
     task.run(task.coreset.lists[: len(task.coreset.lists) if unlimited else max(4, total // 20)])
     families = families_of(task)

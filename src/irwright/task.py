@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -97,8 +97,8 @@ class Task:
     switches: Switches = field(default_factory=Switches)
     proposer: str = "coreset"
     """who chooses where a budget is small: one of search.FIRST_TRIES"""
-    proposed: tuple[Plan, ...] = ()
-    """by a model; tried where the proposer is `mix`"""
+    proposed: Iterable[Plan] = ()
+    """by a model; tried where the proposer is `mix`. One that is no sequence depends on what was measured before"""
     best: Trial | None = None
     baseline: Trial | None = None
     trusts_predictions: bool = False
@@ -162,6 +162,15 @@ class Task:
             self._note(trial)
         self._report()
         return trials
+
+    def run_proposed(self, plans: Iterable[Plan]) -> None:
+        """Run a sequence at once, anything else plan by plan, taking no plan that can't be run."""
+        if isinstance(plans, Sequence):
+            self.run(plans)
+            return
+        left = iter(plans)
+        while self.left and (plan := next(left, None)) is not None:
+            self.run([plan])
 
     def run_functions(self, plans: Sequence[Plan]) -> list[FunctionTrial]:
         """The same, function by function; what comes of it is measured as a whole later."""

@@ -44,7 +44,7 @@ Tunable = str | Path | bytes | HasBitcode | Input
 OnProgress = Callable[[str, int, float], None]
 """called with the file, the compilations spent on it, and its smallest size so far (under the protocol)"""
 
-Propose = Callable[[str, int], Iterable[PassList]]
+Propose = Callable[[str, Task], Iterable[Plan]]
 """pass lists for a module, given its canonical, unoptimised IR and the LLVM major"""
 
 
@@ -437,11 +437,12 @@ class Tuner:
         )
         if settings.propose is not None:
             ir = canonicalise(evaluator.compile(Plan(base=PassList()), "ll").decode(errors="replace"))[0]
-            lists = [Plan(base=passes) for passes in settings.propose(ir, piece.toolchain.major)]
+            task.start()
+            lists = settings.propose(ir, task)
             if settings.proposer == "mix":
-                task.proposed = tuple(lists)
+                task.proposed = lists
             else:
-                task.run(lists)
+                task.run_proposed(lists)
         best = search(task, settings.strategy)
         plan = minimise_plan(best.plan, evaluator) if settings.minimise else best.plan
         return plan, evaluator.evaluate([plan])[0].cost(settings.protocol)

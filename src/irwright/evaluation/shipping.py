@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from irwright.evaluation.cases import MODEL, Proposer
+from irwright.evaluator import Plan
 from irwright.files import Input
 from irwright.measure import PROTOCOLS
 from irwright.models.answers import LanguageModel
-from irwright.passes import PassList
-from irwright.proposers import ModelProposer
+from irwright.proposers import ModelProposer, proposed
 from irwright.search import FIRST_TRIES
-from irwright.task import Budget, Switches
+from irwright.task import Budget, Switches, Task
 from irwright.tuner import Propose, Settings, Tuner
 
 
@@ -56,8 +56,7 @@ def ship_settings(
 
 
 def _proposing(model: LanguageModel, count: int, seed: int) -> Propose:
-    def propose(ir: str, llvm_major: int) -> Iterable[PassList]:
-        proposer = ModelProposer(model=model, llvm_major=llvm_major, seed=seed)
-        return [one.passes for one in proposer.lists(ir, count)]
+    def propose(ir: str, task: Task) -> Iterable[Plan]:
+        return proposed(ModelProposer(model=model, llvm_major=task.evaluator.llvm_major, seed=seed), ir, count, task)
 
     return propose

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from irwright.llvm.worker import WorkerPool
 from irwright.measure import Protocol, measure_object
 from irwright.models.answers import LanguageModel
 from irwright.passes import PassList
-from irwright.proposers import ModelProposer, Proposal
+from irwright.proposers import ModelProposer, Proposal, measured
 from irwright.search import STRATEGIES, Strategy, search_by
 from irwright.task import Budget, Switches, Task
 
@@ -53,7 +54,8 @@ class Tools:
 class ModelLists:
     """A strategy: the lists of a language model, and nothing else; what is left of the budget stays unspent.
 
-    With `then`, all lists are asked for at once, and that is who chooses among them, or does without (a mix).
+    With `then`, that is who chooses among them, or does without (a mix); all are asked for at once, but of a model that
+    knows outcomes, where each is asked for when its turn comes.
     ModelError where a model by itself gave no answer at all, so that the case counts as failed and is asked for again.
     """
 
@@ -68,21 +70,32 @@ class ModelLists:
 
     def __call__(self, task: Task) -> None:
         printed = task.evaluator.compile(Plan(), "ll").decode(errors="surrogateescape")
-        proposer = ModelProposer(model=self.model, llvm_major=task.evaluator.llvm_major, seed=self.seed)
+        proposer = ModelProposer(
+            model=self.model,
+            llvm_major=task.evaluator.llvm_major,
+            seed=self.seed,
+            outcomes=partial(measured, task),
+        )
         proposals = proposer.lists(canonicalise(printed)[0], task.left)
-        num_lists = self._choose(task, proposals) if self.then is not None else self._run(task, proposals)
+        num_lists = 0
+        if self.then is None:
+            num_lists = self._run(task, proposals)
+        else:
+            plans = self._timed(proposals)
+            task.proposed = plans if self.model.knows_outcomes else tuple(plans)
+            self.then(task)
         self.counts.update({"asked": proposer.num_asked, "invalid": proposer.num_invalid})
         self.counts.update(proposer.problems)
         if proposer.problems and not num_lists and self.then is None:
             raise ModelError(proposer.problems[0])
 
-    def _choose(self, task: Task, proposals: Iterator[Proposal]) -> int:
+    def _timed(self, proposals: Iterator[Proposal]) -> Iterator[Plan]:
         started = time.monotonic()
-        task.proposed = tuple(Plan(base=proposal.passes) for proposal in proposals)
-        self.seconds = time.monotonic() - started
-        assert self.then is not None
-        self.then(task)
-        return len(task.proposed)
+        for proposal in proposals:
+            self.seconds += time.monotonic() - started
+            yield Plan(base=proposal.passes)
+            started = time.monotonic()
+        self.seconds += time.monotonic() - started
 
     def _run(self, task: Task, proposals: Iterator[Proposal]) -> int:
         started = time.monotonic()

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from irwright.corpus.selection import Selection
 from irwright.distribute import distribute
 from irwright.errors import InputError, IrwrightError
+from irwright.labels.outcomes import KnownTrials
 from irwright.labels.portions import (
     Portion,
     Tools,
@@ -82,7 +83,7 @@ def make(
     or with `replace` they are removed.
     """
     functions = spread(selection.functions, limit)
-    about = [KIND, _FORMAT, tools.llvm, bool(tools.aarch64), asdict(settings)]
+    about = [KIND, _FORMAT, tools.llvm, bool(tools.aarch64), settings.identity()]
     portions = plan_portions(functions, about, size=_PORTION_FUNCTIONS)
     missing = [(key, part) for key, part in portions if key not in examples]
     _only(examples, {key for key, _ in portions}, replace=replace)
@@ -100,7 +101,7 @@ def make(
             progress("examples", done, len(portions))
     for shard in examples.shards:
         total.update(shard.summary["stages"])
-    examples.about |= {"made_by": {"settings": asdict(settings), "llvm": tools.llvm, "limit": limit}}
+    examples.about |= {"made_by": {"settings": settings.identity(), "llvm": tools.llvm, "limit": limit}}
     examples.save()
     return Made(
         num_examples=sum(total.values()),
@@ -134,9 +135,13 @@ class Write:
         problems = Counter[str]()
         rows: list[dict[str, Any]] = []
         bench_here = bench(self.tools, self.settings.protocol)
+        trials = KnownTrials(
+            folder=Path(self.settings.trials), protocol=self.settings.protocol, llvm_major=self.tools.major
+        )
         for function, unit in units(portion, bench_here, problems):
             try:
-                for example in text_examples(bench_here, unit, self.settings):
+                known = trials.of(function.project, function.path, function.name) if self.settings.trials else None
+                for example in text_examples(bench_here, unit, self.settings, known):
                     rows.append({**example, **about_function(function)})
             except IrwrightError as error:
                 problems[str(error)] += 1

@@ -12,6 +12,7 @@ from irwright.coreset import load_coreset
 from irwright.corpus.selection import Selection, check_leaks, select
 from irwright.files import write_output
 from irwright.labels.examples import Made, make, open_examples
+from irwright.labels.outcomes import KnownTrials
 from irwright.labels.portions import Tools
 from irwright.labels.search import KIND, SearchSettings, right_lists, search_functions, winners
 from irwright.labels.texts import TextSettings
@@ -48,6 +49,10 @@ class Job:
         """Make the examples; what is there already stays."""
         chosen = select(corpus, max_instructions=self.texts.max_chars // 8)
         check_leaks(chosen.functions)
+        if self.texts.trials:
+            has = self._trials.has
+            tried = [one for one in chosen.functions if has(one.project, one.path, one.name)]
+            chosen = replace(chosen, functions=tried)
         texts, problems = self.texts, Counter[str]()
         if "tune" in texts.stages:
             table, problems = self._table(corpus, output / SEARCH_FOLDER, chosen, progress)
@@ -66,10 +71,17 @@ class Job:
         )
         return replace(made, problems=made.problems + problems)
 
+    @property
+    def _trials(self) -> KnownTrials:
+        folder, protocol = Path(self.texts.trials), self.search.protocol
+        return KnownTrials(folder=folder, protocol=protocol, llvm_major=self.tools.major)
+
     def _table(
         self, corpus: ShardFolder, folder: Path, chosen: Selection, progress: Progress | None
     ) -> tuple[list[PassList], Counter[str]]:
         """The lists to try on every function, best first: what a search finds, or the shipped table's where none is."""
+        if self.texts.trials:
+            return self._trials.table(self.table_size), Counter()
         if not self.search.num_functions:
             plans = load_coreset(self.search.protocol, self.tools.major).lists
             return [plan.as_list() for plan in plans if plan.is_one_list][: self.table_size], Counter()

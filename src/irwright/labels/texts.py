@@ -10,16 +10,18 @@ in which order, or by how many workers.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from irwright.errors import IrwrightError
 from irwright.evaluator import Plan
+from irwright.labels.outcomes import Measured, NextList, next_lists
 from irwright.labels.units import Bench, Unit
 from irwright.passes import PassList
 from irwright.tasks import disassemble, emulate, tune
 from irwright.tasks.text import ASM, IR, Style, target_tag
+from irwright.tasks.tune import Outcomes
 
 LIST_LENGTHS = (1, 50)
 """of random lists, uniform, as the paper draws them"""
@@ -36,14 +38,28 @@ class TextSettings:
     """random lists that are emulated"""
     tune_lists: tuple[str, ...] = ()
     """the table that every function's label is chosen from, best first; -Oz is always tried before it"""
+    num_outcomes: int = 0
+    """examples of `tune` for each function whose prompt says what was measured so far, at most"""
+    trials: str = ""
+    """folder of trials that sizes are taken from, where it has them"""
     protocol: str = "oz"
     """how bytes are counted"""
     max_chars: int = 12_000
     """of each piece of code; longer ones make no example"""
 
+    def identity(self) -> dict[str, Any]:
+        """All that decides what is made, less what was added later and is not used: older shards stay valid."""
+        later = {"num_outcomes": 0, "trials": ""}
+        return {name: value for name, value in asdict(self).items() if (name, value) not in later.items()}
 
-def text_examples(bench: Bench, unit: Unit, settings: TextSettings) -> Iterator[dict[str, Any]]:
-    """The examples of a unit, without the columns that say where it is from."""
+
+def text_examples(
+    bench: Bench, unit: Unit, settings: TextSettings, known: Mapping[PassList, int | None] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The examples of a unit, without the columns that say where it is from.
+
+    `known` are bytes by list that were measured before.
+    """
     if len(unit.text) > settings.max_chars:
         return
     oz = PassList.parse("default<Oz>", llvm_major=bench.llvm_major)
@@ -71,7 +87,7 @@ def text_examples(bench: Bench, unit: Unit, settings: TextSettings) -> Iterator[
             completion = disassemble.completion(optimised, style=settings.style)
             yield _row("disassemble", prompt, completion, kind=f"asm-{target}")
     if "tune" in settings.stages:
-        yield from _tuning(bench, unit, settings)
+        yield from _tuning(bench, unit, settings, known or {})
     if "emulate" in settings.stages:
         yield from _emulations(bench, unit, settings)
 
@@ -106,27 +122,36 @@ def _emulations(bench: Bench, unit: Unit, settings: TextSettings) -> Iterator[di
         )
 
 
-def _tuning(bench: Bench, unit: Unit, settings: TextSettings) -> Iterator[dict[str, Any]]:
-    """The best list of the table; nothing where -Oz makes no object."""
+def _tuning(
+    bench: Bench, unit: Unit, settings: TextSettings, known: Mapping[PassList, int | None]
+) -> Iterator[dict[str, Any]]:
+    """The best list of the table, and the best behind some outcomes; nothing where -Oz makes no object."""
     major = bench.llvm_major
-    table = [PassList.parse(text, llvm_major=major) for text in ("default<Oz>", *settings.tune_lists)]
-    raw, oz, *others = unit.full.evaluate([Plan(), *(Plan(base=passes) for passes in table)])
-    costs = [trial.cost(bench.protocol) for trial in (oz, *others)]
-    if raw.sizes is None or oz.sizes is None:
+    oz, *table = [PassList.parse(text, llvm_major=major) for text in ("default<Oz>", *settings.tune_lists)]
+    missing = [passes for passes in (oz, *table) if passes not in known]
+    raw, *trials = unit.full.evaluate([Plan(), *(Plan(base=passes) for passes in missing)])
+    costs = dict(known) | {
+        passes: None if trial.sizes is None else int(trial.cost(bench.protocol))
+        for passes, trial in zip(missing, trials, strict=True)
+    }
+    oz_bytes = costs[oz]
+    if raw.sizes is None or oz_bytes is None:
         return
-    best = min(range(len(costs)), key=lambda number: costs[number])
-    oz_bytes, tuned_bytes = int(costs[0]), int(costs[best])
-    answer = tune.completion(table[best], oz_bytes=oz_bytes, tuned_bytes=tuned_bytes, style=settings.style)
-    yield _row(
-        "tune",
-        tune.prompt(unit.text, style=settings.style),
-        answer,
-        kind="list",
-        passes=str(table[best]),
-        bytes_before=int(raw.cost(bench.protocol)),
-        bytes_oz=oz_bytes,
-        bytes_after=tuned_bytes,
-    )
+    measured = [Measured(passes=passes, cost=costs[passes]) for passes in table if passes != oz]
+    best = min([Measured(passes=oz, cost=oz_bytes), *measured], key=lambda one: one.known_cost)
+    firsts = [NextList(outcomes=Outcomes(oz_bytes=oz_bytes), passes=best.passes, cost=int(best.known_cost))]
+    rng = random.Random(f"outcomes {settings.seed} {unit.sha256}")
+    for one in [*firsts, *next_lists(measured, oz_bytes, settings.num_outcomes, rng)]:
+        yield _row(
+            "tune",
+            tune.prompt(unit.text, style=settings.style, outcomes=one.outcomes),
+            tune.completion(one.passes, oz_bytes=oz_bytes, tuned_bytes=one.cost, style=settings.style),
+            kind="next-list" if one.outcomes.tried else "list",
+            passes=str(one.passes),
+            bytes_before=int(raw.cost(bench.protocol)),
+            bytes_oz=oz_bytes,
+            bytes_after=one.cost,
+        )
 
 
 def _row(stage: str, prompt: str, completion: str, *, kind: str, **more: Any) -> dict[str, Any]:

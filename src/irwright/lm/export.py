@@ -3,7 +3,8 @@
 
 The GGUF carries the vocabulary twice: as llama.cpp wants it, for turning tokens into text, and as the `tokenizer.json`
 under `tokenizer.huggingface.json`, by which irwright turns text into tokens: llama.cpp does not know the pre-tokenizer.
-`irwright.format` says `native` where prompts are those of tokenizer.py.
+`irwright.format` says `native` where prompts are those of tokenizer.py, `irwright.outcomes` is true where those of
+`tune` may hold outcomes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from irwright.errors import InputError, ModelError, StorageError
-from irwright.lm.hf import read_model, write_folder
+from irwright.lm.hf import knows_outcomes, read_model, write_folder
 from irwright.lm.model import Llama
 from irwright.lm.presets import Shape
 from irwright.lm.tokenizer import MARKS, Tokenizer
@@ -25,6 +26,7 @@ from irwright.lm.tokenizer import MARKS, Tokenizer
 GGUFType = Literal["f32", "f16", "q8_0"]
 TOKENIZER_KEY = "tokenizer.huggingface.json"
 FORMAT_KEY = "irwright.format"
+OUTCOMES_KEY = "irwright.outcomes"
 
 
 def model_folder(run: Path, stage: str | None = None) -> Path:
@@ -43,12 +45,13 @@ def export(
     folder = model_folder(run, stage)
     model, tokenizer = read_model(folder), Tokenizer.load(folder)
     if to == "gguf":
-        write_gguf(output, model, tokenizer, kind=kind)
+        write_gguf(output, model, tokenizer, kind=kind, outcomes=knows_outcomes(folder))
     else:
-        write_folder(output, model.shape, dict(model.named_parameters()), tokenizer)
+        weights = dict(model.named_parameters())
+        write_folder(output, model.shape, weights, tokenizer, knows_outcomes=knows_outcomes(folder))
 
 
-def write_gguf(path: Path, model: Llama, tokenizer: Tokenizer, *, kind: GGUFType) -> None:
+def write_gguf(path: Path, model: Llama, tokenizer: Tokenizer, *, kind: GGUFType, outcomes: bool = False) -> None:
     """One file; norms stay f32, matrices whose rows q8_0 can't divide into 32s are f16."""
     import gguf
 
@@ -62,6 +65,8 @@ def write_gguf(path: Path, model: Llama, tokenizer: Tokenizer, *, kind: GGUFType
         writer = gguf.GGUFWriter(temporary, "llama")
         _add_shape(writer, model.shape, kind)
         _add_vocabulary(writer, tokenizer, model.shape.num_tokens)
+        if outcomes:
+            writer.add_bool(OUTCOMES_KEY, True)
         names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, model.shape.num_layers)
         for name, parameter in model.named_parameters():
             written = names.get_name(name, try_suffixes=(".weight",))

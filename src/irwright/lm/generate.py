@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from irwright.errors import InputError
+from irwright.lm.hf import OUTCOMES_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Generator:
     def context(self) -> int:
         """Tokens the model was made to look at."""
         return int(getattr(self._model.config, "max_position_embeddings", 2048))
+
+    @property
+    def knows_outcomes(self) -> bool:
+        """True if `config.json` says that it was trained on measured outcomes."""
+        return getattr(self._model.config, OUTCOMES_KEY, False) is True
 
     @torch.no_grad()
     def go_on(

@@ -24,10 +24,18 @@ from irwright.lm.tokenizer import Tokenizer
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+OUTCOMES_KEY = "irwright_outcomes"
+"""in config.json, true: the model was trained on prompts that say what was measured so far"""
 
 
 def write_folder(
-    folder: Path, shape: Shape, weights: Mapping[str, Tensor], tokenizer: Tokenizer, *, dtype: torch.dtype | None = None
+    folder: Path,
+    shape: Shape,
+    weights: Mapping[str, Tensor],
+    tokenizer: Tokenizer,
+    *,
+    dtype: torch.dtype | None = None,
+    knows_outcomes: bool = False,
 ) -> None:
     """Write a model that transformers loads, whole or not at all."""
     temporary = folder.with_name(f".{folder.name}.tmp")
@@ -36,6 +44,7 @@ def write_folder(
         temporary.mkdir(parents=True)
         ends = {"pad_id": tokenizer.pad_id, "end_id": tokenizer.end_id}
         config = shape.to_hf(**ends) | {"dtype": str(dtype or torch.float32).removeprefix("torch.")}
+        config |= {OUTCOMES_KEY: True} if knows_outcomes else {}
         (temporary / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         generation = {"eos_token_id": ends["end_id"], "pad_token_id": ends["pad_id"], "do_sample": False}
         (temporary / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
@@ -64,6 +73,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_shape(folder: Path) -> Shape:
     """The shape that `config.json` describes."""
     return Shape.from_hf(read_json(folder / CONFIG))
+
+
+def knows_outcomes(folder: Path) -> bool:
+    """True if the model of a folder was trained on measured outcomes."""
+    return read_json(folder / CONFIG).get(OUTCOMES_KEY) is True
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -44,6 +44,12 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.ends)
 
+    def has_in_prompt(self, token: int) -> bool:
+        """True if this token is in some example's head."""
+        (places,) = np.nonzero(np.asarray(self.ids) == token)
+        owners = np.searchsorted(self.ends, places, side="right")
+        return bool((places < self.starts[owners] + self.heads[owners]).any())
+
     @property
     def starts(self) -> npt.NDArray[np.int64]:
         return np.concatenate((np.zeros(1, dtype=np.int64), self.ends[:-1]))

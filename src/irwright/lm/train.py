@@ -35,8 +35,8 @@ from irwright import __version__
 from irwright.errors import InputError, ModelError, StorageError
 from irwright.files import write_output
 from irwright.lm import checkpoint
-from irwright.lm.batches import MicroBatch, Position, Stream, in_order
-from irwright.lm.hf import read_model, write_folder
+from irwright.lm.batches import MIXES, MicroBatch, Position, Stream, in_order
+from irwright.lm.hf import knows_outcomes, read_model, write_folder
 from irwright.lm.lora import add_lora, plain_weights
 from irwright.lm.metrics import FILE as METRICS_FILE
 from irwright.lm.metrics import Metrics, Progress, matmul_rate, plot, read_metrics
@@ -47,6 +47,7 @@ from irwright.lm.processes import Parallel, Processes, started, whole
 from irwright.lm.settings import TrainSettings, check_same, rate_scale
 from irwright.lm.tokenizer import STAGES, Stage, Tokenizer, train_tokenizer
 from irwright.lm.tokens import TokenSet, changed_since, open_examples, tokenise, training_texts
+from irwright.tasks.text import PASSES
 
 HELDOUT_TOKENS = 200_000
 VOCABULARY_CHARS = 20_000_000
@@ -371,8 +372,17 @@ class Trainer:
         if self.processes.first:
             if self.settings.lora_rank:
                 weights = plain_weights(weights, self.settings.lora_rank)
-            write_folder(folder, self.model.shape, weights, self.tokenizer)
+            outcomes = self._knows_outcomes()
+            write_folder(folder, self.model.shape, weights, self.tokenizer, knows_outcomes=outcomes)
         self.processes.barrier()
+
+    def _knows_outcomes(self) -> bool:
+        """True if the model, or the one it began with, has seen prompts of `tune` that say what was measured."""
+        if self.settings.init and knows_outcomes(Path(self.settings.init)):
+            return True
+        tuned = any("tune" in MIXES[stage] for stage, _ in self.plan[: self.stage + 1])
+        known = self.tokenizer.is_native and tuned
+        return known and self.sets["tune", "train"].has_in_prompt(self.tokenizer.id_of(PASSES))
 
     @torch.no_grad()
     def _measure_heldout(self) -> None:

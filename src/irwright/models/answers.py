@@ -82,6 +82,11 @@ class LanguageModel(Protocol):
         """How it wants to be asked."""
         ...
 
+    @property
+    def knows_outcomes(self) -> bool:
+        """It was trained on prompts that say what was measured so far (tasks/tune.py)."""
+        ...
+
     def ask(self, request: Request) -> Answer:
         """Answer, or say why not."""
         ...
@@ -100,6 +105,7 @@ class Scripted:
     answers: Sequence[str]
     style: Style = "native"
     name: str = "scripted"
+    knows_outcomes: bool = False
     asked: list[Request] = field(default_factory=list[Request])
 
     def ask(self, request: Request) -> Answer:

@@ -31,12 +31,14 @@ class EndpointModel:
         model: str | None = None,
         key: str | None = None,
         tokenizer: Tokenizer | None = None,
+        knows_outcomes: bool = False,
         name: str | None = None,
     ) -> None:
         """`tokenizer` is that of a native model; without, the server gets Meta's prompts as text."""
         self._base = url.rstrip("/").removesuffix("/v1")
         self._model, self._key, self._tokenizer = model, key, tokenizer
         self._name = name or f"{self._base} {model or ''}".rstrip()
+        self._knows_outcomes = knows_outcomes and tokenizer is not None
 
     @property
     def name(self) -> str:
@@ -45,6 +47,10 @@ class EndpointModel:
     @property
     def style(self) -> Style:
         return "meta" if self._tokenizer is None else "native"
+
+    @property
+    def knows_outcomes(self) -> bool:
+        return self._knows_outcomes
 
     def close(self) -> None:
         """Nothing to close."""

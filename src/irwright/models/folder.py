@@ -26,6 +26,7 @@ class FolderModel:
         self._folder = folder
         self._tokenizer = Tokenizer.load(folder)
         self._generator = Generator(folder)
+        self._knows_outcomes = self._generator.knows_outcomes
         native = self._tokenizer.is_native
         self._ends = frozenset([self._tokenizer.end_id] if native else self._tokenizer.known(FOREIGN_ENDS))
         self._allowed: dict[str, list[int]] = {}
@@ -37,6 +38,10 @@ class FolderModel:
     @property
     def style(self) -> Style:
         return "native" if self._tokenizer.is_native else "meta"
+
+    @property
+    def knows_outcomes(self) -> bool:
+        return self._knows_outcomes and self._tokenizer.is_native
 
     def close(self) -> None:
         """Nothing to close."""

@@ -37,6 +37,7 @@ _BLOCKS = {
 
 TOKENIZER_KEY = "tokenizer.huggingface.json"
 FORMAT_KEY = "irwright.format"
+OUTCOMES_KEY = "irwright.outcomes"
 
 Value = int | float | bool | str
 
@@ -70,6 +71,11 @@ class GGUFHead:
     def is_native(self) -> bool:
         """True if prompts are those of irwright."""
         return self.values.get(FORMAT_KEY) == "native" and self.tokenizer is not None
+
+    @property
+    def knows_outcomes(self) -> bool:
+        """True if prompts of `tune` may say what was measured so far."""
+        return self.is_native and self.values.get(OUTCOMES_KEY) is True
 
 
 def read_head(path: Path) -> GGUFHead:

@@ -43,6 +43,7 @@ class LocalModel:
                 self._address(self._worker.connection),
                 key=key,
                 tokenizer=None if tokenizer is None else Tokenizer(tokenizer, path=str(path)),
+                knows_outcomes=head.knows_outcomes,
                 name=path.name,
             )
         except BaseException:
@@ -66,6 +67,10 @@ class LocalModel:
     @property
     def style(self) -> Style:
         return self._endpoint.style
+
+    @property
+    def knows_outcomes(self) -> bool:
+        return self._endpoint.knows_outcomes
 
     def ask(self, request: Request) -> Answer:
         """Answer; if llama.cpp ends on it, that is the answer."""

@@ -2,6 +2,9 @@
 
 The native answer is the list in its flat form, then two predictions: bytes of the object under -Oz and with the list.
 Meta's answers name the list as `opt -p '...'`. What a list is worth is measured, never believed (evaluator.py).
+
+A prompt may also say what was measured of this object so far: its size under -Oz, and what the lists tried already
+changed in it. Then the answer is the list to try next. This stands behind the IR, which is read once in all rounds.
 """
 
 from __future__ import annotations
@@ -11,7 +14,33 @@ from dataclasses import dataclass
 
 from irwright.errors import PassListError
 from irwright.passes import DEFAULT_LLVM, PassList
-from irwright.tasks.text import ANSWER, IR, SIZES, TUNE, Style, instruction, numbers_of, split_tags
+from irwright.tasks.text import ANSWER, IR, PASSES, SIZES, TUNE, Style, instruction, numbers_of, split_tags
+
+MAX_TRIED = 8
+"""outcomes in a prompt; the last ones, where more was tried"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A list that was measured."""
+
+    passes: PassList
+    change: int | None
+    """bytes more than under -Oz; None where it made no object"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What was measured of an object so far."""
+
+    oz_bytes: int
+    """under -Oz"""
+    tried: tuple[Tried, ...] = ()
+    """in the order of trying"""
+
+    def last(self, count: int) -> Outcomes:
+        """Without the oldest."""
+        return Outcomes(oz_bytes=self.oz_bytes, tried=self.tried[len(self.tried) - count :] if count else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +57,20 @@ class TuneAnswer:
     """predicted size with the list"""
 
 
-def prompt(ir: str, *, style: Style = "native") -> str:
-    """Ask for a pass list."""
+def prompt(ir: str, *, style: Style = "native", outcomes: Outcomes | None = None) -> str:
+    """Ask for a pass list, or for the next one after some outcomes (which Meta's prompts can't hold)."""
     if style == "meta":
         return instruction("Tell me how to optimize this LLVM-IR for object file size", ir)
-    return f"{TUNE}{IR}{ir}{ANSWER}"
+    return f"{TUNE}{IR}{ir}{_outcomes_text(outcomes)}{ANSWER}"
+
+
+def _outcomes_text(outcomes: Outcomes | None) -> str:
+    if outcomes is None or not outcomes.tried:
+        return ""
+    lines = [f"{SIZES}{outcomes.oz_bytes}"]
+    for one in outcomes.last(min(MAX_TRIED, len(outcomes.tried))).tried:
+        lines.append(f"{PASSES}{one.passes}{SIZES}{'' if one.change is None else format(one.change, '+d')}")
+    return "".join(lines)
 
 
 def completion(passes: PassList, *, oz_bytes: int, tuned_bytes: int, style: Style = "native") -> str:
