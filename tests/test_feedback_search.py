@@ -11,6 +11,7 @@ from irwright.coreset import load_coreset
 from irwright.evaluator import Plan
 from irwright.feedback.knowledge import Knowledge, load_knowledge
 from irwright.feedback.search import described, search_by_outcomes
+from irwright.function_search import FunctionSearch
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.search import search
 from irwright.task import Task
@@ -100,3 +101,14 @@ def test_small_budgets_of_compose_ask_the_proposer(pool: WorkerPool, seeds: Seed
         search(other, proposer)
         assert plans[proposer] == [trial.plan for trial in other.evaluator.trials]
     assert plans["coreset"] != plans["feedback"]
+
+
+def test_what_composing_does_not_need_goes_to_whole_lists(
+    pool: WorkerPool, seeds: Seeds, known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FunctionSearch, "predicted", lambda _: 1e6)
+    task = task_on(pool, seeds.bitcode("machine"), budget=3, coreset=load_coreset("oz", 22))
+    task.start()
+    search_by_outcomes(task, known)
+    assert task.evaluator.num_compilations == 3  # two of them function by function
+    assert [trial.plan for trial in task.evaluator.trials if trial != task.baseline] == [task.coreset.lists[0]]

@@ -112,9 +112,9 @@ def test_never_worse_than_the_baseline_and_within_the_budget(
     assert task.cost(best) <= baseline_of(task)
     table = len(SMALL.lists) + len(SMALL.pieces) + 1
     spent = task.evaluator.num_compilations
-    assert spent == budget or (strategy in OF_THE_TABLE and spent <= min(budget, table)), (
-        "a budget is there to be spent"
-    )
+    # A table may be shorter, and a module of winners that promises nothing is not measured.
+    shortest = min(budget, table) - 1 if strategy in OF_THE_TABLE else budget
+    assert shortest <= spent <= budget, "a budget is there to be spent"
     assert task.curve[0] == (0, baseline_of(task))
     costs = [cost for _, cost in task.curve]
     assert costs == sorted(costs, reverse=True) and len(set(costs)) == len(costs)
@@ -377,7 +377,10 @@ def test_a_trusted_prediction_is_about_what_would_be_measured(pool: WorkerPool, 
     search(trusting, "coreset")
     assert counted[1].num_calls == counted[0].num_calls - 2, "neither the baseline nor the composed module"
     assert trusting.evaluator.num_compilations == measured.evaluator.num_compilations == 8
-    (composed,) = (trial for trial in measured.evaluator.trials if trial.plan.parts)
+    composed = [trial for trial in measured.evaluator.trials if trial.plan.parts]
     (predicted,) = (trial for trial in trusting.evaluator.trials if trial.plan.parts)
-    assert predicted.plan == composed.plan
-    assert trusting.cost(predicted) == pytest.approx(measured.cost(composed), rel=0.01)
+    if not composed:  # it promised nothing, and a list was tried in its place
+        assert trusting.cost(predicted) >= min(map(trusting.cost, trusting.evaluator.trials))
+        composed = measured.evaluator.evaluate([predicted.plan])
+    assert predicted.plan == composed[0].plan
+    assert trusting.cost(predicted) == pytest.approx(measured.cost(composed[0]), rel=0.01)

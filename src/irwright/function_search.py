@@ -260,13 +260,18 @@ def compose_winners(task: Task, pieces: FunctionSearch) -> Trial | None:
 
 
 def compose_best(task: Task, families: Iterable[FunctionSearch]) -> None:
-    """The module of winners of the family that promises least bytes; measured, unless predictions are trusted."""
+    """The module of winners of the family that promises least bytes; measured, unless predictions are trusted.
+
+    It costs nothing where its functions, measured one by one, promise no less than the best so far.
+    """
     best = min(families, key=FunctionSearch.predicted)
-    plan = best.plan() if task.trusts_predictions else None
-    if plan is None:
-        compose_winners(task, best)
-    elif task.left:
+    plan = best.plan()
+    if plan is None or not task.left:
+        return
+    if task.trusts_predictions:
         task.predict(plan, best.predicted())
+    elif task.foreseen(best.predicted()).total < task.best_cost:
+        compose_winners(task, best)
 
 
 def reached(roots: Iterable[str], called: Mapping[str, Iterable[str]]) -> set[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from irwright.errors import IrwrightError
 from irwright.evaluator import Evaluator, FunctionTrial, Plan, Trial
+from irwright.measure import Sizes
 from irwright.passes import PassList
 
 BATCH = 8
@@ -178,12 +179,16 @@ class Task:
         self._report()
         return trials
 
-    def predict(self, plan: Plan, function_bytes: float) -> Trial:
-        """A module whose functions are known to have so many bytes, and its data those of the baseline."""
+    def foreseen(self, function_bytes: float) -> Sizes:
+        """Sizes of a module whose functions are known to have so many bytes, and its data those of the baseline."""
         assert self.baseline is not None and self.baseline.sizes is not None
         sizes = self.baseline.sizes
         change = int(function_bytes) - sum(size.total for size in sizes.functions.values())
-        trial = self.evaluator.take_as_measured(plan, replace(sizes, text=sizes.text + change, functions={}))
+        return replace(sizes, text=sizes.text + change, functions={})
+
+    def predict(self, plan: Plan, function_bytes: float) -> Trial:
+        """Such a module, taken as measured."""
+        trial = self.evaluator.take_as_measured(plan, self.foreseen(function_bytes))
         self._note(trial)
         self._report()
         return trial

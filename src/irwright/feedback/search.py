@@ -143,6 +143,9 @@ def _search_functions(task: Task, knowledge: Knowledge, features: Mapping[str, l
     for piece in pieces[:num_rounds]:
         rounds.run(piece)
     compose_best(task, families.values())
+    # What composing did not need goes to what pieces can't do: the next whole lists.
+    tried = {trial.plan for trial in task.evaluator.trials}
+    task.run([plan for plan in task.coreset.lists if plan not in tried][: task.left])
 
 
 class _Rounds:
