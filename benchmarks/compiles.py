@@ -1,10 +1,10 @@
-"""CPU time of a cold `irwright cc` over the compiler's own, file by file, and where it goes.
+"""CPU time of a cold `irwright cc` over the compiler's own, and bytes saved, file by file; and where the time goes.
 
     python benchmarks/compiles.py build/compile_commands.json --only 'json_*.c,linkhash.c'
 
 Each file is compiled at -Oz by the compiler alone (the least of three) and by `irwright cc` with an empty cache, in
-which only what a build learns once is kept (the compiler's library, arenas). CPU seconds are those of all processes.
-`--phases` runs the driver with its functions wrapped; that adds a little of its own.
+which only what a build learns once is kept (the compiler's library, arenas, a helper). CPU seconds are those of all
+processes. `--phases` runs the driver with its functions wrapped, without a helper; that adds a little of its own.
 """
 
 from __future__ import annotations
@@ -91,10 +91,23 @@ def trace(words: list[str]) -> int:
 
 
 def measured(command: list[str], folder: str, environment: dict[str, str]) -> tuple[float, str]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """CPU seconds of a command, helpers among them, and what it wrote to stderr."""
+    from helpers import helper_seconds
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime + helper_seconds(Path(environment["IRWRIGHT_CACHE"]))
+
+    before = spent()
     run = subprocess.run(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, run.stderr
+    return spent() - before, run.stderr
+
+
+def saved(cache: Path) -> tuple[int, int]:
+    """Bytes of the plain object and of the tuned one, of the last compile."""
+    (day,) = (cache / "cc" / "events").iterdir()
+    event = json.loads(day.read_text().splitlines()[-1])
+    return (event["plain"], event["tuned"]) if "tuned" in event else (0, 0)
 
 
 def compile_flags(entry: dict[str, Any]) -> list[str]:
@@ -117,19 +130,22 @@ def main() -> int:
     parser.add_argument("--only", default="*", help="names of files, with * and ?, separated by commas")
     parser.add_argument("--phases", action="store_true", help="where the time goes")
     arguments = parser.parse_args()
-    from report import ROOT, geomean  # what is traced must not pay for them
+    from helpers import STAYING, end_helpers  # what is traced must not pay for them
+    from report import ROOT, geomean
 
     from irwright.llvm.toolchain import find
 
     clang = str(find().need_clang())
     cache = Path(tempfile.mkdtemp(prefix="irwright-compiles-"))
-    environment = {**os.environ, "IRWRIGHT_CACHE": str(cache), "PYTHONPATH": str(ROOT / "src")}
+    helper = {"IRWRIGHT_HELPER": "off"} if arguments.phases else STAYING
+    environment = {**os.environ, **helper, "IRWRIGHT_CACHE": str(cache), "PYTHONPATH": str(ROOT / "src")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling our own modules is no part of a build
     start = "import sys; from irwright.start import main; sys.exit(main())"
     ours = [sys.executable, __file__, "--trace"] if arguments.phases else [sys.executable, "-c", start, "cc", "--"]
     ratios: list[float] = []
     phases: Counter[str] = Counter()
-    plain_total = 0.0
+    plain_total = total = 0.0
+    sizes: list[tuple[int, int]] = []
     for entry in json.loads(arguments.database.read_text()):
         source, folder = entry["file"], entry["directory"]
         if not any(fnmatch(Path(source).name, pattern) for pattern in arguments.only.split(",")):
@@ -143,10 +159,17 @@ def main() -> int:
         if arguments.phases:
             phases.update(json.loads(said.splitlines()[-1]))
         ratios.append(seconds / plain)
-        plain_total += plain
-        print(f"{Path(source).name:30} {plain:7.3f} s {seconds:7.3f} s {seconds / plain:6.1f} x", flush=True)
+        plain_total, total = plain_total + plain, total + seconds
+        before, after = saved(cache)
+        sizes.append((before, after))
+        cost = f"{plain:7.3f} s {seconds:7.3f} s {seconds / plain:6.1f} x"
+        print(f"{Path(source).name:30} {cost} {before:8} -> {after:8} bytes", flush=True)
+    end_helpers(cache)
     shutil.rmtree(cache)
-    print(f"geometric mean of {len(ratios)} files: {geomean(ratios):.1f} x")
+    print(f"CPU time: geometric mean of {len(ratios)} files {geomean(ratios):.1f} x, sum {total / plain_total:.1f} x")
+    before, after = (sum(size[part] for size in sizes) for part in (0, 1))
+    shares = geomean([tuned / plain for plain, tuned in sizes if plain])
+    print(f"bytes: {before} to {after}, {100 - 100 * after / before:.2f} % saved, geomean {100 - 100 * shares:.2f} %")
     for label, seconds in phases.most_common():
         print(f"  {label:42} {seconds:7.2f} s {seconds / plain_total:6.2f} x")
     return 0

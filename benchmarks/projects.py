@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from helpers import STAYING, end_helpers, helper_seconds
 from projects_list import PROJECTS, Project
 from report import ROOT, Report, add_out_option, at_least, below, geomean
 
@@ -140,6 +141,7 @@ class Bench:
         environment = self._environment(kind, budget, cache)
 
         def failed(command: str) -> Built:
+            end_helpers(cache)
             words = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             return Built(project=project.name, variant=variant, ok=False, detail=f"{command}: {words}")
 
@@ -148,11 +150,12 @@ class Bench:
                 return failed(command)
         if kind == "warm":  # of the build alone
             self._clear_stats(environment)
-        wall, cpu = time.monotonic(), _cpu_seconds()
+        wall, cpu = time.monotonic(), _cpu_seconds(cache)
         for command in project.build:
             if self._shell(command, tree, environment, log):
                 return failed(command)
-        wall, cpu = time.monotonic() - wall, _cpu_seconds() - cpu
+        wall, cpu = time.monotonic() - wall, _cpu_seconds(cache) - cpu
+        end_helpers(cache)
         stats = {} if kind == "plain" else self._stats(environment)
         found = [path for pattern in project.linked for path in sorted(tree.glob(pattern)) if not path.is_symlink()]
         linked = [measure(path, tree) for path in found]
@@ -172,6 +175,7 @@ class Bench:
         output = self._test_log(project, variant)
         output.unlink(missing_ok=True)
         codes = [self._shell(command, tree, environment, output) for command in project.test]
+        end_helpers(cache)
         passed, failures = project.count(output.read_text(errors="replace"))
         return replace(built, tests_passed=passed, tests_failed=failures, test_ok=not any(codes))
 
@@ -197,6 +201,7 @@ class Bench:
             "LAUNCHER": "-DCMAKE_C_COMPILER_LAUNCHER=irwright;cc;-- -DCMAKE_CXX_COMPILER_LAUNCHER=irwright;c++;--",
             "IRWRIGHT_BUDGET": budget,
             "IRWRIGHT_LOG": f"{cache}.log",
+            **STAYING,
         }
 
     def _shell(self, command: str, folder: Path, environment: dict[str, str], log: Path) -> int:
@@ -226,9 +231,10 @@ class Bench:
         subprocess.run([str(self.tools / "irwright"), "cc", "--clear"], env=environment, check=True)
 
 
-def _cpu_seconds() -> float:
+def _cpu_seconds(cache: Path) -> float:
+    """Of all that ended, and of the helpers of a build."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime + usage.ru_stime + helper_seconds(cache)
 
 
 def measure(path: Path, tree: Path) -> Linked:

@@ -51,7 +51,8 @@ class Wrapped:
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("IRWRIGHT_")}
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-        fast = {"IRWRIGHT_CACHE": str(self.cache), "IRWRIGHT_BUDGET": "2", "IRWRIGHT_VERIFY": "0"}
+        fast = {"IRWRIGHT_BUDGET": "2", "IRWRIGHT_VERIFY": "0", "IRWRIGHT_HELPER": "off"}
+        fast["IRWRIGHT_CACHE"] = str(self.cache)
         return {**kept, "PYTHONPATH": path, **fast, **more}
 
     def command(self, *words: str) -> list[str]:

@@ -47,6 +47,7 @@ def cc(ctx: click.Context, stats: bool, as_json: bool, clear: bool, clear_cache:
     IRWRIGHT_DISABLE   1: do nothing but run the compiler
     IRWRIGHT_VERIFY    inputs on which results are compared with the plain object (8), 0 for none
     IRWRIGHT_CC_CACHE  how large the cache may get (2G), or off
+    IRWRIGHT_HELPER    seconds a helper waits for the next compile (15), or off
     IRWRIGHT_CACHE     where cache and statistics are (~/.cache/irwright)
     IRWRIGHT_LOG       a file to write a line on every command to
     """

@@ -13,7 +13,7 @@ import os
 import time
 
 import irwright
-from irwright.cc import events
+from irwright.cc import events, helper
 from irwright.cc.arguments import UNDERSTOOD_ENVIRONMENT, Compile, understand
 from irwright.cc.cache import DEFAULT_LIMIT_BYTES, Cache, Entry, hash_of, read_includes
 from irwright.cc.compilers import Compiler, identify, see_packages, which
@@ -21,6 +21,8 @@ from irwright.cc.compilers import Compiler, identify, see_packages, which
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
 
 DEFAULT_BUDGET = "8"
 DEFAULT_SEEDS = 8
@@ -151,6 +153,7 @@ class _Run:
         self.verify_seeds = int(said) if said.isdecimal() else DEFAULT_SEEDS
         self.cache = open_cache()
         self.started = time.time()
+        self.leaves_helper = False
         if os.isatty(2) and not any("color" in word for word in job.words):
             # Its stderr will be a pipe, where clang leaves colours out.
             self.words.append("-fcolor-diagnostics")
@@ -179,13 +182,18 @@ class _Run:
         if code != 0:
             return code
         entry = self._tune(diagnostics)
+        self._remember(entry, manifest_key, key, includes)
+        if self.leaves_helper:
+            _load_tuning().leave_helper(home())
+        return 0
+
+    def _remember(self, entry: Entry | None, manifest_key: str, key: str, includes: list[bytes] | None) -> None:
         if entry is not None and self.cache is not None and key:
             self.cache.add(key, entry)
             self._note_files(manifest_key, key, includes)
             if self.cache.problem:
                 events.record(f"{home()}/events", "cache", reason=self.cache.problem)
                 _log(f"cache: {self.cache.problem}")
-        return 0
 
     def _key(self, kind: bytes, preprocessed: bytes = b"") -> str:
         """Everything that decides what this compile makes, beside the files it reads."""
@@ -244,14 +252,12 @@ class _Run:
         """Run the command as it is; its exit code, and what it said, which is passed on."""
         import gc
         import subprocess
-        from importlib import import_module
 
         gc.disable()  # what is imported stays, and little else is made in this process
         process = subprocess.Popen([self.compiler.command, *self.words[1:]], stderr=subprocess.PIPE)
         try:
-            see_packages()
-            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting threads takes longer than what is for them
-            import_module("irwright.cc.tuning")  # takes as long as a small compile: while that runs
+            if not helper.find(home()):
+                _load_tuning()  # takes as long as a small compile: while that runs
             _, diagnostics = process.communicate()
         except BaseException:
             process.terminate()
@@ -264,69 +270,64 @@ class _Run:
         """Replace the plain object by a smaller one; what to remember, None where something went wrong."""
         job = self.job
         try:
-            plain_seconds = time.time() - self.started
-            from pathlib import Path
-
-            from irwright.cc.tuning import tune_object
-            from irwright.task import Budget
-
-            with open(job.output, "rb") as file:
-                plain = file.read()
-            limit = max(30.0, 10 * plain_seconds)
-            tuned = tune_object(
-                job,
-                self.compiler,
-                plain,
-                Budget.parse(self.budget),
-                timeout_seconds=limit,
-                verify_seeds=self.verify_seeds,
-                keep=Path(f"{home()}/verify"),
-            )
-            made = plain
-            if tuned.best is not None:
-                made = tuned.best.object
+            answer = self._answer()
+            if "failed" in answer:
+                return self._failed(answer["failed"])
+            facts = answer["facts"]
+            made = answer["object"]
+            if made is not None:
                 write(job.output, made)
+            else:
+                with open(job.output, "rb") as file:
+                    made = file.read()
             dependencies = None
             if job.depfile is not None:
                 with open(job.depfile, "rb") as file:
                     dependencies = file.read()
         except Exception as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            say(f"{job.source}: {reason}: plain object kept")
-            self._record("failed", reason=reason)
-            return None
-        for line in tuned.rejected:
+            return self._failed(str(error).partition("\n")[0] or type(error).__name__)
+        for line in answer["rejected"]:
             _log(f"{job.source}: rejected: {line}")
-        for name, reason in tuned.repaired.replaced:
-            _log(f"{job.source}: given the code of -Oz: {name}: {reason}")
-        verdict = tuned.verdict
-        counts: dict[str, int | float | str] = {}
-        if verdict is not None:
-            counts = {
-                "equal": verdict.equal,
-                "same_code": verdict.same_code,
-                "inconclusive": verdict.inconclusive,
-                "verify_seconds": verdict.cpu_seconds,
-                "reasons": " | ".join(f"{number} {reason}" for reason, number in verdict.reasons().most_common()),
-            }
-        self._record(
-            "tuned" if tuned.best is not None else "kept",
-            plain=tuned.plain_bytes,
-            tuned=tuned.tuned_bytes,
-            compilations=tuned.num_compilations,
-            rejected=len(tuned.rejected),
-            different=sum(" differs: " in line for line in tuned.rejected),
-            replaced=len(tuned.repaired.replaced),
-            **counts,
+        for line in answer["replaced"]:
+            _log(f"{job.source}: given the code of -Oz: {line}")
+        self._record("tuned" if answer["object"] is not None else "kept", **facts)
+        return Entry(made, diagnostics, dependencies, f"{facts['plain']} {facts['tuned']}".encode())
+
+    def _answer(self) -> dict[str, Any]:
+        """What tuning finds, done by the helper of this build or here: then a helper is left for the next compile."""
+        request = helper.request_of(
+            self.job,
+            self.compiler,
+            budget=self.budget,
+            timeout_seconds=max(30.0, 10 * (time.time() - self.started)),
+            verify_seeds=self.verify_seeds,
+            keep=f"{home()}/verify",
         )
-        note = f"{tuned.plain_bytes} {tuned.tuned_bytes}".encode()
-        return Entry(made, diagnostics, dependencies, note)
+        path = helper.find(home())
+        answer = helper.ask(path, request) if path else None
+        if answer is not None:
+            return answer
+        self.leaves_helper = True
+        return _load_tuning().answer(request)
+
+    def _failed(self, reason: str) -> None:
+        say(f"{self.job.source}: {reason}: plain object kept")
+        self._record("failed", reason=reason)
 
     def _record(self, event: str, **facts: str | int | float) -> None:
         output = os.path.abspath(self.job.output)
         seconds = time.time() - self.started
         events.record(f"{home()}/events", event, source=self.job.source, output=output, seconds=seconds, **facts)
         _log(f"{event} {self.job.source} -> {self.job.output} in {seconds:.2f} s {facts}")
+
+
+def _load_tuning() -> ModuleType:
+    """The module that tunes in this process."""
+    from importlib import import_module
+
+    see_packages()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting threads takes longer than what they are for
+    return import_module("irwright.cc.serving")
 
 
 def write(path: str, data: bytes) -> None:
