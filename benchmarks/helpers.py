@@ -13,7 +13,7 @@ from pathlib import Path
 
 from irwright.cc.helper import connect, peer_of
 
-STAYING = {"IRWRIGHT_HELPER": "7200"}
+STAYING = {"IRWRIGHT_HELPER": "900"}
 """in the environment of a build"""
 
 
