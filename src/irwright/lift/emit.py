@@ -46,6 +46,7 @@ class Emitter(Transfers):
         body: list[str] = []
         bodies: dict[int, list[str]] = {}
         order = sorted(self.flow.order)
+        self.one_return = self.options.one_return and self._num_returns() > 1
         for index in order:
             self.lines, self.current = [], {}
             for number, step in enumerate(blocks[index].steps):
@@ -63,6 +64,12 @@ class Emitter(Transfers):
             if index not in self.skipped:
                 body += bodies[index]
         entry = ["entry:"]
+        result = self.signature.result_text()
+        if self.one_return and result != "void":
+            entry.append(f"  %result = alloca {result}, align 8")
+            body += ["return:", f"  %given = load {result}, ptr %result", f"  ret {result} %given"]
+        elif self.one_return:
+            body += ["return:", "  ret void"]
         for web in self._in_order():
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
@@ -86,6 +93,14 @@ class Emitter(Transfers):
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
         return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
+
+    def _num_returns(self) -> int:
+        """How many blocks leave the function by a return or a call in its place."""
+        return sum(
+            any(effect.kind == "ret" or (effect.kind == "call" and effect.aux.is_tail) for effect in step.effects)
+            for index in self.flow.order
+            for step in self.flow.blocks[index].steps
+        )
 
     def _alignment(self, start: int, size: int) -> int:
         """What the place of an object allows; of a small one among several, what its size asks for."""

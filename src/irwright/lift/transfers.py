@@ -367,7 +367,7 @@ class Transfers(Values):
 
     def _return_tail(self, callee: Signature) -> None:
         if not self.signature.returns:
-            self.line("ret void")
+            self._end("void", "")
             return
         results = self.tail_results if callee.returns else {}
         self._return_values([results.get(unit) for unit, _ in self.signature.returns])
@@ -383,16 +383,23 @@ class Transfers(Values):
         texts: list[tuple[str, str]] = []
         for (_, ty), value in zip(self.signature.returns, values, strict=True):
             texts.append((ty, "undef" if value is None else self.coerce(*value, ty, extend=True)))
-        if not texts:
-            self.line("ret void")
-        elif len(texts) == 1:
-            self.line(f"ret {texts[0][0]} {texts[0][1]}")
+        if len(texts) <= 1:
+            self._end(*(texts[0] if texts else ("void", "")))
         else:
             whole = self.signature.result_text()
             value = "poison"
             for number, (ty, text) in enumerate(texts):
                 value = self.new(f"insertvalue {whole} {value}, {ty} {text}, {number}")
-            self.line(f"ret {whole} {value}")
+            self._end(whole, value)
+
+    def _end(self, ty: str, value: str) -> None:
+        """Return a value; where several blocks do, by one block at the end, as front ends have it."""
+        if not self.one_return:
+            self.line(f"ret {ty} {value}".rstrip())
+            return
+        if ty != "void":
+            self.line(f"store {ty} {value}, ptr %result")
+        self.line("br label %return")
 
 
 CONTROL = frozenset(

@@ -62,6 +62,8 @@ class Options:
     """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
     lifetimes: bool = True
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
+    one_return: bool = True
+    """one block at the end returns"""
     early_loads: bool = True
     """what is read through the linker's tables is loaded where the address is made"""
 
@@ -103,6 +105,8 @@ class Values(Builder):
         """the stack pointer is set back to what it was before blocks of unknown size"""
         self.is_likely = False
         """numbers that are converted are in range, as C wants it"""
+        self.one_return = False
+        """several blocks return: they lead to one at the end"""
         self.has_own_list = False
         """a va_list that the code does not have is filled at entry"""
         self.frame_use = frame
