@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from irwright.lift.blocks import Step
-from irwright.lift.expressions import E, Effect, bits, walk
+from irwright.lift.expressions import E, Effect, bits, is_table_entry, walk
 from irwright.lift.program import Imm
 from irwright.lift.transfers import CONTROL, Transfers
 from irwright.lift.values import volatile_text
@@ -16,13 +16,6 @@ from irwright.lift.webs import Web
 
 TURNED = frozenset(["jae", "jbe", "jge", "jle", "jnb", "jna", "jnl", "jng"])
 MOVES = frozenset(["mov", "movzx", "movsx", "movsxd"])
-
-
-def _is_table_entry(value: E | None) -> bool:
-    address = value.args[0] if value is not None and value.op == "load" else None
-    if address is None or address.op != "addr" or address.aux.ref is None:
-        return False
-    return address.aux.ref.kind == "got"
 
 
 def _is_plain(load: E, unit: str) -> bool:
@@ -213,7 +206,7 @@ class Emitter(Transfers):
                 ty = self.natural(effect.value)
                 stores.append((effect, ty, self.value(effect.value, ty), self.pointer(effect.addr)))
         for effect, ty, value, pointer in stores:
-            self.line(f"store {volatile_text(effect.aux)}{ty} {value}, {pointer}, align {abs(effect.aux)}")
+            self.line(f"store {volatile_text(effect.aux)}{ty} {value}, {pointer}, align {self._align(effect.aux, ty)}")
         for effect in step.effects:
             if effect.kind in CONTROL:
                 # Writes first: a branch ends the block.
@@ -229,7 +222,7 @@ class Emitter(Transfers):
         or call may lie between.
         """
         steps = self.flow.blocks[index].steps
-        found = [effect for effect in steps[number].effects if effect.kind == "set" and _is_table_entry(effect.value)]
+        found = [effect for effect in steps[number].effects if effect.kind == "set" and is_table_entry(effect.value)]
         if len(found) != 1:
             return
         unit = found[0].unit

@@ -196,3 +196,11 @@ def walk(e: E | None) -> list[E]:
         found.append(node)
         todo += node.args
     return found
+
+
+def is_table_entry(value: E | None) -> bool:
+    """A load of what the linker's table holds: the address of a symbol."""
+    address = value.args[0] if value is not None and value.op == "load" else None
+    return (
+        address is not None and address.op == "addr" and address.aux.ref is not None and address.aux.ref.kind == "got"
+    )

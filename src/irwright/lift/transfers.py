@@ -189,9 +189,9 @@ class Transfers(Values):
             return None
         names = {value.aux}
         for step in [*steps[number + 1 :], *table]:
+            if read in step.effects:  # all of an instruction's writes come after its reads
+                return (number, value) if read.value.aux in names else None
             for effect in step.effects:
-                if effect is read:
-                    return (number, value) if read.value.aux in names else None
                 if effect.kind == "set":
                     copied = effect.value
                     if (

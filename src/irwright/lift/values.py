@@ -12,7 +12,7 @@ from typing import Protocol
 from irwright.errors import LiftError
 from irwright.lift.blocks import Flow
 from irwright.lift.builder import OPPOSITE, Builder, literal
-from irwright.lift.expressions import Address, E, Ref, bits, element
+from irwright.lift.expressions import Address, E, Ref, bits, element, is_table_entry
 from irwright.lift.frames import Frame
 from irwright.lift.signatures import Signature
 from irwright.lift.webs import LANEWISE, Analysis, Web
@@ -66,6 +66,10 @@ class Options:
     """one block at the end returns"""
     early_loads: bool = True
     """what is read through the linker's tables is loaded where the address is made"""
+
+
+NATURAL = frozenset(["i16", "i32", "i64", "ptr", "float", "double"])
+"""types that C aligns to their size"""
 
 
 def volatile_text(align: int) -> str:
@@ -165,8 +169,9 @@ class Values(Builder):
     def _is_pointer(self, e: E) -> bool:
         if e.op == "reg" and e.ty == "i64":
             return self.read_web(e.aux).ty == "ptr"
-        if e.op == "load" and e.args[0] is not None and (slot := self.analysis.slot(e.args[0])):
-            return self.read_web(slot).ty == "ptr"
+        if e.op == "load" and e.args[0] is not None:
+            slot = self.analysis.slot(e.args[0])
+            return self.read_web(slot).ty == "ptr" if slot else is_table_entry(e)
         if e.op == "addr":
             base, index = e.args
             if e.aux.ref is not None or e.aux.segment or (base is not None and self._is_pointer(base)):
@@ -294,9 +299,15 @@ class Values(Builder):
         if known is not None:
             have, _, value = known.partition(" ")
             return self.coerce(value, have.replace("_", " "), want)
-        value = self.new(f"load {volatile_text(e.aux)}{want}, {self.pointer(address)}, align {abs(e.aux)}")
+        value = self.new(
+            f"load {volatile_text(e.aux)}{want}, {self.pointer(address)}, align {self._align(e.aux, e.ty)}"
+        )
         self.memo[key] = f"{want.replace(' ', '_')} {value}"
         return value
+
+    def _align(self, align: int, ty: str) -> int:
+        """The alignment of an access: likely, numbers lie as C lays them out."""
+        return max(abs(align), bits(ty) // 8) if self.is_likely and ty in NATURAL else abs(align)
 
     def pointer(self, address: E) -> str:
         """An address with its pointer type, `ptr %x`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irwright.lift.blocks import Call, Flow
-from irwright.lift.expressions import E, Effect, bits, walk
+from irwright.lift.expressions import E, Effect, bits, is_table_entry, walk
 from irwright.lift.signatures import Signature
 from irwright.lift.variadic import AREA, OVERFLOW
 from irwright.lift.webs import Analysis, Web
@@ -172,6 +172,10 @@ class Typing:
             if first is not None and second is not None:  # pointers are compared with pointers
                 self._link(first, second)
                 self._link(second, first)
+            elif any(is_table_entry(arg) or (arg is not None and arg.op == "sym") for arg in node.args):
+                for web in (first, second):
+                    if web is not None:
+                        web.is_pointer = True
         elif node.op in ("mul", "shl", "lshr", "ashr", "and", "or", "xor", "sdiv", "udiv"):
             for arg in node.args:
                 web = self._plain(index, number, arg)
