@@ -210,9 +210,8 @@ class CallSites:
                 for effect in step.effects
                 if effect.kind == "call"
             }
-        index, number = lifted.call_places[call.index]
-        steps = lifted.flow.blocks[index].steps[:number]
-        types = variadic_types(self.program, self.symbols, steps, call.name, fixed[-1])
+        place = lifted.call_places[call.index]
+        types = variadic_types(self.program, self.symbols, lifted.flow, place, call.name, fixed[-1])
         return None if types is None else [ty for ty in types if ty != "double"]
 
     def _outside(self, call: Call) -> Signature | None:
@@ -286,7 +285,7 @@ class CallSites:
                     if status is None:
                         continue
                     for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS):
-                        if unit in status:
+                        if unit in status and not (self.likely and status[unit] == ENTRY):  # handed on, of any width
                             wide = int(status.get(f"{unit}.width", "64"))
                             self.widths[call.name, unit] = max(self.widths.get((call.name, unit), 0), wide)
                     limit = bounds.get(call.name, (6, 8))
@@ -385,9 +384,12 @@ def _in_memory(lifted: Lifted, call: Call, slots: list[int]) -> list[tuple[str, 
 def _evidence(status: dict[str, str], unread: set[str]) -> int:
     """How many argument registers look as if set for this call."""
     count = 0
+    is_handed_on = False
+    """what lies in a register before came from a caller: then one that others read as well holds no argument"""
     for number, unit in enumerate(INTEGER_ARGUMENTS):
-        if unit in unread or (status.get(unit) == DEFINED and unit not in ("rcx", "rdx")):
+        if unit in unread or (status.get(unit) == DEFINED and unit not in ("rcx", "rdx") and not is_handed_on):
             count = number + 1
+        is_handed_on |= status.get(unit) == ENTRY
     return count
 
 

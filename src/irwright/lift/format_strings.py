@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from irwright.lift.blocks import Step
+from irwright.lift.blocks import CALLEE_SAVED, Flow, Step
 from irwright.lift.expressions import E, Ref
 from irwright.lift.program import Program, Symbol
 
@@ -46,32 +46,38 @@ def scanned(text: bytes) -> list[str]:
 
 
 def variadic_types(
-    program: Program, symbols: Mapping[str, Symbol], steps: list[Step], name: str, unit: str
+    program: Program, symbols: Mapping[str, Symbol], flow: Flow, place: tuple[int, int], name: str, unit: str
 ) -> list[str] | None:
-    """Types of what follows the format, which is in `unit` after the steps; None where the format is not found.
+    """Types of what follows the format, which is in `unit` before a step of a block; None where the format is not found.
 
     `symbols` are those the program defines, by name.
     """
     reader = printed if _PRINTERS.fullmatch(name) else scanned if _SCANNERS.fullmatch(name) else None
     if reader is None:
         return None
-    text = _text_in(program, symbols, steps, unit)
+    value = _value_in(flow, flow.blocks[place[0]].steps[: place[1]], unit)
+    text = _string(program, symbols, value)
     return None if text is None else reader(text)
 
 
-def _text_in(program: Program, symbols: Mapping[str, Symbol], steps: list[Step], unit: str) -> bytes | None:
-    """The string whose address a register holds after the steps of a block, where they put it there."""
+def _value_in(flow: Flow, steps: list[Step], unit: str) -> E | None:
+    """What a register holds after the steps of a block: what they set it to, or the only thing that is put there."""
     for step in reversed(steps):
         for effect in step.effects:
-            if effect.kind == "call" or (effect.kind == "kill" and effect.unit == unit):
+            is_lost = effect.kind == "call" and unit in effect.aux.clobbered
+            if is_lost or (effect.kind == "kill" and effect.unit == unit):
                 return None
             if effect.kind == "set" and effect.unit == unit:
                 value = effect.value
                 if value is not None and value.op == "reg" and value.ty == "i64":
                     unit = value.aux
                     break
-                return _string(program, symbols, value)
-    return None
+                return value
+    if unit not in CALLEE_SAVED:
+        return None
+    everywhere = [s for index in flow.order for s in flow.blocks[index].steps if s.insn.mnemonic != "pop"]
+    found = [effect.value for step in everywhere for effect in step.effects if effect.unit == unit]
+    return found[0] if len(found) == 1 else None
 
 
 def _string(program: Program, symbols: Mapping[str, Symbol], value: E | None) -> bytes | None:
