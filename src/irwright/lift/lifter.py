@@ -219,7 +219,13 @@ class FileLifter(OwnSignatures):
 
     def _build(self, lifted: Lifted) -> None:
         lifted.flow = FlowBuilder(
-            self.program, lifted.code, self.is_noreturn, self.returns_x87, self._clobbered, tails=self.guess.tails
+            self.program,
+            lifted.code,
+            self.is_noreturn,
+            self.returns_x87,
+            self._clobbered,
+            tails=self.guess.tails,
+            likely=self.likely,
         ).build()
         self.table_jumps[lifted.code.name] = lifted.flow.table_jumps
         for call in lifted.flow.calls:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.blocks import INTEGER_ARGUMENTS, Call, Flow
+from irwright.lift.blocks import INTEGER_ARGUMENTS, NOT_ARGUMENTS, Call, Flow
 from irwright.lift.expressions import E, Effect, walk
 
 
@@ -32,7 +32,7 @@ def _places(flow: Flow) -> _Places:
             for effect in step.effects if step.has_frame else ():
                 if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
                     found.stored.add(effect.addr.aux)
-                if effect.unit in ("rsp", "rbp"):
+                if effect.unit in ("rsp", "rbp") or (effect.kind == "save" and effect.aux[1] in NOT_ARGUMENTS):
                     continue
                 for root in (effect.value, effect.addr if effect.kind != "store" else None):
                     direct_nodes = [n.args[0] for n in walk(root) if n.op == "load"]

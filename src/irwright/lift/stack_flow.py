@@ -24,8 +24,10 @@ class StackFlow(ControlFlow):
         clobbered: Callable[[Ref], frozenset[str]],
         *,
         tails: bool = False,
+        likely: bool = False,
     ) -> None:
         super().__init__(program, code, is_noreturn, tails=tails)
+        self.likely = likely
         self.returns_x87 = returns_x87
         self.clobbered = clobbered
         """registers that a callee may change"""
@@ -172,12 +174,20 @@ class StackFlow(ControlFlow):
             m.set(op.name, value)
         elif known is not None and known[0] == "entry" and known[1] in NOT_ARGUMENTS:
             m.kill(op.name)  # only gives back the room of a push
+        elif self.likely and op.name in CALLER_SAVED and self._is_at_end(insn):
+            m.kill(op.name)  # the same, where an argument was stored in that room
         elif state["rsp"] == DYNAMIC:
             raise LiftError("a pop from memory of a size known at run time")
         else:
             m.write(op, E("load", "i64", (E("frame", "i64", (), stack),), 8))
         if state["rsp"] != DYNAMIC:
             m.set("rsp", E("frame", "i64", (), stack + 8))
+
+    def _is_at_end(self, insn: Instruction) -> bool:
+        """Nothing but pops of registers follows on the way out of the function."""
+        at = self.positions[insn.section, insn.address] + 1
+        following = next((one for one in self.code.instructions[at:] if one.mnemonic != "pop"), None)
+        return following is not None and following.mnemonic in ("ret", "jmp")
 
     def _control_word(self, _m: Machine, insn: Instruction, state: State, _stack: int) -> None:
         """fldcw: into another rounding mode for a conversion, and back."""
