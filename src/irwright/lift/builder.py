@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from irwright.errors import LiftError
 from irwright.lift.expressions import bits
 
 NUMBER = re.compile(r"-?\d+")
@@ -93,6 +94,38 @@ class Builder:
         integer = self.coerce(value, have, f"i{a}")
         return self.coerce(self.convert("trunc" if b < a else "zext", f"i{a}", integer, f"i{b}"), f"i{b}", want)
 
+    def bitwise(self, op: str, ty: str, a: str, b: str) -> str:
+        """and, or, xor; a choice by a mask that a comparison made is a select."""
+        if op == "or" and (chosen := self._chosen(ty, a, b) or self._chosen(ty, b, a)) is not None:
+            return chosen
+        result = self.new(f"{op} {ty} {a}, {b}")
+        self.made[result] = (op, ty, a, b)
+        return result
+
+    def _chosen(self, ty: str, kept: str, other: str) -> str | None:
+        """`(mask and x) or (not mask and y)`."""
+        for mask, x in self._operands("and", kept):
+            made = self.made.get(mask, ("",))
+            if made[0] != "sext" or made[1] != "i1":
+                continue
+            for inverted, y in self._operands("and", other):
+                if any(of == mask and ones.isdigit() for of, ones in self._operands("xor", inverted)):
+                    values = [self._before_bitcast(value) for value in (x, y)]
+                    have = values[0][0] if values[0][0] == values[1][0] else ty
+                    texts = [value if have != ty else whole for (_, value), whole in zip(values, (x, y), strict=True)]
+                    result = self.new(f"select i1 {made[2]}, {have} {texts[0]}, {have} {texts[1]}")
+                    return self.convert("bitcast", have, result, ty)
+        return None
+
+    def _operands(self, op: str, value: str) -> list[tuple[str, str]]:
+        """Both orders of an operation's operands."""
+        made = self.made.get(value, ("",))
+        return [(made[2], made[3]), (made[3], made[2])] if made[0] == op else []
+
+    def _before_bitcast(self, value: str) -> tuple[str, str]:
+        made = self.made.get(value, ("",))
+        return (made[1], made[2]) if made[0] == "bitcast" else ("", value)
+
     # Comparisons
 
     def compare(self, op: str, ty: str, a: str, b: str) -> str:
@@ -101,6 +134,13 @@ class Builder:
         kind, predicate = op.split()
         self.made[result] = (kind, predicate, ty, a, b)
         return result
+
+    def unequal(self, value: str) -> str:
+        """`one` made to hold where nothing can be compared, too: `une`."""
+        made = self.made.get(value, ("",))
+        if made[:2] != ("fcmp", "one"):
+            raise LiftError("two jumps by a comparison of numbers that is not known")
+        return self.compare("fcmp une", *made[2:])
 
     def inverse(self, value: str) -> str:
         """The negation of an i1: of a comparison, the opposite one."""

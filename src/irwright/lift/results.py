@@ -28,6 +28,12 @@ FOR_FLAGS = frozenset(["or", "xor", "add", "adc", "sbb", "shl", "shr", "sar", "n
 """instructions without a form that sets flags alone, as `cmp` is of `sub`"""
 
 
+PACKED = frozenset(
+    ["addps", "addpd", "subps", "subpd", "mulps", "mulpd", "divps", "divpd", "shufps", "unpcklpd", "paddd"]
+)
+"""instructions that only vectors of numbers need"""
+
+
 class OwnSignatures(CallSites):
     """Infers what the functions of one program take and give back."""
 
@@ -63,7 +69,10 @@ class OwnSignatures(CallSites):
             widths = [int(site.get(f"{unit}.width", "64")) for site in sites]
             parts = [int(site.get(f"{unit}.width", "8")) for site in sites if site.get(unit) == "part"]
             caps = [int(site[f"{unit}.cap"]) for site in sites if f"{unit}.cap" in site]
-            return min([*(parts or [max(widths) or 64]), *caps])
+            found = min([*(parts or [max(widths) or 64]), *caps])
+            return min(found, scalar) if unit.startswith("xmm") else found
+
+        scalar = _scalar_width(flow) if self.likely else 128
 
         integer = everywhere("rax", DEFINED, RESULT, "part")
         # A parameter that some paths change and give back, where others give it back as it is.
@@ -207,6 +216,15 @@ class OwnSignatures(CallSites):
             for offset in range(8, max(stacked) + 1, 8):
                 params.append((f"stack.{offset - 8}", "i32" if entry.get(f"s{offset}", 32) <= 32 else "i64"))
         return params
+
+
+def _scalar_width(flow: Flow) -> int:
+    """The width of the numbers that a function computes with in vector registers; 128 for vectors of them."""
+    names = {step.insn.mnemonic for index in flow.order for step in flow.blocks[index].steps}
+    if names & PACKED:
+        return 128
+    ends = {name[-2:] for name in names if name not in ("movss", "movsd", "movsxd")}
+    return 32 if "ss" in ends and "sd" not in ends else 64
 
 
 def _has_side_effects(flow: Flow) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irwright.lift.blocks import Call, Step
+from irwright.lift.blocks import Block, Call, Step
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.program import Imm, Reg
 from irwright.lift.signatures import Signature
@@ -59,6 +59,9 @@ class Transfers(Values):
                 return
             if target == falls:
                 self.line(f"br label %b{target}")
+            elif self._follows_unequal():
+                is_taken = block.steps[-1].insn.mnemonic == "jnp"
+                self.line(f"br label %b{target if is_taken else falls}")
             else:
                 self._branch(test, target, falls)
         elif kind == "switch":
@@ -96,7 +99,8 @@ class Transfers(Values):
         form = self._form(test, target)
         first, second = (falls, target) if form[0] == "f" else (target, falls)
         weights = ", !prof !1" if form.endswith("+") else ""
-        value = self.value(test) if first == target else self.inverse(self.value(test))
+        value = self.unequal(self.value(test)) if self._is_unequal(target, falls) else self.value(test)
+        value = value if first == target else self.inverse(value)
         self.line(f"br i1 {value}, label %b{first}, label %b{second}{weights}")
 
     def _form(self, test: E, target: int) -> str:
@@ -121,6 +125,34 @@ class Transfers(Values):
             return False
         before = next((s.insn for s in reversed(steps[:at]) if any(e.unit == name.name for e in s.effects)), None)
         return before is not None and before.mnemonic in ("lea", "add", "sub", "inc", "dec")
+
+    def _is_unequal(self, target: int, falls: int) -> bool:
+        """`jne x; jp x`: numbers that are not equal, or not comparable; the second jump is a block of its own."""
+        block, second = self.flow.blocks[self.at[0]], self.flow.blocks[falls]
+        if block.insns[-1].mnemonic not in ("jne", "jnz") or len(second.insns) != 1:
+            return False
+        jump = second.insns[0].mnemonic
+        if second.predecessors != [self.at[0]] or jump not in ("jp", "jnp") or len(second.successors) != 2:
+            return False
+        return second.successors[jump == "jnp"] == target and self._sets_both(block)
+
+    def _sets_both(self, block: Block) -> bool:
+        """One instruction of the block sets what both jumps read, by a comparison of numbers."""
+        last = next((s for s in reversed(block.steps) if any(e.unit in ("cc.e", "cc.p") for e in s.effects)), None)
+        values = [e.value for e in last.effects if e.unit == "cc.e"] if last is not None else []
+        return any(value is not None and value.op == "fcmp ueq" for value in values)
+
+    def _follows_unequal(self) -> bool:
+        """The second of two such jumps: what would lead it away has led away before."""
+        before = self.flow.blocks[self.at[0]].predecessors
+        if len(before) != 1 or len(self.flow.blocks[before[0]].successors) != 2:
+            return False
+        here = self.at
+        self.at = (before[0], here[1])
+        target, falls = self.flow.blocks[before[0]].successors
+        is_second = falls == here[0] and self._is_unequal(target, falls)
+        self.at = here
+        return is_second
 
     def _switch(self, effect: Effect) -> None:
         assert effect.value is not None

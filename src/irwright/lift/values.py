@@ -198,7 +198,7 @@ class Values(Builder):
         if e.op in ("and", "or", "xor") and e.ty[0] == "<" and width in (32, 64):
             inner = f"i{width}"
             a, b = (self.narrow(node, inner) for node in e.args if node is not None)
-            return self.coerce(self.new(f"{e.op} {inner} {a}, {b}"), inner, ty)
+            return self.coerce(self.bitwise(e.op, inner, a, b), inner, ty)
         if e.op == "const" and e.ty[0] == "<":
             return self.coerce(str(_packed(e) & ((1 << width) - 1)), f"i{width}", ty)
         if e.op in LANEWISE and e.ty[0] == "<" and element(e.ty) == ty and not e.op.startswith(("icmp", "fcmp")):
