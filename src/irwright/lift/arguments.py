@@ -72,6 +72,8 @@ class CallSites:
         if lifted.frame is not None and call.index in lifted.frame.suspects and lifted.available is not None:
             status = lifted.available.at_call.get(call.index, {})
             takes_memory = found.is_variadic or not found.is_known
+            if self.likely:
+                takes_memory &= _prefix(status, INTEGER_ARGUMENTS, len(lifted.signature.params)) == 6
             if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
                 raise self._want_area(lifted, call)
         if lifted.frame is not None and call.index in lifted.frame.areas:

@@ -48,7 +48,7 @@ def scanned(text: bytes) -> list[str]:
 def variadic_types(
     program: Program, symbols: Mapping[str, Symbol], flow: Flow, place: tuple[int, int], name: str, unit: str
 ) -> list[str] | None:
-    """Types of what follows the format, which is in `unit` before a step of a block; None where the format is not found.
+    """Types of what follows the format, which is in `unit` at a place; None where the format is not found.
 
     `symbols` are those the program defines, by name.
     """

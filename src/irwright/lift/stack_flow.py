@@ -155,6 +155,9 @@ class StackFlow(ControlFlow):
             return
         if is_dynamic:
             raise LiftError("a push below memory of a size known at run time")
+        before = self.by_end.get((insn.section, insn.address))
+        if self.likely and isinstance(op, Reg) and op.name == "rax" and before is not None and _is_save(before):
+            return  # the last of a prologue only makes room
         m.store(slot, value)
 
     def _pop(self, m: Machine, insn: Instruction, state: State, stack: int) -> None:
@@ -254,6 +257,11 @@ class StackFlow(ControlFlow):
         if isinstance(target, Reg) and target.name == "rsp" and target.width != 64:
             raise LiftError("part of the stack pointer written")
         TABLE[insn.mnemonic](m, insn)
+
+
+def _is_save(insn: Instruction) -> bool:
+    op = insn.operands[0] if insn.operands else None
+    return insn.mnemonic == "push" and isinstance(op, Reg) and op.name in CALLEE_SAVED
 
 
 def _moves_stack(insn: Instruction) -> bool:
