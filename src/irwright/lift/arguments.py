@@ -9,7 +9,7 @@ from irwright.lift.blocks import Call, Flow
 from irwright.lift.clobbers import Clobbers, may_keep_registers
 from irwright.lift.expressions import bits, walk
 from irwright.lift.format_strings import variadic_types
-from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, widen_by_order
+from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, kept_narrow, widen_by_order
 from irwright.lift.lifted import SOUND, Guess, Lifted
 from irwright.lift.program import Instruction, Program
 from irwright.lift.prototypes import prototype
@@ -280,6 +280,7 @@ class CallSites:
             for lifted in good:
                 assert lifted.flow is not None and lifted.available is not None
                 own = bounds[lifted.code.name]
+                narrow = kept_narrow(lifted.flow) if self.likely else set[str]()
                 for call in lifted.flow.calls:
                     if not call.name:
                         continue
@@ -287,7 +288,10 @@ class CallSites:
                     if status is None:
                         continue
                     for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS):
-                        if unit in status and not (self.likely and status[unit] == ENTRY):  # handed on, of any width
+                        if self.likely and status.get(unit) == ENTRY:  # handed on: as wide as what was kept of it
+                            if unit in narrow:
+                                self.widths.setdefault((call.name, unit), 32)
+                        elif unit in status:
                             wide = int(status.get(f"{unit}.width", "64"))
                             self.widths[call.name, unit] = max(self.widths.get((call.name, unit), 0), wide)
                     limit = bounds.get(call.name, (6, 8))

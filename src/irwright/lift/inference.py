@@ -227,6 +227,22 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
             state["rax.cap"] = str(bits(ty))  # what lies above is nothing that anybody could give on
 
 
+def kept_narrow(flow: Flow) -> set[str]:
+    """Argument registers of which the first block keeps 32 bits for later."""
+    found: set[str] = set()
+    written: set[str] = set()
+    for step in flow.blocks[0].steps:
+        for effect in step.effects:
+            value = effect.value
+            is_copy = effect.kind == "set" and value is not None and value.op == "reg" and value.ty == "i32"
+            if is_copy and value is not None and value.aux in INTEGER_ARGUMENTS and value.aux not in written:
+                found.add(value.aux)
+            if effect.kind == "call":
+                return found
+        written |= {effect.unit for effect in step.effects}
+    return found
+
+
 def widen_by_order(flow: Flow, found: Available) -> None:
     """Arguments of 64 bits that are set with 32, known by where.
 

@@ -426,6 +426,8 @@ class Values(Builder):
             return self._icmp(op, args)
         if op.startswith("fcmp"):
             return self.compare(op, args[0].ty, self.value(args[0]), self.value(args[1]))
+        if self.is_likely and op == "xor" and ty == "i1" and (sign := self._sign_of_sum(args)) is not None:
+            return sign
         if op == "xor" and ty == "i1" and args[1].op == "const" and args[1].aux:
             return self.inverse(self.value(args[0]))
         if op == "select":
@@ -474,7 +476,27 @@ class Values(Builder):
             return self.new(f"fneg {ty} {self.value(args[0])}")
         if op.startswith("wide "):
             return self._divide(op[5:], ty, args)
-        return self.new(f"{op} {ty} {self.value(args[0])}, {self.value(args[1])}")
+        flag = " nsw" if self.is_likely and op in ("add", "sub") and self._is_compared_signed() else ""
+        return self.new(f"{op}{flag} {ty} {self.value(args[0])}, {self.value(args[1])}")
+
+    def _is_compared_signed(self) -> bool:
+        """The signed order of a sum and zero is asked for: numbers that overflow have none."""
+        return self.write_web("cc.l") is not None or self.write_web("cc.g") is not None
+
+    def _sign_of_sum(self, args: list[E]) -> str | None:
+        """`sum < 0` and `sum > 0` as flags have them, of a sum that does not overflow."""
+        first, second = args
+        if first.op == "icmp slt" and second.op == "overflow":
+            return self.value(first)
+        less = first.args[0] if first.op == "or" and second.op == "const" and second.aux else None
+        if less is None or less.op != "xor":
+            return None
+        sign, overflow = less.args
+        if sign is None or overflow is None or sign.op != "icmp slt" or overflow.op != "overflow":
+            return None
+        total, zero = sign.args
+        assert total is not None and zero is not None
+        return self.compare("icmp sgt", total.ty, self.value(total), self.value(zero))
 
     def _lane_source(self, e: E) -> str:
         """A vector of which lanes are taken; where no lane of it is wanted, nobody has read it."""
