@@ -9,7 +9,16 @@ from irwright.lift.blocks import Call, Flow
 from irwright.lift.clobbers import Clobbers, may_keep_registers
 from irwright.lift.expressions import bits, walk
 from irwright.lift.format_strings import variadic_types
-from irwright.lift.inference import DEFINED, ENTRY, RESULT, availability, kept_narrow, widen_by_order
+from irwright.lift.inference import (
+    DEFINED,
+    ENTRY,
+    RESULT,
+    availability,
+    first_calls,
+    kept_narrow,
+    unread_at_end,
+    widen_by_order,
+)
 from irwright.lift.lifted import SOUND, Guess, Lifted
 from irwright.lift.program import Instruction, Program
 from irwright.lift.prototypes import prototype
@@ -337,6 +346,10 @@ class CallSites:
                         done.add((pending[0], effect.unit))
                 named |= {node.aux for e in step.effects for node in walk(e.value) if node.op == "reg"}
                 analysis.before(step.effects, live)
+        if self.likely:
+            for index, unit in unread_at_end(flow, analysis):
+                for call in first_calls(flow, index, unit):
+                    lifted.unread.setdefault(call.index, set()).add(unit)
         for call in flow.calls:
             if call.name:
                 status = lifted.available.at_call.get(call.index, {})

@@ -53,7 +53,7 @@ class Emitter(Transfers):
                 else:
                     self.line("unreachable")
             bodies[index] = [f"b{index}:", *self.lines]
-        for index in self._places(order):
+        for index in self._natural(self._places(order)) if self.options.natural else self._places(order):
             if index not in self.skipped:
                 body += bodies[index]
         entry = ["entry:"]
@@ -104,13 +104,16 @@ class Emitter(Transfers):
 
     def _in_order(self) -> list[Web]:
         """Variables in the order of their allocas."""
-        if not self.options.reversed_webs:
+        if not self.options.reversed_webs and not self.options.written_webs:
             return list(self.webs.values())
         first: dict[int, tuple[int, int, int]] = {}
         for count, ((index, number, _), node) in enumerate(self.analysis.write_nodes.items()):
             root = self.analysis.find(node)
             first[root] = min(first.get(root, (1 << 30, 0, 0)), (index, number, count))
-        return [self.webs[root] for root in sorted(self.webs, key=lambda r: first.get(r, (-1, 0, 0)), reverse=True)]
+        return [
+            self.webs[root]
+            for root in sorted(self.webs, key=lambda r: first.get(r, (-1, 0, 0)), reverse=self.options.reversed_webs)
+        ]
 
     def _places(self, order: list[int]) -> list[int]:
         """The blocks in the order in which they are written."""
@@ -129,6 +132,50 @@ class Emitter(Transfers):
                 index = target if target in left else next((n for n in left if n != falls), falls)
             else:
                 index = index + 1 if index + 1 in left else next(iter(left))
+
+    def _natural(self, order: list[int]) -> list[int]:
+        """No block before what leads to it, loops aside: code generation moves what is unlikely to the end."""
+        place = {index: number for number, index in enumerate(order)}
+        waits = dict.fromkeys(order, 0)
+        back = self._back_edges(order)
+        for index in order:
+            for successor in set(self.flow.blocks[index].successors):
+                if (index, successor) not in back:
+                    waits[successor] += 1
+        ready = [order[0]]
+        placed: list[int] = []
+        while ready:
+            index = min(ready, key=place.__getitem__)
+            if placed:
+                following = [n for n in self.flow.blocks[placed[-1]].successors if n in ready]
+                index = min(following, key=place.__getitem__, default=index)
+            ready.remove(index)
+            placed.append(index)
+            for successor in set(self.flow.blocks[index].successors):
+                if (index, successor) not in back:
+                    waits[successor] -= 1
+                    if not waits[successor]:
+                        ready.append(successor)
+        return placed
+
+    def _back_edges(self, order: list[int]) -> set[tuple[int, int]]:
+        """Edges to blocks that a walk in depth has not left yet."""
+        found: set[tuple[int, int]] = set()
+        seen, inside = {order[0]}, {order[0]}
+        todo = [(order[0], iter(self.flow.blocks[order[0]].successors))]
+        while todo:
+            index, successors = todo[-1]
+            following = next(successors, None)
+            if following is None:
+                todo.pop()
+                inside.discard(index)
+            elif following in inside:
+                found.add((index, following))
+            elif following not in seen:
+                seen.add(following)
+                inside.add(following)
+                todo.append((following, iter(self.flow.blocks[following].successors)))
+        return found
 
     def _is_turned(self, index: int) -> bool:
         """True for a comparison with a constant whose jump is the negation of what instruction selection makes."""

@@ -17,12 +17,19 @@ from irwright.lift.blocks import CALLER_SAVED, Block, Call, Flow
 from irwright.lift.expressions import Effect, bits, walk
 from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
+from irwright.lift.webs import Analysis
 
 DEFINED, ENTRY, RESULT = "defined", "entry", "result"
 MIXED = "mixed "
 """before a unit: on some paths a call left something there, on others it was set"""
 Status = dict[str, str]
 TRACKED = frozenset((*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS, *RESULTS))
+
+
+PLAIN_SETTERS = frozenset(
+    ["mov", "movzx", "movsx", "movsxd", "movabs", "lea", "xor", "pop", "and", "sub", "add", "shl"]
+)
+"""instructions that set what they name and nothing else"""
 
 
 @dataclass(slots=True)
@@ -225,6 +232,45 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
         state[f"{unit}.width"] = str(bits(ty))
         if callee.is_known and unit == "rax" and bits(ty) < 64:
             state["rax.cap"] = str(bits(ty))  # what lies above is nothing that anybody could give on
+
+
+def unread_at_end(flow: Flow, analysis: Analysis) -> list[tuple[int, str]]:
+    """Blocks that leave something in an argument register which nothing but a call can want, in a later block."""
+    found: list[tuple[int, str]] = []
+    for index in flow.order:
+        block = flow.blocks[index]
+        if not block.successors:
+            continue
+        live = dict(analysis.live_out[index])
+        later: set[str] = set()
+        for step in reversed(block.steps):
+            if any(effect.kind == "call" for effect in step.effects):
+                break
+            for effect in step.effects:
+                is_last = effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS and effect.unit not in later
+                if is_last and not live.get(effect.unit) and step.insn.mnemonic in PLAIN_SETTERS:
+                    found.append((index, effect.unit))
+                later.add(effect.unit)
+            analysis.before(step.effects, live)
+    return found
+
+
+def first_calls(flow: Flow, index: int, unit: str) -> list[Call]:
+    """Calls that are reached from the end of a block with a register as it is there."""
+    found: list[Call] = []
+    seen: set[int] = set()
+    todo = list(flow.blocks[index].successors)
+    while todo:
+        at = todo.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        ends = [e for step in flow.blocks[at].steps for e in step.effects if e.unit == unit or e.kind == "call"]
+        if not ends:
+            todo += flow.blocks[at].successors
+        elif ends[0].kind == "call":
+            found.append(ends[0].aux)
+    return found
 
 
 def kept_narrow(flow: Flow) -> set[str]:

@@ -62,6 +62,10 @@ class Options:
     """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
     lifetimes: bool = True
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
+    written_webs: bool = False
+    """variables that are written first come first"""
+    natural: bool = False
+    """blocks come after those that lead to them"""
     one_return: bool = True
     """one block at the end returns"""
     early_loads: bool = True

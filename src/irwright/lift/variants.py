@@ -61,7 +61,8 @@ class Variant:
     """result type to try in place of the inferred one"""
 
 
-FIRST = Variant(SPLIT, FALLS, "fold")
+NATURAL = Options(apart=True, falls_first=True, natural=True, reversed_webs=True)
+FIRST = Variant(SPLIT, NATURAL, "fold")
 ORDER: tuple[Variant, ...] = (
     FIRST,
     Variant(SPLIT, LAST, "gvn"),
