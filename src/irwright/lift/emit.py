@@ -104,16 +104,13 @@ class Emitter(Transfers):
 
     def _in_order(self) -> list[Web]:
         """Variables in the order of their allocas."""
-        if not self.options.reversed_webs and not self.options.written_webs:
+        if not self.options.reversed_webs:
             return list(self.webs.values())
         first: dict[int, tuple[int, int, int]] = {}
         for count, ((index, number, _), node) in enumerate(self.analysis.write_nodes.items()):
             root = self.analysis.find(node)
             first[root] = min(first.get(root, (1 << 30, 0, 0)), (index, number, count))
-        return [
-            self.webs[root]
-            for root in sorted(self.webs, key=lambda r: first.get(r, (-1, 0, 0)), reverse=self.options.reversed_webs)
-        ]
+        return [self.webs[root] for root in sorted(self.webs, key=lambda r: first.get(r, (-1, 0, 0)), reverse=True)]
 
     def _places(self, order: list[int]) -> list[int]:
         """The blocks in the order in which they are written."""

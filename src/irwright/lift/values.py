@@ -12,6 +12,7 @@ from typing import Protocol
 from irwright.errors import LiftError
 from irwright.lift.blocks import Flow
 from irwright.lift.builder import OPPOSITE, Builder, literal
+from irwright.lift.counters import steps_ahead
 from irwright.lift.expressions import Address, E, Ref, bits, element, is_table_entry
 from irwright.lift.frames import Frame
 from irwright.lift.signatures import Signature
@@ -62,8 +63,8 @@ class Options:
     """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
     lifetimes: bool = True
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
-    written_webs: bool = False
-    """variables that are written first come first"""
+    counters: bool = False
+    """counters of loops are kept as they were before strength reduction (counters.py)"""
     natural: bool = False
     """blocks come after those that lead to them"""
     one_return: bool = True
@@ -103,6 +104,7 @@ class Values(Builder):
         self.options = options
         self.current: dict[int, str] = {}
         """what a web (by identity) holds, where this block has read or written it"""
+        self.ahead = steps_ahead(flow, analysis, webs) if options.counters else dict[int, int]()
         self.loaded: dict[int, tuple[str, str]] = {}
         """type and value of loads (by identity) that were made before their instruction"""
         self.memo: dict[tuple[int, str], str] = {}
@@ -137,12 +139,20 @@ class Values(Builder):
         web = self.read_web(unit)
         value = self.current.get(id(web))
         if value is None:
-            value = self.current[id(web)] = self.new(f"load {web.ty}, ptr %{web.name}")
+            value = self.current[id(web)] = self.shift(web, self.new(f"load {web.ty}, ptr %{web.name}"), -1)
         return value, web.ty
+
+    def shift(self, web: Web, value: str, direction: int) -> str:
+        """A value of a web as it is kept (1), or back (-1): counters may be kept one step ahead."""
+        ahead = self.ahead.get(id(web), 0) * direction
+        if not ahead:
+            return value
+        sum_ = f"getelementptr i8, ptr {value}, i64 {ahead}" if web.ty == "ptr" else f"add {web.ty} {value}, {ahead}"
+        return self.new(sum_)
 
     def store_web(self, web: Web, value: str) -> None:
         """A web's new value."""
-        self.line(f"store {web.ty} {value}, ptr %{web.name}")
+        self.line(f"store {web.ty} {self.shift(web, value, 1)}, ptr %{web.name}")
         self.current[id(web)] = value
 
     def natural(self, e: E) -> str:

@@ -1,0 +1,104 @@
+"""Counters of loops as they were before strength reduction: counted up at the end of a loop, not at its start.
+
+Code generation likes to add to a counter where a loop begins and to compare the sum. Lifted as it stands, comparison
+and counter would be rewritten again, to other code. A counter that is kept with its step added is what the loop had
+before: the value that is compared. Both are the same numbers, so this is no guess.
+"""
+
+from __future__ import annotations
+
+from irwright.lift.blocks import Flow
+from irwright.lift.expressions import E, Effect, bits
+from irwright.lift.webs import Analysis, Web
+
+Place = tuple[int, int]
+
+
+def steps_ahead(flow: Flow, analysis: Analysis, webs: dict[int, Web]) -> dict[int, int]:
+    """By web (its identity): what is added to a counter that is kept one step ahead."""
+    return _Counters(flow, analysis, webs).find()
+
+
+class _Counters:
+    def __init__(self, flow: Flow, analysis: Analysis, webs: dict[int, Web]) -> None:
+        self.flow = flow
+        self.analysis = analysis
+        self.webs = webs
+        self.writes: dict[int, list[Place]] = {}
+        self.reads: dict[int, list[Place]] = {}
+        for (index, number, _), node in analysis.write_nodes.items():
+            self.writes.setdefault(analysis.find(node), []).append((index, number))
+        for (index, number, _), node in analysis.read_nodes.items():
+            self.reads.setdefault(analysis.find(node), []).append((index, number))
+        self.heads = {n for index in flow.order for n in flow.blocks[index].successors if n <= index}
+
+    def find(self) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for root, web in self.webs.items():
+            if web.ty not in ("i32", "i64", "ptr") or len(self.writes.get(root, ())) < 1:
+                continue
+            step = self._by_copy(root) or self._in_place(root)
+            if step:
+                found[id(web)] = step
+        return found
+
+    def _by_copy(self, root: int) -> int:
+        """`lea n, [w + 16]; cmp n, 64` where a loop begins, `mov w, n` where it ends."""
+        for place in self.writes[root]:
+            value = self._set(place, root)
+            if value is None or value.op != "reg":
+                continue
+            other = self._read(place, value.aux)
+            if other is None or other == root or len(self.writes.get(other, ())) != 1:
+                continue
+            at = self.writes[other][0]
+            step = self._sum(self._set(at, other), at, root)
+            if step and at[0] in self.heads and any(self._compares(one) for one in self.reads.get(other, ())):
+                return step
+        return 0
+
+    def _in_place(self, root: int) -> int:
+        """`inc w` where a loop begins, before anything else reads it."""
+        if not self.webs[root].unit.startswith("r"):
+            return 0
+        for place in self.writes[root]:
+            step = self._sum(self._set(place, root), place, root)
+            if not step or place[0] not in self.heads:
+                continue
+            if any(one[0] == place[0] and one[1] < place[1] for one in self.reads.get(root, ())):
+                continue
+            others = [one for one in self.writes[root] if one != place]
+            if all(one[0] < place[0] and self._is_constant(self._set(one, root)) for one in others):
+                return step
+        return 0
+
+    def _effects(self, place: Place) -> list[Effect]:
+        return self.flow.blocks[place[0]].steps[place[1]].effects
+
+    def _set(self, place: Place, root: int) -> E | None:
+        """The value that a web gets at a place."""
+        unit = self.webs[root].unit
+        return next((e.value for e in self._effects(place) if e.kind == "set" and e.unit == unit), None)
+
+    def _read(self, place: Place, unit: str) -> int | None:
+        node = self.analysis.read_nodes.get((*place, unit))
+        return None if node is None else self.analysis.find(node)
+
+    def _sum(self, value: E | None, place: Place, root: int) -> int:
+        """What a value adds to a web, 0 where it is no such sum."""
+        if value is None or bits(value.ty) != bits(self.webs[root].ty):
+            return 0
+        first, step = None, 0
+        if value.op == "addr" and value.aux.ref is None and not value.aux.segment and value.args[1] is None:
+            first, step = value.args[0], value.aux.disp
+        elif value.op in ("add", "sub") and value.args[1] is not None and value.args[1].op == "const":
+            first, step = value.args[0], value.args[1].aux if value.op == "add" else -value.args[1].aux
+        if first is None or first.op != "reg" or self._read(place, first.aux) != root:
+            return 0
+        return step
+
+    def _is_constant(self, value: E | None) -> bool:
+        return value is not None and value.op == "const"
+
+    def _compares(self, place: Place) -> bool:
+        return self.flow.blocks[place[0]].steps[place[1]].insn.mnemonic == "cmp"
