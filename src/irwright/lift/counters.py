@@ -7,6 +7,8 @@ before: the value that is compared. Both are the same numbers, so this is no gue
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from irwright.lift.blocks import Flow
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.webs import Analysis, Web
@@ -14,9 +16,25 @@ from irwright.lift.webs import Analysis, Web
 Place = tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A web that is a number or pointer and so many steps: `start + step * count`."""
+
+    step: int
+    places: frozenset[Place]
+    """where one is added to the count; elsewhere it starts anew"""
+    start: int | None
+    """where that is a constant"""
+
+
 def steps_ahead(flow: Flow, analysis: Analysis, webs: dict[int, Web]) -> dict[int, int]:
     """By web (its identity): what is added to a counter that is kept one step ahead."""
     return _Counters(flow, analysis, webs).find()
+
+
+def counted(flow: Flow, analysis: Analysis, webs: dict[int, Web], *, everywhere: bool) -> dict[int, Counter]:
+    """Webs (by identity) that start somewhere and go on in equal steps; without `everywhere`, those of tables."""
+    return _Counters(flow, analysis, webs).counted(everywhere=everywhere)
 
 
 class _Counters:
@@ -41,6 +59,40 @@ class _Counters:
             if step:
                 found[id(web)] = step
         return found
+
+    def counted(self, *, everywhere: bool) -> dict[int, Counter]:
+        found: dict[int, Counter] = {}
+        for root, web in self.webs.items():
+            if web.ty not in ("i32", "i64", "ptr") or not web.unit.startswith("r"):
+                continue
+            steps: dict[Place, int] = {}
+            others: list[Place] = []
+            for place in self.writes.get(root, ()):
+                value = self._set(place, root)
+                step = self._sum(value, place, root) or self._copied_step(value, place, root)
+                if step:
+                    steps[place] = step
+                else:
+                    others.append(place)
+            if len(set(steps.values())) != 1 or len(others) + web.is_entry != 1:
+                continue
+            value = self._set(others[0], root) if others else None
+            start = value.aux if value is not None and value.op == "const" else None
+            step = next(iter(steps.values()))
+            is_sure = start is not None and bool(self._by_copy(root))
+            if (is_sure or everywhere) and not (step == 1 and start == 0):
+                found[id(web)] = Counter(step, frozenset(steps), start)
+        return found
+
+    def _copied_step(self, value: E | None, place: Place, root: int) -> int:
+        """The same, of a copy of a sum made before."""
+        if value is None or value.op != "reg":
+            return 0
+        other = self._read(place, value.aux)
+        if other is None or other == root or len(self.writes.get(other, ())) != 1:
+            return 0
+        at = self.writes[other][0]
+        return self._sum(self._set(at, other), at, root)
 
     def _by_copy(self, root: int) -> int:
         """`lea n, [w + 16]; cmp n, 64` where a loop begins, `mov w, n` where it ends."""

@@ -66,6 +66,8 @@ class Emitter(Transfers):
         for web in self._in_order():
             if web.name:
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
+                if id(web) in self.counters:
+                    entry.append(f"  %{web.name}.count = alloca {'i64' if web.ty == 'ptr' else web.ty}, align 8")
         # Intrinsics are written as LLVM 17 has them: later versions read that and write their own.
         ends = [*self.frame_use.starts[1:], self.frame_use.top]
         births: list[str] = []
@@ -213,7 +215,7 @@ class Emitter(Transfers):
             web = entry_web.get(at)
             if web is not None and web.name:
                 value = self.coerce(f"%a{number}", ty, web.ty, extend=True)
-                self.store_web(web, value)
+                self.store_web(web, value, starts=True)
         entry += self.lines
         self.lines = []
         return texts

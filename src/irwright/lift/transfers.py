@@ -190,7 +190,7 @@ class Transfers(Values):
         self.at = (here[0], number)
         web = self.read_web(value.aux)
         self.at = here
-        text = self.shift(web, self.new(f"load {web.ty}, ptr %{web.name}"), -1)
+        text = self.kept(web)
         compared = self.coerce(text, web.ty, value.ty)
         self.line(f"switch {value.ty} {compared}, label %b{target} [")
         for case, place in enumerate(jump.aux):

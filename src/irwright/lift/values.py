@@ -12,7 +12,7 @@ from typing import Protocol
 from irwright.errors import LiftError
 from irwright.lift.blocks import Flow
 from irwright.lift.builder import OPPOSITE, Builder, literal
-from irwright.lift.counters import steps_ahead
+from irwright.lift.counters import Counter, counted, steps_ahead
 from irwright.lift.expressions import Address, E, Ref, bits, element, is_table_entry
 from irwright.lift.frames import Frame
 from irwright.lift.signatures import Signature
@@ -65,6 +65,8 @@ class Options:
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
     counters: bool = False
     """counters of loops are kept as they were before strength reduction (counters.py)"""
+    counted: str = ""
+    """what goes on in equal steps is a start and a count of steps: `tables` or `all`"""
     natural: bool = False
     """blocks come after those that lead to them"""
     one_return: bool = True
@@ -105,6 +107,11 @@ class Values(Builder):
         self.current: dict[int, str] = {}
         """what a web (by identity) holds, where this block has read or written it"""
         self.ahead = steps_ahead(flow, analysis, webs) if options.counters else dict[int, int]()
+        self.counters = (
+            counted(flow, analysis, webs, everywhere=options.counted == "all")
+            if options.counted
+            else dict[int, Counter]()
+        )
         self.loaded: dict[int, tuple[str, str]] = {}
         """type and value of loads (by identity) that were made before their instruction"""
         self.memo: dict[tuple[int, str], str] = {}
@@ -139,8 +146,23 @@ class Values(Builder):
         web = self.read_web(unit)
         value = self.current.get(id(web))
         if value is None:
-            value = self.current[id(web)] = self.shift(web, self.new(f"load {web.ty}, ptr %{web.name}"), -1)
+            value = self.current[id(web)] = self.kept(web)
         return value, web.ty
+
+    def kept(self, web: Web) -> str:
+        """What the variable of a web holds."""
+        counter = self.counters.get(id(web))
+        if counter is None:
+            return self.shift(web, self.new(f"load {web.ty}, ptr %{web.name}"), -1)
+        ty = "i64" if web.ty == "ptr" else web.ty
+        total = self.new(f"load {ty}, ptr %{web.name}.count")
+        if counter.step != 1:
+            total = self.new(f"mul nsw {ty} {total}, {counter.step}")
+        start = self.new(f"load {web.ty}, ptr %{web.name}") if counter.start is None else literal(counter.start, ty)
+        if web.ty == "ptr" and counter.start is None:
+            return self.new(f"getelementptr i8, ptr {start}, i64 {total}")
+        total = self.new(f"add {ty} {total}, {start}") if start != "0" else total
+        return self.coerce(total, ty, web.ty)
 
     def shift(self, web: Web, value: str, direction: int) -> str:
         """A value of a web as it is kept (1), or back (-1): counters may be kept one step ahead."""
@@ -150,9 +172,18 @@ class Values(Builder):
         sum_ = f"getelementptr i8, ptr {value}, i64 {ahead}" if web.ty == "ptr" else f"add {web.ty} {value}, {ahead}"
         return self.new(sum_)
 
-    def store_web(self, web: Web, value: str) -> None:
+    def store_web(self, web: Web, value: str, *, starts: bool = False) -> None:
         """A web's new value."""
-        self.line(f"store {web.ty} {self.shift(web, value, 1)}, ptr %{web.name}")
+        counter = self.counters.get(id(web))
+        if counter is None:
+            self.line(f"store {web.ty} {self.shift(web, value, 1)}, ptr %{web.name}")
+        else:
+            ty, count = "i64" if web.ty == "ptr" else web.ty, "0"
+            if is_step := self.at in counter.places and not starts:
+                count = self.new(f"add {ty} {self.new(f'load {ty}, ptr %{web.name}.count')}, 1")
+            if counter.start is None and not is_step:
+                self.line(f"store {web.ty} {value}, ptr %{web.name}")
+            self.line(f"store {ty} {count}, ptr %{web.name}.count")
         self.current[id(web)] = value
 
     def natural(self, e: E) -> str:

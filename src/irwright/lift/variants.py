@@ -61,7 +61,7 @@ class Variant:
     """result type to try in place of the inferred one"""
 
 
-NATURAL = Options(apart=True, falls_first=True, natural=True, reversed_webs=True, counters=True)
+NATURAL = Options(apart=True, falls_first=True, natural=True, reversed_webs=True, counted="tables")
 FIRST = Variant(SPLIT, NATURAL, "fold")
 ORDER: tuple[Variant, ...] = (
     FIRST,
