@@ -1,8 +1,8 @@
-"""Counters of loops as they were before strength reduction: counted up at the end of a loop, not at its start.
+"""Counters of loops as they were before strength reduction: a start and a number of steps.
 
-Code generation likes to add to a counter where a loop begins and to compare the sum. Lifted as it stands, comparison
-and counter would be rewritten again, to other code. A counter that is kept with its step added is what the loop had
-before: the value that is compared. Both are the same numbers, so this is no guess.
+Code generation turns the index of a table into a place in it, which it adds to where the loop begins, and compares
+the sum. Lifted as it stands, counter and comparison would be rewritten once more, to other code. Written as a number
+of steps that is compared with how many there are, it is what the loop had before. That supposes that no step wraps.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ class Counter:
     """where one is added to the count; elsewhere it starts anew"""
     start: int | None
     """where that is a constant"""
-
-
-def steps_ahead(flow: Flow, analysis: Analysis, webs: dict[int, Web]) -> dict[int, int]:
-    """By web (its identity): what is added to a counter that is kept one step ahead."""
-    return _Counters(flow, analysis, webs).find()
+    root: int
+    """the web"""
+    ahead: int | None
+    """the web of its next value, if it is compared where the loop begins"""
 
 
 def counted(flow: Flow, analysis: Analysis, webs: dict[int, Web], *, everywhere: bool) -> dict[int, Counter]:
@@ -50,16 +49,6 @@ class _Counters:
             self.reads.setdefault(analysis.find(node), []).append((index, number))
         self.heads = {n for index in flow.order for n in flow.blocks[index].successors if n <= index}
 
-    def find(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for root, web in self.webs.items():
-            if web.ty not in ("i32", "i64", "ptr") or len(self.writes.get(root, ())) < 1:
-                continue
-            step = self._by_copy(root) or self._in_place(root)
-            if step:
-                found[id(web)] = step
-        return found
-
     def counted(self, *, everywhere: bool) -> dict[int, Counter]:
         found: dict[int, Counter] = {}
         for root, web in self.webs.items():
@@ -79,9 +68,10 @@ class _Counters:
             value = self._set(others[0], root) if others else None
             start = value.aux if value is not None and value.op == "const" else None
             step = next(iter(steps.values()))
-            is_sure = start is not None and bool(self._by_copy(root))
+            ahead = self._ahead(root)
+            is_sure = start is not None and ahead is not None
             if (is_sure or everywhere) and not (step == 1 and start == 0):
-                found[id(web)] = Counter(step, frozenset(steps), start)
+                found[id(web)] = Counter(step, frozenset(steps), start, root, ahead)
         return found
 
     def _copied_step(self, value: E | None, place: Place, root: int) -> int:
@@ -94,35 +84,20 @@ class _Counters:
         at = self.writes[other][0]
         return self._sum(self._set(at, other), at, root)
 
-    def _by_copy(self, root: int) -> int:
-        """`lea n, [w + 16]; cmp n, 64` where a loop begins, `mov w, n` where it ends."""
+    def _ahead(self, root: int) -> int | None:
+        """The web `n` of `lea n, [w + 16]; cmp n, 64` where a loop begins and `mov w, n` where it ends."""
         for place in self.writes[root]:
             value = self._set(place, root)
-            if value is None or value.op != "reg":
-                continue
-            other = self._read(place, value.aux)
-            if other is None or other == root or len(self.writes.get(other, ())) != 1:
+            other = self._read(place, value.aux) if value is not None and value.op == "reg" else None
+            if other is None or not self._copied_step(value, place, root):
                 continue
             at = self.writes[other][0]
-            step = self._sum(self._set(at, other), at, root)
-            if step and at[0] in self.heads and any(self._compares(one) for one in self.reads.get(other, ())):
-                return step
-        return 0
+            if at[0] in self.heads and all(self._is_near(at, one) for one in self.reads[other] if self._compares(one)):
+                return other if any(self._compares(one) for one in self.reads[other]) else None
+        return None
 
-    def _in_place(self, root: int) -> int:
-        """`inc w` where a loop begins, before anything else reads it."""
-        if not self.webs[root].unit.startswith("r"):
-            return 0
-        for place in self.writes[root]:
-            step = self._sum(self._set(place, root), place, root)
-            if not step or place[0] not in self.heads:
-                continue
-            if any(one[0] == place[0] and one[1] < place[1] for one in self.reads.get(root, ())):
-                continue
-            others = [one for one in self.writes[root] if one != place]
-            if all(one[0] < place[0] and self._is_constant(self._set(one, root)) for one in others):
-                return step
-        return 0
+    def _is_near(self, first: Place, second: Place) -> bool:
+        return first[0] == second[0] and first[1] < second[1]
 
     def _effects(self, place: Place) -> list[Effect]:
         return self.flow.blocks[place[0]].steps[place[1]].effects
@@ -148,9 +123,6 @@ class _Counters:
         if first is None or first.op != "reg" or self._read(place, first.aux) != root:
             return 0
         return step
-
-    def _is_constant(self, value: E | None) -> bool:
-        return value is not None and value.op == "const"
 
     def _compares(self, place: Place) -> bool:
         return self.flow.blocks[place[0]].steps[place[1]].insn.mnemonic == "cmp"

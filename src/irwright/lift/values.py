@@ -12,7 +12,7 @@ from typing import Protocol
 from irwright.errors import LiftError
 from irwright.lift.blocks import Flow
 from irwright.lift.builder import OPPOSITE, Builder, literal
-from irwright.lift.counters import Counter, counted, steps_ahead
+from irwright.lift.counters import Counter, counted
 from irwright.lift.expressions import Address, E, Ref, bits, element, is_table_entry
 from irwright.lift.frames import Frame
 from irwright.lift.signatures import Signature
@@ -63,8 +63,6 @@ class Options:
     """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
     lifetimes: bool = True
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
-    counters: bool = False
-    """counters of loops are kept as they were before strength reduction (counters.py)"""
     counted: str = ""
     """what goes on in equal steps is a start and a count of steps: `tables` or `all`"""
     natural: bool = False
@@ -106,12 +104,13 @@ class Values(Builder):
         self.options = options
         self.current: dict[int, str] = {}
         """what a web (by identity) holds, where this block has read or written it"""
-        self.ahead = steps_ahead(flow, analysis, webs) if options.counters else dict[int, int]()
         self.counters = (
             counted(flow, analysis, webs, everywhere=options.counted == "all")
             if options.counted
             else dict[int, Counter]()
         )
+        self.counted_ahead = {id(webs[c.ahead]): webs[c.root] for c in self.counters.values() if c.ahead is not None}
+        """webs (by identity) that hold the next value of a counter, until it steps"""
         self.loaded: dict[int, tuple[str, str]] = {}
         """type and value of loads (by identity) that were made before their instruction"""
         self.memo: dict[tuple[int, str], str] = {}
@@ -153,7 +152,7 @@ class Values(Builder):
         """What the variable of a web holds."""
         counter = self.counters.get(id(web))
         if counter is None:
-            return self.shift(web, self.new(f"load {web.ty}, ptr %{web.name}"), -1)
+            return self.new(f"load {web.ty}, ptr %{web.name}")
         ty = "i64" if web.ty == "ptr" else web.ty
         total = self.new(f"load {ty}, ptr %{web.name}.count")
         if counter.step != 1:
@@ -164,19 +163,11 @@ class Values(Builder):
         total = self.new(f"add {ty} {total}, {start}") if start != "0" else total
         return self.coerce(total, ty, web.ty)
 
-    def shift(self, web: Web, value: str, direction: int) -> str:
-        """A value of a web as it is kept (1), or back (-1): counters may be kept one step ahead."""
-        ahead = self.ahead.get(id(web), 0) * direction
-        if not ahead:
-            return value
-        sum_ = f"getelementptr i8, ptr {value}, i64 {ahead}" if web.ty == "ptr" else f"add {web.ty} {value}, {ahead}"
-        return self.new(sum_)
-
     def store_web(self, web: Web, value: str, *, starts: bool = False) -> None:
         """A web's new value."""
         counter = self.counters.get(id(web))
         if counter is None:
-            self.line(f"store {web.ty} {self.shift(web, value, 1)}, ptr %{web.name}")
+            self.line(f"store {web.ty} {value}, ptr %{web.name}")
         else:
             ty, count = "i64" if web.ty == "ptr" else web.ty, "0"
             if is_step := self.at in counter.places and not starts:
@@ -584,8 +575,22 @@ class Values(Builder):
             self.memo[key] = self.new(f"call {pair} @{name}({a.ty} {self.value(a)}, {a.ty} {self.value(b)})")
         return self.memo[key]
 
+    def _compared_count(self, op: str, a: E, b: E) -> str | None:
+        """Whether a counter's next value is the last: how often it has stepped is compared, as the loop had it."""
+        if a.op != "reg" or b.op != "const" or op not in ("icmp eq", "icmp ne"):
+            return None
+        web = self.counted_ahead.get(id(self.read_web(a.aux)))
+        counter = None if web is None else self.counters[id(web)]
+        if web is None or counter is None or counter.start is None or bits(a.ty) != bits(web.ty):
+            return None
+        number, rest = divmod(b.aux - counter.start - counter.step, counter.step)
+        ty = "i64" if web.ty == "ptr" else web.ty
+        return None if rest else self.compare(op, ty, self.new(f"load {ty}, ptr %{web.name}.count"), str(number))
+
     def _icmp(self, op: str, args: list[E]) -> str:
         a, b = args
+        if (compared := self._compared_count(op, a, b)) is not None:
+            return compared
         ty = a.ty
         if ty == "i64":
             pointers = [self._is_pointer(node) for node in args]
