@@ -306,6 +306,8 @@ class FileLifter(OwnSignatures):
                             for place, (unit, ty) in enumerate(signature.returns):
                                 if ty == "i64" and unit in pointers:
                                     signature.returns[place] = (unit, "ptr")
+                        if effect.aux.is_tail and not callee.is_known and signature.returns == [("rax", "ptr")]:
+                            callee.returns = [("rax", "ptr")] if callee.returns == [("rax", "i64")] else callee.returns
                         if callee.is_known:
                             continue
                         for place, (unit, ty) in enumerate(callee.params):
