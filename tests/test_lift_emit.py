@@ -4,24 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
-from irwright.lift.lifted import LIKELY
 from irwright.lift.values import Options
-from irwright.lift.variants import Search, Variant
-from irwright.llvm.toolchain import find
-from irwright.llvm.worker import Call, WorkerPool
-
-
-def emitted(body: str, options: Options) -> str:
-    """The IR of one function, its variables as values."""
-    text = f".text\n.globl f\n.type f,@function\nf:\n{body}\n.size f, .-f\n"
-    with WorkerPool(find().library.path, jobs=1) as pool:
-        source = Disassembler(pool, LiftSettings()).read(text.encode(), "f.s")
-        search = Search(pool, source.program, source.layout, source.text, 1, attributes(source))
-        raw = search.emit("f", Variant(LIKELY, options, "sroa"))
-        lowered = pool.call(Call(operation="lower", arguments={"jobs": [(raw, "sroa")]})).unwrap("lower")
-        return str(lowered[0].ir)
-
+from lifted_text import emitted
 
 BRANCH = "cmpl $2, %edi\njae .L1\nmovl $7, (%rsi)\nretq\n.L1:\nmovl $9, (%rsi)\nretq"
 
@@ -48,16 +32,38 @@ def test_a_chosen_limit_is_an_intrinsic() -> None:
 def test_loads_through_the_table_are_made_with_the_address(is_early: bool) -> None:
     body = "movq p@GOTPCREL(%rip), %rax\nmovl (%rdi), %ecx\naddl (%rax), %ecx\nmovl %ecx, (%rsi)\nretq"
     text = emitted(body, Options(early_loads=is_early))
-    assert (text.index("ptr @p, align 1") < text.index("ptr %a0, align 1")) == is_early
+    assert (text.index("load i32, ptr @p,") < text.index("load i32, ptr %a0,")) == is_early
 
 
 def test_no_load_passes_a_store() -> None:
     body = "movq p@GOTPCREL(%rip), %rax\nmovl %edx, (%rdi)\naddl (%rax), %ecx\nmovl %ecx, (%rsi)\nretq"
     text = emitted(body, Options())
-    assert text.index("ptr @p, align 1") > text.index("ptr %a0, align 1")
+    assert text.index("load i32, ptr @p,") > text.index("store i32")
 
 
 def test_objects_on_the_stack_live_from_entry_on() -> None:
     body = "subq $24, %rsp\nleaq 8(%rsp), %rdi\ncallq g@PLT\naddq $24, %rsp\nretq"
     assert "call void @llvm.lifetime.start.p0(ptr %frame)" in emitted(body, Options())
     assert "lifetime" not in emitted(body, Options(lifetimes=False))
+
+
+TWO_ENDS = "testl %edi, %edi\nje .L1\nmovl $7, %eax\nretq\n.L1:\nmovl $9, %eax\nretq"
+
+
+def test_one_block_returns() -> None:
+    assert emitted(TWO_ENDS, Options()).count("ret i32") == 1
+    assert emitted(TWO_ENDS, Options(one_return=False)).count("ret i32") == 2
+
+
+def test_a_block_that_was_moved_away_stands_before_what_it_leads_to() -> None:
+    body = "testl %edi, %edi\nje .L2\n.L1:\nmovl $7, (%rsi)\nretq\n.L2:\nmovl $9, (%rdx)\njmp .L1"
+    moved, natural = emitted(body, Options()), emitted(body, Options(natural=True))
+    assert moved.index("store i32 7") < moved.index("store i32 9")
+    assert natural.index("store i32 9") < natural.index("store i32 7")
+
+
+def test_two_jumps_by_one_comparison_of_numbers_are_one() -> None:
+    body = "ucomisd %xmm0, %xmm1\njne .L1\njp .L1\nmovl $7, (%rsi)\nretq\n.L1:\nmovl $9, (%rsi)\nretq"
+    text = emitted(body, Options())
+    assert "fcmp une double" in text
+    assert text.count(" br i1 ") == 1

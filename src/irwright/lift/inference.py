@@ -295,6 +295,7 @@ def widen_by_order(flow: Flow, found: Available) -> None:
     Arguments are copied to their registers in order. `mov edx, 5` after the copy to rdi is such a copy, of 32 bits;
     before it, it made a value of 64 bits that was then where it should be.
     """
+    kept = _prologue_copies(flow)
     for index in flow.order:
         setters: dict[str, tuple[int, bool, bool]] = {}
         for number, step in enumerate(flow.blocks[index].steps):
@@ -313,8 +314,25 @@ def widen_by_order(flow: Flow, found: Available) -> None:
                         and ops[0].width == 32
                         and (isinstance(ops[1], Reg) or (isinstance(ops[1], Imm) and ops[1].ref is None))
                     )
+                    is_short = is_short and not (index == 0 and number in kept)
                     is_copy = is_move and isinstance(ops[1], Reg)
                     setters[effect.unit] = (number, is_short, is_copy)
+
+
+def _prologue_copies(flow: Flow) -> set[int]:
+    """Steps of the first block that take parameters from their registers, the last ones first, as they came.
+
+    Where a later parameter is taken after an earlier one, it was made wider first.
+    """
+    taken: list[tuple[int, int]] = []
+    for number, step in enumerate(flow.blocks[0].steps):
+        ops = step.insn.operands
+        if step.insn.mnemonic == "mov" and len(ops) == 2 and isinstance(ops[0], Reg) and isinstance(ops[1], Reg):
+            if ops[1].name in INTEGER_ARGUMENTS:
+                taken.append((number, INTEGER_ARGUMENTS.index(ops[1].name)))
+        elif step.insn.mnemonic not in ("push", "sub"):
+            break
+    return {number for at, (number, unit) in enumerate(taken) if any(later < unit for _, later in taken[at + 1 :])}
 
 
 def _early(setters: dict[str, tuple[int, bool, bool]]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from irwright.lift.blocks import Block, Call, Step
+from irwright.lift.builder import literal
+from irwright.lift.compared import few_cases
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.program import Imm, Reg
 from irwright.lift.signatures import Signature
@@ -59,6 +61,8 @@ class Transfers(Values):
                 return
             if target == falls:
                 self.line(f"br label %b{target}")
+            elif self.options.natural and self._few_cases(block, target, falls):
+                return
             elif self._follows_unequal():
                 is_taken = block.steps[-1].insn.mnemonic == "jnp"
                 self.line(f"br label %b{target if is_taken else falls}")
@@ -94,6 +98,23 @@ class Transfers(Values):
             write, locality = effect.aux
             self.line(f"call void @llvm.prefetch.p0({self.pointer(effect.addr)}, i32 {write}, i32 {locality}, i32 1)")
 
+    def _few_cases(self, block: Block, target: int, falls: int) -> bool:
+        """A branch that was a switch (compared.py)."""
+        found = few_cases(block)
+        if found is None or any(found.changed in self.analysis.live_in[n] for n in (target, falls)):
+            return False
+        here = self.at
+        self.at = (here[0], found.number)
+        value, have = self.load_web(found.name)
+        self.at = here
+        ty = f"i{found.width}"
+        if bits(have) < found.width:
+            return False
+        cases, others = (target, falls) if found.is_taken else (falls, target)
+        texts = " ".join(f"{ty} {literal(case, ty)}, label %b{cases}" for case in found.cases)
+        self.line(f"switch {ty} {self.coerce(value, have, ty)}, label %b{others} [ {texts} ]")
+        return True
+
     def _branch(self, test: E, target: int, falls: int) -> None:
         """A two-way branch in the form that the options give it."""
         form = self._form(test, target)
@@ -108,9 +129,16 @@ class Transfers(Values):
             # What falls through is likely, and so is a back edge.
             return "jump+" if target <= self.at[0] and self.options.hot_loops else "fall+"
         is_negated = test.op == "xor" and test.ty == "i1"
-        if self.options.falls_first and self._is_range(test):
+        if self.options.falls_first and (self._is_range(test) or (self.options.either and self._is_either())):
             return "jump"
         return "fall" if self.options.falls_first or is_negated else "jump"
+
+    def _is_either(self) -> bool:
+        """`sete a; setb b; or a, b; jne`: turned round, it would be `and`."""
+        steps = self.flow.blocks[self.at[0]].steps
+        setter = next((s.insn for s in reversed(steps[:-1]) if any(e.unit == "cc.e" for e in s.effects)), None)
+        is_byte = setter is not None and all(isinstance(op, Reg) and op.width == 8 for op in setter.operands)
+        return is_byte and setter is not None and setter.mnemonic == "or" and steps[-1].insn.mnemonic == "jne"
 
     def _is_range(self, test: E) -> bool:
         """`lea y, [x - 3]; cmp y, 4; jb`: turned round, the sum would be rewritten."""

@@ -65,6 +65,8 @@ class Options:
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
     counted: str = ""
     """what goes on in equal steps is a start and a count of steps: `tables` or `all`"""
+    either: bool = False
+    """a branch on one of two conditions is on `or`, not on the `and` of the opposite ones"""
     natural: bool = False
     """blocks come after those that lead to them"""
     one_return: bool = True
