@@ -13,11 +13,16 @@ from irwright.lift.disassembler import LiftResult, LiftSettings, disassemble
 from irwright.llvm.toolchain import find
 
 SOURCES = Path(__file__).parent / "lifting"
-QUICK = LiftSettings(budget=1, verify=False)
 
 
 def same_after_lifting(
-    name: str, compiler: str, options: Collection[str], folder: Path, *, libraries: Collection[str] = ("-lm",)
+    name: str,
+    compiler: str,
+    options: Collection[str],
+    folder: Path,
+    *,
+    libraries: Collection[str] = ("-lm",),
+    budget: int = 1,
 ) -> LiftResult:
     """Lift `tests/lifting/NAME` as `clang`, `gcc`, ... compiles it; asserts that it still does the same."""
     clang = str(find().need_clang())
@@ -26,7 +31,7 @@ def same_after_lifting(
         pytest.skip(f"no {compiler}")
     assembly = folder / "original.s"
     subprocess.run([driver, "-w", *options, "-S", str(SOURCES / name), "-o", str(assembly)], check=True)
-    result = disassemble(assembly, settings=QUICK)
+    result = disassemble(assembly, settings=LiftSettings(budget=budget, verify=False))
     (folder / "lifted.ll").write_text(result.ir)
     outputs: list[tuple[int, bytes]] = []
     lower = ["-x", "ir", "-Oz", "-Xclang", "-disable-llvm-passes", str(folder / "lifted.ll"), "-x", "none"]

@@ -37,7 +37,7 @@ def test_variadic_functions(compiler: str, level: str, tmp_path: Path) -> None:
 
 
 def test_a_va_list_taken_apart_is_read_after_it_is_made(tmp_path: Path) -> None:
-    result = same_after_lifting("variadic.c", "clang", ["-Oz"], tmp_path)
+    result = same_after_lifting("variadic.c", "clang", ["-Oz"], tmp_path, budget=24)
     functions = {one.function: one for one in result.functions}
     assert all("(i32 %a0, ...)" in functions[name].ir for name in ("sum", "mean", "twice", "again"))
     assert "%va_list" not in functions["sum"].ir
