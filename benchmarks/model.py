@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import torch
 from report import Goal, Report, Table, add_out_option, at_least, geomean
 
 from irwright.emulation import PREDICTORS, trivial_answer
-from irwright.errors import IrwrightError
 from irwright.evaluator import Plan
+from irwright.labels.faults import Wanted, code_fault
 from irwright.labels.scoring import score
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import find
@@ -35,11 +36,10 @@ from irwright.lm.tokenizer import STAGES, Stage, Tokenizer
 from irwright.lm.tokens import TokenSet, open_examples, tokenise
 from irwright.lm.train import heldout_row
 from irwright.models.answers import LanguageModel, Request
-from irwright.models.checked import Fault, ask_checked
+from irwright.models.checked import ask_checked
 from irwright.models.local import LocalModel
 from irwright.passes import PassList
 from irwright.proposers import CoresetProposer, ListProposer, ModelProposer
-from irwright.tasks import disassemble, emulate
 from irwright.tasks.text import ASM, IR, split_tags
 
 TRIVIAL = {"oz": "every list does what -Oz does", "unchanged": "no list does anything"}
@@ -120,46 +120,15 @@ def _turns(projects: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]
 # ---- answers that are code
 
 
-def code_fault(bench: Bench, example: dict[str, Any], answer: str) -> Fault | None:
-    """What the compiler has against an answer, and in which of its lines."""
-    is_assembly = example["stage"] == "emulate" and str(example["kind"]).startswith("asm")
-    if example["stage"] == "emulate":
-        parsed = emulate.parse(answer)
-        if parsed.counts is None:
-            return Fault(problem="no sizes behind the code", start=max(0, len(answer) - 1))
-        code = parsed.code
-    else:
-        code = disassemble.parse(answer).ir
-    if not code.strip():
-        return Fault(problem="no code in the answer")
-    try:
-        if is_assembly:
-            bench.assemble(code)
-        elif example["stage"] == "disassemble":
-            bench.assembly(code)
-        else:
-            bench.of_text(code).plain.compile(Plan(), "bc")
-    except IrwrightError as error:
-        line = getattr(error, "line", 0)
-        start, end = line_span(code, line - 1) if line > 1 else (0, len(code))
-        return Fault(problem=str(error), start=start, end=end)
-    return None
-
-
-def line_span(text: str, line: int) -> tuple[int, int]:
-    """First and last character of a line counted from 1 (one that is not there is the last)."""
-    starts = [0, *(at + 1 for at, char in enumerate(text) if char == "\n")]
-    start = starts[min(line, len(starts)) - 1]
-    end = text.find("\n", start)
-    return start, len(text) if end < 0 else end + 1
-
-
 def code_answer(
     model: LanguageModel, bench: Bench, example: dict[str, Any], *, tries: int, max_tokens: int
 ) -> dict[str, Any]:
     """One answer, judged; with many tries, mended until the compiler takes it."""
     request = Request(prompt=example["prompt"], max_tokens=max_tokens)
-    said = ask_checked(model, request, lambda text: code_fault(bench, example, text), tries=tries)
+    wanted: Wanted = "lifted" if example["stage"] == "disassemble" else "ir"
+    if example["stage"] == "emulate" and str(example["kind"]).startswith("asm"):
+        wanted = "asm"
+    said = ask_checked(model, request, partial(code_fault, bench, wanted), tries=tries)
     judged = score(bench, example, said.text)
     return {**asdict(judged), "asked": said.num_asked, "tokens": said.num_tokens, "text": said.text}
 

@@ -11,7 +11,7 @@ from conftest import MODULES
 from irwright.cli import main
 from irwright.emulation import emulate
 from irwright.errors import InputError, NoFunctionError, PassListError, ToolchainError
-from irwright.models.answers import Scripted
+from irwright.models.answers import Answer, Choice, Request, Scripted
 
 CHECKSUM = MODULES / "checksum.c"
 SMALL = "define i32 @f(i32 %a) {\n  %p = alloca i32\n  store i32 %a, ptr %p\n  %v = load i32, ptr %p\n  ret i32 %v\n}\n"
@@ -56,6 +56,28 @@ def test_a_model_is_asked_and_scored(small: Path) -> None:
     assert off.score.valid and not off.score.exact
     assert off.score.bytes_error == 1.0
     assert [line for line in off.diff() if line.startswith(("+ ", "- "))] == ["-  ret i32 %0", "+  ret i32 7"]
+
+
+def test_what_llvm_refuses_is_said_differently(small: Path) -> None:
+    sizes = f"<|sizes|>{emulate(small, 'sroa').truth}"
+    head, tail = AFTER.split("%0\n}")
+    assert head.endswith("ret i32 ")
+
+    class Corrected(Scripted):
+        """Says %5, which is no value, and knows that it could have been %0."""
+
+        def ask(self, request: Request) -> Answer:
+            self.asked.append(request)
+            said = "%0" if request.begun else "%5"
+            others = (Choice(2, "%5", -0.1), Choice(3, "%0", -0.5))
+            rest = f"\n}}{tail}{sizes}"
+            choices = (Choice(1, head, 0.0), Choice(2, "%5", -0.1, others), Choice(4, rest, 0.0))
+            return Answer(outcome="ok", text=head + said + rest, choices=choices[len(request.begun) :], finished=True)
+
+    model = Corrected([""])
+    found = emulate(small, "sroa", model=model)
+    assert (found.score.exact, found.num_asked, found.outcome) == (True, 2, "ok")
+    assert model.asked[1].begun == (1, 3) and found.to_json()["asked"] == 2
 
 
 @pytest.mark.parametrize(

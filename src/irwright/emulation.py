@@ -1,7 +1,8 @@
 """What a pass list makes of code: foreseen by a language model, done by LLVM, and the one beside the other.
 
 Both work on what a prompt shows, the code in canonical form for x86-64 (corpus/canonical.py), so sizes may differ from
-those of the file's own object. Without a model a trivial predictor answers: every list does what -Oz does.
+those of the file's own object. Without a model a trivial predictor answers: every list does what -Oz does. What a
+native model says is mended where the compiler refuses it (models/checked.py); it never sees what LLVM made.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from irwright.errors import InputError, LLVMError, NoFunctionError
 from irwright.files import HasBitcode, Input, as_input, read_ir
+from irwright.labels.faults import code_fault
 from irwright.labels.scoring import Score, score
 from irwright.labels.units import Bench, Unit
 from irwright.llvm import clang
 from irwright.llvm.toolchain import find
 from irwright.models.answers import LanguageModel, Request
+from irwright.models.checked import ask_checked
 from irwright.passes import PassList
 from irwright.proposers import open_model
 from irwright.tasks import emulate as task
@@ -31,6 +35,10 @@ OZ = "oz"
 """the predictor that every model has to beat"""
 PREDICTORS = (OZ, "unchanged")
 """who needs no model: whatever the list is, it does what -Oz does, or nothing"""
+NO_ANSWER = ("too-long", "timeout", "error")
+"""outcomes of asking (models/answers.py) with which nothing was said"""
+TRIES = 12
+"""answers at most, each going on from what was right in one before"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +63,9 @@ class Emulation:
     seconds: float
     """that the answer took"""
     outcome: str = "ok"
-    """of asking: `too-long`, `timeout` or `error` where there was no answer"""
+    """of asking: one of NO_ANSWER where there was none"""
+    num_asked: int = 0
+    """answers of the model, the mended ones counted"""
 
     def diff(self, context: int = 3) -> list[str]:
         """Lines of a unified diff from what LLVM made to what was foreseen; none where they are alike."""
@@ -89,6 +99,7 @@ class Emulation:
             "instructions_error": self.score.instructions_error,
             "problem": self.score.problem,
             "diff": self.diff(),
+            "asked": self.num_asked,
             "seconds": round(self.seconds, 3),
         }
 
@@ -165,13 +176,16 @@ def emulate_unit(
         code = bench.assembly(code)
     prompt = task.prompt(unit.text, passes, before, output=output, style=style)
     started = time.monotonic()
-    outcome, problem = "ok", ""
+    outcome, problem, num_asked = "ok", "", 0
     if model is None:
         text = trivial_answer(bench, unit, predictor, output)
     else:
-        answer = model.ask(Request(prompt=prompt))
-        text, outcome = answer.text, answer.outcome
-        problem = f"{outcome}: {answer.detail}" if outcome != "ok" else ""
+        check = partial(code_fault, bench, output)
+        said_so_far = ask_checked(model, Request(prompt=prompt), check, tries=TRIES if style == "native" else 1)
+        text, num_asked = said_so_far.text, said_so_far.num_asked
+        failed = said_so_far.problem.partition(":")[0]
+        if failed in NO_ANSWER:
+            outcome, problem = failed, said_so_far.problem
     seconds = time.monotonic() - started
     kind = "ir" if output == "ir" else "asm-x86-64"
     completion = task.completion(code, truth, style=style)
@@ -192,6 +206,7 @@ def emulate_unit(
         score=judged if not problem else replace(judged, problem=problem),
         seconds=seconds,
         outcome=outcome,
+        num_asked=num_asked,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from irwright.emulation import PREDICTORS
+from irwright.emulation import PREDICTORS, TRIES
 from irwright.errors import IrwrightError
 from irwright.evaluation.suites import SuiteModule
 from irwright.llvm.worker import WorkerPool
@@ -186,7 +186,9 @@ def measurements(case: Case, settings: Settings) -> Iterator[Measurement]:
 
 def measurement_key(case: Case, one: Measurement, settings: Settings, about: Sequence[Any]) -> str:
     """Hash of all that decides a row but for chance; `about` is what every row depends on."""
-    asked = [one.task, one.proposer, one.protocol, one.budget, one.number]
+    asked: list[Any] = [one.task, one.proposer, one.protocol, one.budget, one.number]
+    if one.task == "emulate" and one.proposer not in PREDICTORS:
+        asked.append(TRIES)
     return key_of(FORMAT, case.name, case.sha256, asked, settings.seed, settings.timeout_seconds, about)
 
 

@@ -43,6 +43,7 @@ def emulated(
         "bytes_error": _rounded(found.score.bytes_error),
         "instructions_error": _rounded(found.score.instructions_error),
         "chars": len(unit.text),
+        "answers": found.num_asked,
         "reason": found.score.problem[:_MAX_REASON],
         "times": {"seconds": round(found.seconds, 4)},
     }
