@@ -67,3 +67,19 @@ def test_two_jumps_by_one_comparison_of_numbers_are_one() -> None:
     text = emitted(body, Options())
     assert "fcmp une double" in text
     assert text.count(" br i1 ") == 1
+
+
+def test_what_was_moved_away_is_unlikely() -> None:
+    body = "testl %edi, %edi\nje .L2\n.L1:\nmovl $7, (%rsi)\nretq\n.L2:\nmovl $9, (%rdx)\njmp .L1"
+    assert "!prof" not in emitted(body, Options(natural=True))
+    text = emitted(body, Options(natural=True, cold=True, falls_first=True))
+    assert "label %b1, label %b2, !prof " in text
+    assert "i32 2000, i32 1}" in text
+
+
+def test_one_of_two_conditions_as_or() -> None:
+    tests = "testl %edi, %edi\nsete %al\ncmpl $9, %esi\nseta %cl\norb %al, %cl\n"
+    body = tests + "jne .L1\nmovl $7, (%rdx)\nretq\n.L1:\nmovl $9, (%rdx)\nretq"
+    both, either = (emitted(body, Options(falls_first=True, either=on)) for on in (False, True))
+    assert "label %b1, label %b2" in both
+    assert "label %b2, label %b1" in either

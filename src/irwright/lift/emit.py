@@ -39,6 +39,8 @@ class Emitter(Transfers):
         body: list[str] = []
         bodies: dict[int, list[str]] = {}
         order = sorted(self.flow.order)
+        if self.options.cold:
+            self.moved = self._moved(order)
         self.one_return = self.options.one_return and self._num_returns() > 1
         for index in order:
             self.lines, self.current = [], {}
@@ -156,6 +158,16 @@ class Emitter(Transfers):
                     if not waits[successor]:
                         ready.append(successor)
         return placed
+
+    def _moved(self, order: list[int]) -> set[int]:
+        """Blocks that stand behind what they lead to, and those that lead to them alone."""
+        back = self._back_edges(order)
+        found: set[int] = set()
+        for index in reversed(order):
+            ways = [n for n in self.flow.blocks[index].successors if (index, n) not in back]
+            if ways and all(n < index or n in found for n in ways):
+                found.add(index)
+        return found
 
     def _back_edges(self, order: list[int]) -> set[tuple[int, int]]:
         """Edges to blocks that a walk in depth has not left yet."""

@@ -120,6 +120,8 @@ class Transfers(Values):
         form = self._form(test, target)
         first, second = (falls, target) if form[0] == "f" else (target, falls)
         weights = ", !prof !1" if form.endswith("+") else ""
+        if target in self.moved and falls not in self.moved:
+            weights = f", !prof !{int(first == falls)}"
         value = self.unequal(self.value(test)) if self._is_unequal(target, falls) else self.value(test)
         value = value if first == target else self.inverse(value)
         self.line(f"br i1 {value}, label %b{first}, label %b{second}{weights}")

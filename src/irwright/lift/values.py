@@ -65,6 +65,8 @@ class Options:
     """objects on the stack begin to live at entry: a barrier to what is moved about there"""
     counted: str = ""
     """what goes on in equal steps is a start and a count of steps: `tables` or `all`"""
+    cold: bool = False
+    """what was moved behind what it leads to is unlikely"""
     either: bool = False
     """a branch on one of two conditions is on `or`, not on the `and` of the opposite ones"""
     natural: bool = False
@@ -119,6 +121,8 @@ class Values(Builder):
         self.fixed: dict[str, tuple[str, str]] = {}
         self.at: tuple[int, int] = (0, 0)
         self.skipped: set[int] = set()
+        self.moved: set[int] = set()
+        """blocks that stand behind what they lead to, loops aside"""
         self.is_dynamic = False
         """the stack pointer is set back to what it was before blocks of unknown size"""
         self.is_likely = False

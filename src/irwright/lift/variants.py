@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from irwright.errors import IrwrightError, LiftError
 from irwright.lift.compare import Text, normalise, similarity, take_apart
@@ -43,7 +43,10 @@ PIPELINES = {
 PLAIN = Options(apart=True)
 FALLS = Options(apart=True, falls_first=True)
 LAST = Options(apart=True, falls_first=True, reversed_webs=True)
-WEIGHTS, COLD = Options(weights=True), Options(weights=True, hot_loops=False)
+NATURAL = Options(apart=True, falls_first=True, natural=True, reversed_webs=True, counted="tables")
+KEPT = replace(NATURAL, reversed_webs=False)
+COLD, EITHER, COUNTED = replace(NATURAL, cold=True), replace(NATURAL, either=True), replace(NATURAL, counted="all")
+WEIGHTS, UNLIKELY = Options(weights=True), Options(weights=True, hot_loops=False)
 SPLIT = Guess(likely=True, split=True)
 WIDE = Guess(likely=True, split=True, narrow=False)
 COPIES = Guess(likely=True, split=True, whole_copies=False)
@@ -61,46 +64,45 @@ class Variant:
     """result type to try in place of the inferred one"""
 
 
-NATURAL = Options(apart=True, falls_first=True, natural=True, reversed_webs=True, counted="tables")
 FIRST = Variant(SPLIT, NATURAL, "fold")
 ORDER: tuple[Variant, ...] = (
     FIRST,
+    Variant(SPLIT, KEPT, "cse"),
+    Variant(SPLIT, NATURAL, "oz"),
+    Variant(SPLIT, WEIGHTS, "flat"),
+    Variant(WIDE, KEPT, "gvn"),
+    Variant(SPLIT, NATURAL, "gvn", "i32"),
+    Variant(SPLIT, NATURAL, "fold", "void"),
+    Variant(SPLIT, KEPT, "gvn"),
+    Variant(WIDE, NATURAL, "fold"),
+    Variant(SPLIT, COLD, "fold"),
+    Variant(SPLIT, EITHER, "fold"),
+    Variant(SPLIT, COUNTED, "fold"),
     Variant(SPLIT, LAST, "gvn"),
     Variant(LIKELY, WEIGHTS, "flat"),
     Variant(SPLIT, PLAIN, "merged"),
     Variant(SPLIT, PLAIN, "fold"),
-    Variant(SPLIT, FALLS, "gvn"),
-    Variant(WIDE, FALLS, "gvn"),
-    Variant(SPLIT, FALLS, "fold", "void"),
-    Variant(SPLIT, FALLS, "light"),
-    Variant(SPLIT, FALLS, "gvn", "void"),
-    Variant(SPLIT, FALLS, "fold", "i32"),
-    Variant(SPLIT, FALLS, "fold", "i8"),
+    Variant(SPLIT, NATURAL, "light"),
+    Variant(SPLIT, NATURAL, "fold", "i8"),
     Variant(LIKELY, PLAIN, "light"),
-    Variant(SPLIT, LAST, "cse"),
+    Variant(TAILS, PLAIN, "light"),
+    Variant(COPIES, KEPT, "cse"),
+    Variant(SPLIT, KEPT, "sroa"),
+    Variant(SPLIT, PLAIN, "order"),
+    Variant(SPLIT, NATURAL, "fold", "i64"),
+    Variant(SPLIT, PLAIN, "combine"),
     Variant(SPLIT, PLAIN, "flat"),
     Variant(LIKELY, WEIGHTS, "light"),
     Variant(LIKELY, FALLS, "cse"),
-    Variant(WIDE, PLAIN, "fold"),
-    Variant(TAILS, PLAIN, "light"),
-    Variant(SPLIT, PLAIN, "oz"),
-    Variant(SPLIT, PLAIN, "combine"),
-    Variant(SPLIT, PLAIN, "order"),
-    Variant(COPIES, FALLS, "cse"),
-    Variant(SPLIT, FALLS, "sroa"),
-    Variant(SPLIT, FALLS, "fold", "i64"),
     Variant(SPLIT, PLAIN, "shape"),
     Variant(COPIES, PLAIN, "fold"),
     Variant(SPLIT, WEIGHTS, "cse"),
     Variant(TAILS, FALLS, "gvn"),
     Variant(SPLIT, FALLS, "gvn", "i64"),
     Variant(SPLIT, WEIGHTS, "light"),
-    Variant(SPLIT, WEIGHTS, "flat"),
-    Variant(LIKELY, COLD, "light"),
+    Variant(LIKELY, UNLIKELY, "light"),
     Variant(LIKELY, PLAIN, "late"),
-    Variant(LIKELY, WEIGHTS, "shape"),
     Variant(LIKELY, PLAIN, "oz"),
-    Variant(WIDE, WEIGHTS, "light"),
 )
 SOUND_ORDER: tuple[Variant, ...] = (
     Variant(SOUND, PLAIN, "light"),
