@@ -201,6 +201,20 @@ def test_another_option_is_another_compile(wrapped: Wrapped, change: str) -> Non
     assert "hit" not in wrapped.kinds()
 
 
+def test_targets_of_a_build_share_what_was_tuned(wrapped: Wrapped) -> None:
+    """As Meson and CMake compile a source for several targets: objects and dependency files of their own."""
+    for name in ("one", "two", "three"):
+        words = ["-DX=1"] if name == "three" else []
+        wrapped.path(f"{name}.o").write_bytes(b"old")
+        ended = wrapped.cc("-Oz", "-c", "a.c", *words, "-MD", "-MQ", f"{name}.o", "-MF", f"{name}.d", "-o", f"{name}.o")
+        assert ended == Ended(0, b"", b"")
+        assert wrapped.path(f"{name}.d").read_text().startswith(f"{name}.o: a.c a.h")
+    assert wrapped.kinds()[:2] == [wrapped.kinds()[0], "hit"] and wrapped.kinds()[2] != "hit"
+    assert wrapped.path("one.o").read_bytes() == wrapped.path("two.o").read_bytes()
+    assert wrapped.cc("-Oz", "-c", "a.c", "-MD", "-MQ", "two.o", "-MF", "two.d", "-o", "two.o") == Ended(0, b"", b"")
+    assert wrapped.kinds()[3] == "hit" and wrapped.path("two.d").read_text().startswith("two.o: ")
+
+
 def test_tables_are_part_of_what_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(driver.irwright, "__file__", str(tmp_path / "__init__.py"))

@@ -160,7 +160,8 @@ class _Run:
             job.key_words.append("-fcolor-diagnostics")
 
     def run(self) -> int:
-        manifest_key = key = ""
+        manifest_key = key = shared = ""
+        preprocessed: bytes | None = None
         includes: list[bytes] | None = None
         if self.cache is not None:
             manifest_key = self._key(b"direct")
@@ -181,23 +182,45 @@ class _Run:
         code, diagnostics = self._compile_plainly()
         if code != 0:
             return code
-        entry = self._tune(diagnostics)
-        self._remember(entry, manifest_key, key, includes)
+        if key and preprocessed is not None and self.job.depfile is not None:
+            shared = self._shared_key(preprocessed)
+        entry = self._made_elsewhere(shared, diagnostics) or self._tune(diagnostics)
+        self._remember(entry, manifest_key, key, shared, includes)
         if self.leaves_helper:
             _load_tuning().leave_helper(home())
         return 0
 
-    def _remember(self, entry: Entry | None, manifest_key: str, key: str, includes: list[bytes] | None) -> None:
+    def _remember(
+        self, entry: Entry | None, manifest_key: str, key: str, shared: str, includes: list[bytes] | None
+    ) -> None:
         if entry is not None and self.cache is not None and key:
             self.cache.add(key, entry)
+            if shared:
+                self.cache.add(shared, Entry(entry.object, b"", None, entry.note))
             self._note_files(manifest_key, key, includes)
             if self.cache.problem:
                 events.record(f"{home()}/events", "cache", reason=self.cache.problem)
                 _log(f"cache: {self.cache.problem}")
 
-    def _key(self, kind: bytes, preprocessed: bytes = b"") -> str:
-        """Everything that decides what this compile makes, beside the files it reads."""
-        words = "\0".join(self.job.key_words)
+    def _shared_key(self, preprocessed: bytes) -> str:
+        """Everything that decides the object alone: targets of one build share sources, but no dependency files."""
+        with open(self.job.output, "rb") as file:
+            return self._key(b"object", preprocessed, file.read(), [*self.job.preprocess, self.job.level])
+
+    def _made_elsewhere(self, shared: str, diagnostics: bytes) -> Entry | None:
+        """What another target made of the same source, put down."""
+        entry = self.cache.find(shared) if self.cache is not None and shared else None
+        if entry is None or not self._use(entry):
+            return None
+        dependencies = None
+        if self.job.depfile is not None:
+            with open(self.job.depfile, "rb") as file:
+                dependencies = file.read()
+        return Entry(entry.object, diagnostics, dependencies, entry.note)
+
+    def _key(self, kind: bytes, preprocessed: bytes = b"", plain: bytes = b"", words: Sequence[str] = ()) -> str:
+        """Everything that decides what this compile makes, beside the files it reads; by these words or the job's."""
+        words = "\0".join(words or self.job.key_words)
         known = [f"{name}={os.environ[name]}" for name in UNDERSTOOD_ENVIRONMENT if name in os.environ]
         return hash_of(
             _KEY_FORMAT,
@@ -211,6 +234,7 @@ class _Run:
             os.getcwdb() if self.job.debug else b"",
             _processor() if "=native" in words else b"",
             preprocessed,
+            plain,
         )
 
     def _preprocess(self) -> bytes | None:
