@@ -238,6 +238,22 @@ def test_extracted_function_has_the_code_it_had(compiler: Compiler) -> None:
     assert alone.functions == {"fibonacci": whole.functions["fibonacci"]}
 
 
+def test_functions_of_large_modules_are_extracted_from_their_neighbours(
+    compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SEEDS:
+        functions = compiler.modules[name].functions()
+        direct = {function: compiler.extract(name, function) for function in functions}
+        assert compiler.neighbours is None
+        monkeypatch.setattr("irwright.llvm.compiler.NEIGHBOURS", 2)
+        assert {function: compiler.extract(name, function) for function in functions} == direct
+        assert compiler.neighbours is None or len(compiler.neighbours[1]) <= 2
+        with pytest.raises(LLVMError, match="no function 'nosuch'"):
+            compiler.extract(name, "nosuch")
+        monkeypatch.undo()
+        compiler._keep_neighbours(None)  # pyright: ignore[reportPrivateUsage]
+
+
 def test_debug_info_is_dropped_unless_kept(compiler: Compiler, seeds: Seeds) -> None:
     from irwright.llvm import clang
 

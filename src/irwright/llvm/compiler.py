@@ -138,6 +138,8 @@ PROMISES = re.compile(
     re.MULTILINE,
 )
 """flags by which an instruction promises that nothing overflows, or leaves its object"""
+NEIGHBOURS = 32
+"""functions of a large module that are cut out of it together"""
 REFERENCE_PASSES = "function(mem2reg),cgscc(inline),function(mem2reg),function(bounds-checking)"
 
 
@@ -195,6 +197,8 @@ class Compiler:
         self.module_salts: dict[str, bytes] = {}
         self.states: OrderedDict[tuple[str, Steps], Module] = OrderedDict()
         self.promoted: dict[tuple[str, str], Promoted] = {}
+        self.neighbours: tuple[str, frozenset[str], Module] | None = None
+        """of a large module: the functions that were extracted from last, without all others"""
         self.left_by_oz: dict[str, frozenset[str]] = {}
         self.known: set[bytes] = set()
         self.known_generation = 0
@@ -224,6 +228,8 @@ class Compiler:
 
     def drop(self, key: str) -> None:
         self._keep_built(None)
+        if self.neighbours is not None and self.neighbours[0] == key:
+            self._keep_neighbours(None)
         for state in [state for state in self.states if state[0] == key]:
             self.states.pop(state).close()
         self.left_by_oz.pop(key, None)
@@ -351,10 +357,34 @@ class Compiler:
             return self._emit(module, Build(level=level, options=("-no-stack-coloring=1",)), FileType.OBJECT)
 
     def extract(self, key: str, function: str) -> bytes:
-        """Bitcode of `function` as its own translation unit."""
-        with self.modules[key].clone() as module:
+        """Bitcode of `function` as its own translation unit.
+
+        Cloning a module of thousands of functions for each of them takes quadratic time: of large ones, some
+        neighbours are cut out first, and functions from these.
+        """
+        with self._around(key, function).clone() as module:
             module.extract(function)
             return module.bitcode()
+
+    def _around(self, key: str, function: str) -> Module:
+        """A module with the function and everything it names: the whole one, or its neighbours alone."""
+        whole = self.modules[key]
+        if self.neighbours is not None and self.neighbours[0] == key and function in self.neighbours[1]:
+            return self.neighbours[2]
+        names = whole.functions()
+        if len(names) < 2 * NEIGHBOURS or function not in names:
+            return whole
+        start = names.index(function) // NEIGHBOURS * NEIGHBOURS
+        some = frozenset(names[start : start + NEIGHBOURS])
+        module = whole.clone()
+        module.cut_out(some)
+        self._keep_neighbours((key, some, module))
+        return module
+
+    def _keep_neighbours(self, neighbours: tuple[str, frozenset[str], Module] | None) -> None:
+        if self.neighbours is not None:
+            self.neighbours[2].close()
+        self.neighbours = neighbours
 
     def ping(self, key: str | None = None) -> tuple[str, tuple[str, ...]]:
         """Version and backends of the library."""

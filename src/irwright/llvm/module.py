@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from ctypes import byref, c_char_p, c_size_t, c_void_p
 from enum import IntEnum
 from pathlib import Path
@@ -329,13 +329,18 @@ class Module:
         """
         if function not in self.functions():
             raise LLVMError(f"no function {function!r} is defined in {self.name!r}")
+        self.cut_out(frozenset((function,)))
+        ref = self.api.LLVMGetNamedFunction(self.ref, function.encode(errors="surrogateescape"))
+        self.api.LLVMSetVisibility(ref, 0)
+        self.api.LLVMSetComdat(ref, None)
+
+    def cut_out(self, functions: Set[str]) -> None:
+        """The same for some functions at once, which stay as visible as they are: to extract each of them later."""
         self._declare_aliases()
         available = Linkage.AVAILABLE_EXTERNALLY
         for name, ref in [*self.definitions(), *self.global_refs()]:
-            if name == function:
-                self.api.LLVMSetLinkage(ref, Linkage.EXTERNAL)
-                self.api.LLVMSetVisibility(ref, 0)
-                self.api.LLVMSetComdat(ref, None)
+            if name in functions:
+                self.api.LLVMSetLinkage(ref, Linkage.EXTERNAL)  # or nothing would keep it
             elif not self.api.LLVMIsDeclaration(ref) and not name.startswith("llvm."):
                 self.api.LLVMSetComdat(ref, None)
                 # A private symbol (a string literal) has no name another object could define; it stays.
