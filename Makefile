@@ -44,9 +44,10 @@ format: $(VENV)/.dev
 
 # What is there already stays, in each step: the same command goes on. docs/model.md says how it was made and how good it is.
 MODEL ?= build/model
+MODEL_LABELS ?= 9000
 MODEL_PACKAGES = $(shell $(BIN)/python -c 'import json; print(*(p["package"] for p in \
 	json.load(open("docs/model/manifest.json"))["packages"]))')
-MODEL_CODE := --no-aarch64 --max-chars 3000
+MODEL_CODE := --no-aarch64 --max-chars 2400
 EXAMPLES = IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright examples $(MODEL_CODE)
 TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1
 
@@ -54,11 +55,11 @@ model: $(VENV)/.dev
 	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus fetch $(MODEL_PACKAGES)
 	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus add fetched
 	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus check
-	$(EXAMPLES) --tasks pretrain,disassemble --limit 10000 -o $(MODEL)/code
-	$(EXAMPLES) --tasks emulate --limit 10000 -o $(MODEL)/emulate
-	$(EXAMPLES) --tasks tune --search 0 --table 24 --limit 2000 -o $(MODEL)/tune
-	$(TRAIN) --preset tiny --stages pretrain --tokens 4M --examples $(MODEL)/code -o $(MODEL)/run-pretrain
-	$(TRAIN) --init $(MODEL)/run-pretrain/model --stages emulate --tokens 5M --examples $(MODEL)/code \
+	$(EXAMPLES) --tasks pretrain,disassemble -o $(MODEL)/code
+	$(EXAMPLES) --tasks emulate --names 2 --limit 14000 -o $(MODEL)/emulate
+	$(EXAMPLES) --tasks tune --lists docs/model/lists.txt --outcomes 2 --limit $(MODEL_LABELS) -o $(MODEL)/tune
+	$(TRAIN) --preset tiny --stages pretrain --tokens 5M --examples $(MODEL)/code -o $(MODEL)/run-pretrain
+	$(TRAIN) --init $(MODEL)/run-pretrain/model --stages emulate --tokens 3M --examples $(MODEL)/code \
 		--examples $(MODEL)/emulate -o $(MODEL)/run-emulate
 	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --tokens 1M --examples $(MODEL)/code \
 		--examples $(MODEL)/emulate --examples $(MODEL)/tune -o $(MODEL)/run-tune

@@ -76,8 +76,8 @@ def test_what_llvm_refuses_is_said_differently(small: Path) -> None:
 
     model = Corrected([""])
     found = emulate(small, "sroa", model=model)
-    assert (found.score.exact, found.num_asked, found.outcome) == (True, 2, "ok")
-    assert model.asked[1].begun == (1, 3) and found.to_json()["asked"] == 2
+    assert (found.score.exact, found.num_asked, found.outcome) == (True, 3, "ok")
+    assert model.asked[2].begun == (1, 3) and found.to_json()["asked"] == 3
 
 
 @pytest.mark.parametrize(

@@ -197,3 +197,41 @@ def test_a_leak_stops_everything(tmp_path: Path, tools: Toolchain, tools_of_work
     with pytest.raises(LeakError, match="project 'one' is both"):
         run(corpus, tmp_path / "out", tools_of_workers)
     assert not (tmp_path / "out").exists()
+
+
+def test_names_of_known_lists_are_true(tools_of_workers: Tools, seeds: Seeds) -> None:
+    settings = TextSettings(stages=("emulate",), lists_per_function=1, names_per_function=6)
+    with Bench(tools_of_workers.library, llvm_major=22) as bench:
+        bench.open(seeds.bitcode("numbers"), "numbers.c")
+        unit = bench.unit("fibonacci")
+        rows = list(text_examples(bench, unit, settings))
+        named = [row for row in rows if row["kind"].startswith("name-")]
+        assert len(rows) == len(named) + 1 and named
+        for row in named:
+            name, counts = emulate.parse_name(row["completion"])
+            code = bench.optimised(unit, PassList.parse(name))
+            truth = bench.optimised(unit, PassList.parse(row["passes"]))
+            if row["kind"] == "name-asm-x86-64":
+                code, truth = bench.assembly(code), bench.assembly(truth)
+                assert row["prompt"].endswith("<|answer|><|passes|><|x86-64|><|asm|>")
+            else:
+                assert row["prompt"].endswith("<|answer|><|passes|><|ir|>")
+            assert emulate.same_text(code, truth)
+            assert counts is not None and counts.object_bytes == row["bytes_after"]
+        plain = next(row for row in rows if row not in named)
+        asked = emulate.asking_for_a_name(plain["prompt"])
+        assert asked.count("<|passes|>") == 2 and asked.replace("<|answer|><|passes|>", "<|answer|>") == plain["prompt"]
+    assert emulate.parse_name("instcombine<|sizes|>1 2")[0] == ""
+
+
+def test_given_lists_make_the_table(corpus: ShardFolder, tmp_path: Path, tools_of_workers: Tools) -> None:
+    lists = (PassList.parse("sroa"), PassList.parse("mem2reg,instcombine"))
+    texts = TextSettings(stages=("tune",))
+    job = Job(texts=texts, search=SearchSettings(), tools=tools_of_workers, lists=lists, limit=3)
+    job.run(corpus, tmp_path / "tune")
+    rows = list(open_examples(tmp_path / "tune").rows())
+    assert rows
+    for row in rows:
+        assert len(row["sizes"]) == 3 and row["sizes"][0] == row["bytes_oz"]
+        assert row["bytes_after"] == min(row["sizes"])
+    assert '"mem2reg,instcombine"' in (tmp_path / "tune" / "_search" / "table.json").read_text()

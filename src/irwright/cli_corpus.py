@@ -213,6 +213,13 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
 @click.option("--style", type=click.Choice(("native", "meta")), default="native", show_default=True, help="Of prompts.")
 @click.option("--emulations", type=click.IntRange(0), default=1, show_default=True, help="Random lists per function.")
 @click.option(
+    "--names",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Random lists per function of which is asked what well-known list does the same (native prompts).",
+)
+@click.option(
     "--search",
     type=click.IntRange(0),
     default=2000,
@@ -234,6 +241,13 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
     help="tune: take sizes and lists from these trials (of `coreset learn`), and no other functions.",
 )
 @click.option("--table", type=click.IntRange(1), default=64, show_default=True, help="tune: lists for every function.")
+@click.option(
+    "--lists",
+    "lists_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="tune: the lists of this file, one a line, in place of a search.",
+)
 @click.option(
     "--screen",
     "programs",
@@ -265,11 +279,13 @@ def examples(
     limit: int | None,
     style: Any,
     emulations: int,
+    names: int,
     search: int,
     compilations: int,
     outcomes: int,
     trials: Path | None,
     table: int,
+    lists_file: Path | None,
     programs: Path | None,
     protocol: str,
     max_chars: int,
@@ -292,21 +308,26 @@ def examples(
     from irwright.labels.texts import TextSettings
     from irwright.llvm.toolchain import find
     from irwright.llvm.worker import default_jobs
+    from irwright.passes import PassList
 
+    toolchain = find(llvm=llvm)
+    lines = lists_file.read_text().splitlines() if lists_file else []
     job = Job(
         texts=TextSettings(
             stages=tasks,
             seed=seed,
             style=style,
             lists_per_function=emulations,
+            names_per_function=names,
             max_chars=max_chars,
             protocol=protocol,
             num_outcomes=outcomes,
             trials="" if trials is None else str(trials.absolute()),
         ),
         search=SearchSettings(num_functions=search, compilations=compilations, seed=seed, protocol=protocol),
-        tools=_tools(find(llvm=llvm), aarch64=not no_aarch64),
+        tools=_tools(toolchain, aarch64=not no_aarch64),
         table_size=table,
+        lists=tuple(PassList.parse(line, llvm_major=toolchain.major) for line in lines if line.strip()),
         programs=programs,
         llvm=llvm,
         limit=limit,

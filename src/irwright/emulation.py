@@ -1,8 +1,8 @@
 """What a pass list makes of code: foreseen by a language model, done by LLVM, and the one beside the other.
 
 Both work on what a prompt shows, the code in canonical form for x86-64 (corpus/canonical.py), so sizes may differ from
-those of the file's own object. Without a model a trivial predictor answers: every list does what -Oz does. What a
-native model says is mended where the compiler refuses it (models/checked.py); it never sees what LLVM made.
+those of the file's own object. Without a model a trivial predictor answers: every list does what -Oz does. What the
+compiler refuses, a native model says again under a guide (labels/asking.py); it never sees what LLVM made.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from difflib import unified_diff
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from irwright.errors import InputError, LLVMError, NoFunctionError
 from irwright.files import HasBitcode, Input, as_input, read_ir
-from irwright.labels.faults import code_fault
+from irwright.labels.asking import ask_code
 from irwright.labels.scoring import Score, score
 from irwright.labels.units import Bench, Unit
 from irwright.llvm import clang
 from irwright.llvm.toolchain import find
-from irwright.models.answers import LanguageModel, Request
-from irwright.models.checked import ask_checked
+from irwright.models.answers import LanguageModel
 from irwright.passes import PassList
 from irwright.proposers import open_model
 from irwright.tasks import emulate as task
@@ -37,8 +35,6 @@ PREDICTORS = (OZ, "unchanged")
 """who needs no model: whatever the list is, it does what -Oz does, or nothing"""
 NO_ANSWER = ("too-long", "timeout", "error")
 """outcomes of asking (models/answers.py) with which nothing was said"""
-TRIES = 12
-"""answers at most, each going on from what was right in one before"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,19 +171,18 @@ def emulate_unit(
     if output == "asm":
         code = bench.assembly(code)
     prompt = task.prompt(unit.text, passes, before, output=output, style=style)
+    kind = "ir" if output == "ir" else "asm-x86-64"
     started = time.monotonic()
     outcome, problem, num_asked = "ok", "", 0
     if model is None:
         text = trivial_answer(bench, unit, predictor, output)
     else:
-        check = partial(code_fault, bench, output)
-        said_so_far = ask_checked(model, Request(prompt=prompt), check, tries=TRIES if style == "native" else 1)
-        text, num_asked = said_so_far.text, said_so_far.num_asked
-        failed = said_so_far.problem.partition(":")[0]
+        said = ask_code(bench, model, {"stage": "emulate", "kind": kind, "prompt": prompt})
+        text, num_asked = said.text, said.num_asked
+        failed = said.problem.partition(":")[0]
         if failed in NO_ANSWER:
-            outcome, problem = failed, said_so_far.problem
+            outcome, problem = failed, said.problem
     seconds = time.monotonic() - started
-    kind = "ir" if output == "ir" else "asm-x86-64"
     completion = task.completion(code, truth, style=style)
     example = {"stage": "emulate", "prompt": prompt, "completion": completion, "kind": kind}
     said = task.parse(text, style=style)

@@ -18,7 +18,9 @@
     ├── StorageError             a result that could not be written or read back
     ├── CorpusError              a package or project that could not be fetched or unpacked
     │   └── LeakError            held-out code among what models are trained on
-    └── ModelError               a language model that can't be made, read, trained or asked
+    ├── ModelError               a language model that can't be made, read, trained or asked
+    └── GrammarError             a text with which nothing right goes on; knows the place; kept within grammar/
+        └── UnfinishedError      a text that is right as far as it goes
 
 A pass list that crashes or hangs LLVM is no exception: it is an `Outcome` (llvm/worker.py), kept as data.
 
@@ -164,3 +166,15 @@ class LeakError(CorpusError):
 
 class ModelError(IrwrightError):
     """A language model, its training or its server that can't do what was asked."""
+
+
+class GrammarError(IrwrightError):
+    """No right text goes on like this; `position` is the first character that is wrong."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"no right text goes on like this from character {position} on")
+        self.position = position
+
+
+class UnfinishedError(GrammarError):
+    """A text is right as far as it goes; `position` is its end."""

@@ -109,7 +109,7 @@ def restore(text: str, done: Map) -> str:
 
 
 @cache
-def _kept_names() -> frozenset[str]:
+def kept_names() -> frozenset[str]:
     """Functions of the C library: what they do is known by name."""
     text = (resources.files("irwright") / "data" / "prototypes.tsv").read_text(encoding="utf-8")
     return frozenset(line.partition("\t")[0] for line in text.splitlines())
@@ -194,7 +194,7 @@ class _Names:
     def _keeps(self, sigil: str, name: str) -> bool:
         if sigil == "%":
             return name not in self._types or name in self._both
-        return bool(_RUNTIME.match(name)) or name in _kept_names()
+        return bool(_RUNTIME.match(name)) or name in kept_names()
 
     def _number(self, name: str, body: list[str]) -> dict[str, str]:
         """Values and labels of one function in the order of definition, to numbers."""

@@ -56,7 +56,8 @@ def example_columns() -> dict[str, Any]:
     pa, _ = arrow()
     texts = ("stage", "prompt", "completion", "kind", "passes")
     numbers = ("bytes_before", "bytes_oz", "bytes_after")
-    return {**dict.fromkeys(texts, pa.string()), **about_columns(pa), **dict.fromkeys(numbers, pa.int64())}
+    sizes = {"sizes": pa.list_(pa.int64())}
+    return {**dict.fromkeys(texts, pa.string()), **about_columns(pa), **dict.fromkeys(numbers, pa.int64()), **sizes}
 
 
 def open_examples(folder: Path) -> ShardFolder:
@@ -85,7 +86,8 @@ def make(
     functions = spread(selection.functions, limit)
     about = [KIND, _FORMAT, tools.llvm, bool(tools.aarch64), settings.identity()]
     portions = plan_portions(functions, about, size=_PORTION_FUNCTIONS)
-    missing = [(key, part) for key, part in portions if key not in examples]
+    left = [(key, part) for key, part in portions if key not in examples]
+    missing = sorted(left, key=lambda portion: portion[0])  # by hash: a run that is stopped early has all projects
     _only(examples, {key for key, _ in portions}, replace=replace)
     total, problems = Counter[str](), Counter[str]()
     done = len(portions) - len(missing)

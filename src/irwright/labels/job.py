@@ -19,6 +19,8 @@ from irwright.labels.texts import TextSettings
 from irwright.passes import PassList
 from irwright.shards import ShardFolder, key_of
 
+SHORTEST = 24
+"""characters of an instruction, on an average over a function that has few"""
 SEARCH_FOLDER = "_search"
 """below the examples; readers of Parquet folders pass over names that begin so"""
 
@@ -35,6 +37,8 @@ class Job:
     tools: Tools
     table_size: int = 64
     """lists that every function is tried with"""
+    lists: tuple[PassList, ...] = ()
+    """these make the table, in place of a search"""
     programs: Path | None = None
     """self-checking programs that lists have to keep right; None: lists are not screened"""
     llvm: str | None = None
@@ -47,7 +51,7 @@ class Job:
 
     def run(self, corpus: ShardFolder, output: Path, progress: Progress | None = None) -> Made:
         """Make the examples; what is there already stays."""
-        chosen = select(corpus, max_instructions=self.texts.max_chars // 8)
+        chosen = select(corpus, max_instructions=self.texts.max_chars // SHORTEST)
         check_leaks(chosen.functions)
         if self.texts.trials:
             has = self._trials.has
@@ -79,9 +83,11 @@ class Job:
     def _table(
         self, corpus: ShardFolder, folder: Path, chosen: Selection, progress: Progress | None
     ) -> tuple[list[PassList], Counter[str]]:
-        """The lists to try on every function, best first: what a search finds, or the shipped table's where none is."""
+        """The lists to try on every function, best first: given ones, what a search finds, or the shipped table's."""
         if self.texts.trials:
             return self._trials.table(self.table_size), Counter()
+        if self.lists:
+            return self._right(list(self.lists[: self.table_size]), folder), Counter()
         if not self.search.num_functions:
             plans = load_coreset(self.search.protocol, self.tools.major).lists
             return [plan.as_list() for plan in plans if plan.is_one_list][: self.table_size], Counter()
@@ -98,6 +104,10 @@ class Job:
         )
         # Some will not pass the screening: half as many again are looked at.
         lists = winners(results, self.tools.major)[: self.table_size + self.table_size // 2]
+        return self._right(lists, folder), problems
+
+    def _right(self, lists: list[PassList], folder: Path) -> list[PassList]:
+        """The first of the lists under which the programs, where there are some, go right; the folder says which."""
         bad: dict[str, str] = {}
         if self.programs is not None and lists:
             store = folder / "screening.jsonl"
@@ -109,5 +119,6 @@ class Job:
             "rejected": bad,
             "key": key_of(list(map(str, table))),
         }
+        folder.mkdir(parents=True, exist_ok=True)
         write_output(folder / "table.json", (json.dumps(facts, indent=1) + "\n").encode())
-        return table, problems
+        return table

@@ -92,6 +92,24 @@ def _emulate(bench: Bench, example: Mapping[str, Any], answer: str, style: Style
     return replace(begun, valid=True)
 
 
+def refusal(bench: Bench, example: Mapping[str, Any], answer: str, *, style: Style = "native") -> str:
+    """What the compiler has against the code of an answer; empty where it takes it."""
+    try:
+        if example["stage"] == "emulate":
+            said = emulate.parse(answer, style=style)
+            if said.counts is None:
+                return "no sizes behind the code"
+            _check(bench, said.code, is_assembly=str(example["kind"]).startswith("asm"))
+        else:
+            code = disassemble.parse(answer, style=style).ir
+            if not code.strip():
+                return "no code in the answer"
+            bench.assembly(code, "aarch64" if "aarch64" in str(example["kind"]) else "x86-64")
+    except IrwrightError as error:
+        return str(error)
+    return ""
+
+
 def _check(bench: Bench, code: str, *, is_assembly: bool) -> None:
     if not code.strip():
         raise IrwrightError("no code in the answer")

@@ -36,6 +36,8 @@ class TextSettings:
     style: Style = "native"
     lists_per_function: int = 1
     """random lists that are emulated"""
+    names_per_function: int = 0
+    """random lists of which is asked what known list does the same; those above come first"""
     tune_lists: tuple[str, ...] = ()
     """the table that every function's label is chosen from, best first; -Oz is always tried before it"""
     num_outcomes: int = 0
@@ -49,7 +51,7 @@ class TextSettings:
 
     def identity(self) -> dict[str, Any]:
         """All that decides what is made, less what was added later and is not used: older shards stay valid."""
-        later = {"num_outcomes": 0, "trials": ""}
+        later = {"num_outcomes": 0, "trials": "", "names_per_function": 0}
         return {name: value for name, value in asdict(self).items() if (name, value) not in later.items()}
 
 
@@ -96,30 +98,50 @@ def _emulations(bench: Bench, unit: Unit, settings: TextSettings) -> Iterator[di
     """Random lists and what they make of the unit; a list on which LLVM fails makes no example."""
     rng = random.Random(f"emulate {settings.seed} {unit.sha256}")
     before = bench.counts(unit)
-    for _ in range(settings.lists_per_function):
+    if before is None:
+        return
+    names = settings.names_per_function if settings.style == "native" else 0
+    known: dict[tuple[str, emulate.Output], str] = {}
+    for number in range(max(settings.lists_per_function, names)):
         passes = PassList.sample(rng, llvm_major=bench.llvm_major, length=LIST_LENGTHS)
-        as_assembly = rng.random() < 0.5
-        after = bench.counts(unit, passes) if before is not None else None
-        if before is None or after is None:
+        output: emulate.Output = "asm" if rng.random() < 0.5 else "ir"
+        after = bench.counts(unit, passes)
+        if after is None:
             continue
         try:
-            code = bench.optimised(unit, passes)
-            if as_assembly:
-                code = bench.assembly(code)
+            code = _code(bench, unit, passes, output)
         except IrwrightError:
             continue
-        if len(code) > settings.max_chars:
-            continue
-        output: emulate.Output = "asm" if as_assembly else "ir"
-        yield _row(
-            "emulate",
-            emulate.prompt(unit.text, passes, before, output=output, style=settings.style),
-            emulate.completion(code, after, style=settings.style),
-            kind="asm-x86-64" if as_assembly else "ir",
-            passes=str(passes),
-            bytes_before=before.object_bytes,
-            bytes_after=after.object_bytes,
-        )
+        facts = {"passes": str(passes), "bytes_before": before.object_bytes, "bytes_after": after.object_bytes}
+        kind = "asm-x86-64" if output == "asm" else "ir"
+        if number < settings.lists_per_function and len(code) <= settings.max_chars:
+            prompt = emulate.prompt(unit.text, passes, before, output=output, style=settings.style)
+            completion = emulate.completion(code, after, style=settings.style)
+            yield _row("emulate", prompt, completion, kind=kind, **facts)
+        if number < names and (name := _known_list(bench, unit, code, output, known)):
+            prompt = emulate.prompt(unit.text, passes, before, output=output, named=True)
+            yield _row("emulate", prompt, emulate.completion(name, after), kind=f"name-{kind}", **facts)
+
+
+def _code(bench: Bench, unit: Unit, passes: PassList, output: emulate.Output) -> str:
+    code = bench.optimised(unit, passes)
+    return bench.assembly(code) if output == "asm" else code
+
+
+def _known_list(
+    bench: Bench, unit: Unit, code: str, output: emulate.Output, known: dict[tuple[str, emulate.Output], str]
+) -> str:
+    """The first known list that makes this code of the unit, or none; `known` keeps what they make."""
+    for name in emulate.KNOWN:
+        if (name, output) not in known:
+            try:
+                passes = PassList.parse(name, llvm_major=bench.llvm_major)
+                known[name, output] = _code(bench, unit, passes, output)
+            except IrwrightError:
+                known[name, output] = ""
+        if known[name, output] and emulate.same_text(known[name, output], code):
+            return name
+    return ""
 
 
 def _tuning(
@@ -151,6 +173,7 @@ def _tuning(
             bytes_before=int(raw.cost(bench.protocol)),
             bytes_oz=oz_bytes,
             bytes_after=one.cost,
+            sizes=None if one.outcomes.tried else [oz_bytes, *(other.cost for other in measured)],
         )
 
 

@@ -3,6 +3,9 @@
 The answer is the code after the passes, IR or assembly, and its sizes: IR instructions and bytes of the object. The
 prompt gives both numbers for the code before. An answer is exact where its code is that of the compiler, to the byte
 but for white space at line ends.
+
+Another form of the question wants a name in place of the code: which of some well-known lists (KNOWN) does the same to
+this code? Its answer is short, and the code is then what the compiler makes with that list.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ from irwright.tasks.text import (
 
 Output = Literal["ir", "asm"]
 """What is wanted."""
+
+KNOWN = ("default<Oz>", "strip-dead-prototypes", "sroa", "function-simplification<Oz>", "lto<Oz>")
+"""Lists whose result is that of most random lists: of 300 training functions of up to 256 tokens that of 59 % with the
+first, and of 72, 75, 79 and 80 % with more of them"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +78,9 @@ def prompt(
     output: Output = "ir",
     target: Target = "x86-64",
     style: Style = "native",
+    named: bool = False,
 ) -> str:
-    """Ask what the passes do."""
+    """Ask what the passes do, or (native alone) which known list does the same to the code that is wanted."""
     if style == "meta":
         what = "LLVM-IR" if output == "ir" else "assembly"
         words = f"Give the {what} for the following code when optimized using opt -p 'module({passes.pipeline()})'"
@@ -82,7 +90,13 @@ def prompt(
         )
         return instruction(words, ir, after)
     wanted = IR if output == "ir" else target_tag(target) + ASM
-    return f"{EMULATE}{PASSES}{passes}{SIZES}{before}{IR}{ir}{ANSWER}{wanted}"
+    return f"{EMULATE}{PASSES}{passes}{SIZES}{before}{IR}{ir}{ANSWER}{PASSES if named else ''}{wanted}"
+
+
+def asking_for_a_name(prompt: str) -> str:
+    """The native prompt that wants the name of a known list in place of code."""
+    before, answer, wanted = prompt.rpartition(ANSWER)
+    return f"{before}{answer}{PASSES}{wanted}"
 
 
 def completion(code: str, after: Counts, *, style: Style = "native") -> str:
@@ -91,6 +105,13 @@ def completion(code: str, after: Counts, *, style: Style = "native") -> str:
         sizes = f"instruction count {after.num_instructions} and binary size {after.object_bytes} bytes"
         return f"<code>{code}</code>\n\nThe output code has {sizes}."
     return f"{code}{SIZES}{after}"
+
+
+def parse_name(answer: str) -> tuple[str, Counts | None]:
+    """A known list and the sizes it leaves; the empty list where the answer names none that is known."""
+    pieces = dict(reversed(split_tags(answer)))
+    name = pieces.get("", "").strip()
+    return name if name in KNOWN else "", _counts(numbers_of(pieces.get(SIZES, "")))
 
 
 def parse(answer: str, *, style: Style = "native") -> EmulateAnswer:
