@@ -57,7 +57,8 @@ def test_no_examples(irwright: Run, tmp_path: Path) -> None:
     assert ended.code == 1 and "no examples in it; `irwright examples` makes some" in ended.err
 
 
-def test_tuning_with_a_model(irwright: Run, tmp_path: Path, seeds: Seeds) -> None:
+@pytest.mark.parametrize("outcomes", [False, True])
+def test_tuning_with_a_model(irwright: Run, tmp_path: Path, seeds: Seeds, outcomes: bool) -> None:
     pytest.importorskip("xllamacpp", reason="needs the extra `model`")
     from lm_tools import small_model, small_tokenizer
 
@@ -65,7 +66,7 @@ def test_tuning_with_a_model(irwright: Run, tmp_path: Path, seeds: Seeds) -> Non
 
     vocabulary = small_tokenizer()
     model = small_model(vocabulary.num_tokens)
-    write_gguf(tmp_path / "m.gguf", model, vocabulary, kind="q8_0")
+    write_gguf(tmp_path / "m.gguf", model, vocabulary, kind="q8_0", outcomes=outcomes)
     (tmp_path / "small.c").write_text("int twice(int x) { return x + x; }\n")
     words = ["tune", tmp_path / "small.c", "--budget", "6", "--json", "--model", tmp_path / "m.gguf"]
     ended = irwright(*words, "--model-lists", "3")
