@@ -151,3 +151,26 @@ def test_an_index_far_past_a_variable_tells_nothing(compile_c: Compile) -> None:
             compile_c(text, "-Oz"), compile_c(level, "-Oz"), signatures=signatures, seeds=40, run_same=True
         )
         assert found.different == wanted, found.functions
+
+
+def test_a_place_by_its_number_is_no_index(compile_c: Compile) -> None:
+    """It is the same in every layout: small numbers where a program has pointers lead there too."""
+    text = "int there; int f(long x) { return there + *(int *)(0x200000000 + (x & 0xff8)); }"
+    assert compile_c.compare(text, text.replace("there +", "there -")).different == 1
+    assert compile_c.compare(text, text.replace("there + ", "") + " ").different == 1
+
+
+LOOPS = """
+int ask(void); int part(int);
+int f(int x) { int n = 0; while (ask() != 1) n += 3; return n > 3 ? x + n : 0; }
+int g(int x) { int n = 0; for (int i = 0; i < 300; i++) n = n * 5 + part(i); return n ^ x; }
+int d(int x, int *step) { return part(x) / *step; }
+"""
+
+
+@pytest.mark.parametrize("change", [("x + n", "x - n"), ("n ^ x", "n | x"), ("part(x) / *", "part(x) % *")])
+def test_loops_that_wait_or_call_often_come_to_an_end(compile_c: Compile, change: tuple[str, str]) -> None:
+    """A callee tires and returns what a loop waits for; runs that need more calls get them."""
+    found = compile_c.compare(LOOPS, LOOPS.replace(*change))
+    assert found.different == 1
+    assert all(one.num_conclusive for one in compile_c.compare(LOOPS).functions)

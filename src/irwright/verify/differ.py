@@ -25,6 +25,7 @@ from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import BESIDE, IMAGE_BASE, Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_beginnings, compare_runs
+from irwright.verify.punning import TypeWatch
 from irwright.verify.same_code import same_functions
 from irwright.verify.signatures import Signature
 from irwright.verify.tracing import Tracer
@@ -32,14 +33,18 @@ from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, Ver
 
 TRACER = -1
 """the second emulator of the original, whose reads are recorded"""
+WATCHED = -3
+"""another of the unoptimised code, whose accesses are watched"""
 FORGETFUL = -2
 """the third, in which functions leave nothing on the stack"""
 MAX_CALLEES = 4
 """static functions whose comparisons are traced with those of their caller"""
 MAX_BEGUN = 6
 """runs of a function without an end whose beginnings are compared: they take long"""
+MAX_USUAL = 3
+"""runs that show what a function does with its types"""
 BEYOND = 1 << 36
-"""below is nothing but the object: no pointer means a place there, an index of 32 bits may lead there"""
+"""below is nothing but the object, and where an index of 32 bits may lead from there"""
 SHIFT = 37
 """pages by which the second layout of an object is moved"""
 
@@ -108,6 +113,9 @@ class Comparer:
         self._name_kept()
         self._traces: Tracer | None = None
         self._copies: dict[int, CopyWatch] = {}
+        self._types: TypeWatch | None = None
+        self._equal: list[Attempt] = []
+        """the first of this function's runs in which nothing differed"""
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
         """as Emulator.executed, of all functions so far"""
@@ -246,7 +254,7 @@ class Comparer:
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
-        deadline = time.process_time() + self.limits.function_seconds
+        deadline = time.thread_time() + self.limits.function_seconds
         explorer = Explorer(
             self._original,
             self._tracer,
@@ -261,8 +269,9 @@ class Comparer:
         )
         self.inputs_used.clear()
         self._num_begun = 0
+        self._equal.clear()
         for attempt in explorer.attempts():
-            if time.process_time() > deadline:
+            if time.thread_time() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
             spent = explorer.work / explorer.budget
@@ -274,6 +283,8 @@ class Comparer:
             finding = self._compare_on(ours, theirs, attempt, signature)
             if finding is None:
                 num_conclusive += 1
+                if len(self._equal) < MAX_USUAL:
+                    self._equal.append(attempt)
                 continue
             if finding.match is Match.DIFFERENT and self._is_left_over(ours, theirs, attempt, signature):
                 finding = Finding(Match.UNKNOWN, "what an earlier call left on the stack is read")
@@ -320,15 +331,15 @@ class Comparer:
         first, inputs = attempt.run, attempt.inputs
         if not first.is_complete:
             return self._compare_beginnings(ours, theirs, attempt)
-        second = self._candidate.run(theirs, inputs, calls=2)
+        second = self._candidate.run(theirs, inputs, calls=2 * attempt.calls)
         if second.ending is Ending.LIMIT and self.limits.patience > 1:
-            second = self._candidate.run(theirs, inputs, patience=self.limits.patience, calls=2)
+            second = self._candidate.run(theirs, inputs, patience=self.limits.patience, calls=2 * attempt.calls)
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
         if ours.is_local or theirs.is_local:
             return Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
-        doubt = self._doubt(first, ours, inputs, signature)
+        doubt = self._doubt(ours, attempt, signature)
         return finding if doubt is None else Finding(Match.UNKNOWN, doubt)
 
     def _compare_beginnings(self, ours: Named, theirs: Named, attempt: Attempt) -> Finding:
@@ -346,7 +357,7 @@ class Comparer:
         versions.append((self._emulator(0, 3), self._emulator(0, 3).image.functions[ours.name]))
         found = unknown
         for number, (emulator, function) in enumerate(versions):
-            run = emulator.run(function, inputs)
+            run = emulator.run(function, inputs, calls=attempt.calls)
             finding = compare_beginnings((self._original, first), (emulator, run))
             if number == 0:
                 if finding is None or finding.match is Match.UNKNOWN:
@@ -362,14 +373,15 @@ class Comparer:
 
         Of the unoptimised code too, since optimised code may make room on the stack by pushing any register.
         """
-        second = self._candidate.run(theirs, attempt.inputs, patience=self.limits.patience, calls=2)
+        calls = attempt.calls
+        second = self._candidate.run(theirs, attempt.inputs, patience=self.limits.patience, calls=2 * calls)
         for which in (0, 2)[: len(self.objects) - 1]:
             remembers, forgets = self._emulator(which), self._emulator(which, FORGETFUL)
             function = forgets.image.functions.get(ours.name)
             if function is None:
                 continue
-            first = forgets.run(function, attempt.inputs)
-            own = remembers.run(function, attempt.inputs)
+            first = forgets.run(function, attempt.inputs, calls=calls)
+            own = remembers.run(function, attempt.inputs, calls=calls)
             if _find((forgets, first), (remembers, own), signature) is not None:
                 return True
             if not own.is_complete and len(first.events) < len(attempt.run.events):
@@ -379,19 +391,33 @@ class Comparer:
                 return True
         return False
 
-    def _doubt(self, first: Run, ours: Named, inputs: Inputs, signature: Signature | None) -> str | None:
-        """Why the program is not defined on this input, if so. The original's memory is still that of `first`."""
+    def _is_punned(self, ours: Named, attempt: Attempt) -> bool:
+        """Unoptimised code stores one type and reads another at one place, which it does not do on other inputs."""
+        emulator = self._emulator(2, WATCHED)
+        self._types = watch = self._types or TypeWatch(emulator)
+        for number, one in enumerate((attempt, *self._equal)):
+            watch.restart()
+            emulator.run(emulator.image.functions[ours.name], one.inputs, calls=one.calls)
+            if watch.is_punned is bool(number):
+                return False
+        return True
+
+    def _doubt(self, ours: Named, attempt: Attempt, signature: Signature | None) -> str | None:
+        """Why the program is not defined on this input, if so. The original's memory is still that of the attempt."""
+        first, inputs, calls = attempt.run, attempt.inputs, attempt.calls
         if len(self.objects) > 2:
             unoptimised = self._emulator(2)
             function = unoptimised.image.functions.get(ours.name)
             if function is not None:
-                run = unoptimised.run(function, inputs)
+                run = unoptimised.run(function, inputs, calls=calls)
                 if not run.is_complete:
                     return f"undefined behaviour: -O0 code ends in {run.ending} ({run.detail})"
                 if compare_runs((self._original, first), (unoptimised, run), signature) is not None:
                     return "undefined behaviour: -O0 and the original differ"
+                if self._is_punned(ours, attempt):
+                    return "undefined behaviour: a place in memory is used as two types"
                 moved = self._emulator(2, fill=3)
-                again = moved.run(moved.image.functions[ours.name], inputs)
+                again = moved.run(moved.image.functions[ours.name], inputs, calls=calls)
                 if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
         for fill in (3, 5):  # in two ways: a result of few bits is the same in one of them by chance
@@ -401,10 +427,12 @@ class Comparer:
             watch = self._copies[fill]
             watch.overlapped = False
             moved.memory.forget_pages()
-            again = moved.run(moved.image.functions[ours.name], inputs)
+            again = moved.run(moved.image.functions[ours.name], inputs, calls=calls)
             if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
                 return "depends on addresses or unwritten memory"
-            if any(at < IMAGE_BASE or self.externals.end <= at < BEYOND for at in moved.memory.pages):
+            # A place by its number, from memory or a callee, is where it was; an index from a variable moved with it.
+            beyond = moved.memory.pages.keys() - self._original.memory.pages.keys()
+            if any(at < IMAGE_BASE or self.externals.end <= at < BEYOND for at in beyond):
                 return "an index leads far past a variable"
             if watch.overlapped:
                 return "areas of a copy overlap"

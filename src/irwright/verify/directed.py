@@ -219,6 +219,18 @@ class Director:
                     return self.with_value(inputs, *made)
         return None
 
+    def divisible(self, trace: Trace, inputs: Inputs) -> Inputs | None:
+        """What was taken in last as zero is another number: for a run that ends in a division."""
+        for event in reversed(trace.events):
+            if isinstance(event, Compared) or event.value:
+                continue
+            source = self._source_of(event)
+            key = (source.key, "divisor") if source is not None else None
+            if source is not None and key not in self._swept:
+                self._swept.add(key)
+                return self.with_value(inputs, source, 3)
+        return None
+
     # --------------------------------------------------------------------- sources
 
     def _sources(self, trace: Trace, inputs: Inputs) -> list[Source]:

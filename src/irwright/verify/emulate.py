@@ -286,7 +286,7 @@ class Emulator:
 
     def _loop(self, address: int, run: Run, inputs: Inputs) -> None:
         handle = self._uc._uch
-        deadline = time.process_time() + self.limits.run_seconds
+        deadline = time.thread_time() + self.limits.run_seconds
         steps = ctypes.c_size_t(self._steps)
         until, no_timeout = ctypes.c_uint64(RETURN_ADDRESS), ctypes.c_uint64(0)
         while True:
@@ -304,7 +304,7 @@ class Emulator:
             if run.num_calls > self._max_calls:
                 run.ending, run.detail = Ending.LIMIT, f"over {self._max_calls} calls"
                 return
-            if time.process_time() > deadline:
+            if time.thread_time() > deadline:
                 run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
                 return
             self._counts[address] = self._counts.get(address, 0) + 1

@@ -24,10 +24,20 @@ from irwright.verify.tracing import MAX_EVENTS, MAX_EVENTS_OF_FAULT, Read, Trace
 
 MAX_MENDS = 12
 """of one input"""
-MAX_ENDLESS = 20
-"""runs without an end that are mended: they take long"""
+MAX_ENDLESS = 6
+"""runs without an end that were mended in vain: they take long"""
 ADDRESSES = 1 << 52
 """Unicorn reports bad addresses modulo this"""
+HARD = 3
+"""times the work that a function gets of which few runs come to an end"""
+FEW = 3
+"""such runs for each seed are few"""
+LONG = 8
+"""times as many calls get runs that need them, while such a run comes to an end"""
+MAX_FUTILE = 2
+"""such runs without an end"""
+MENDING = 0.6
+"""of the work is spent on the seeds, at most, where other inputs are to follow"""
 MAX_STALE = 3
 """good runs that are traced though they reached no new blocks"""
 VARIED_PER_SEED = 1
@@ -44,6 +54,8 @@ class Attempt:
     run: Run
     is_new: bool
     """it reached blocks of the function that no run before it did"""
+    calls: int = 1
+    """times the calls that a run may make"""
 
 
 class Explorer:
@@ -79,17 +91,23 @@ class Explorer:
         self._comparisons = list(itertools.chain(blocks.comparisons, *(callee.comparisons for callee in callees)))
         self._signature = signature
         self._seeds = seeds
-        self.budget = budget
+        self._budget = budget
+        self._num_complete = 0
         self._covered = 0
         self._good: list[Inputs] = []
         self._fresh: deque[Inputs] = deque()
         """good inputs to be traced: that reached new blocks"""
         self._stale: deque[Inputs] = deque()
         self.num_runs = 0
-        self._num_endless = 0
+        self._num_endless = self._num_futile = 0
         self.work = 0.0
         """what the runs cost, in short runs without calls"""
         original.forget_code()
+
+    @property
+    def budget(self) -> float:
+        """Work after which nothing is mended any more: more while few runs came to an end."""
+        return self._budget * (HARD if self._num_complete < FEW * self._seeds else 1)
 
     @property
     def is_covered(self) -> bool:
@@ -114,16 +132,24 @@ class Explorer:
 
     def _attempt(self, inputs: Inputs, *, keep: bool = False) -> Attempt:
         """A run, mended while it does not come to an end."""
-        attempt = self._run(inputs)
+        attempt = self._run_long(inputs)
         is_new = attempt.is_new
         mends = 0
-        while not attempt.run.is_complete and mends < MAX_MENDS and self.work < self.budget:
+        budget = self.budget * (MENDING if keep and self._good else 1)
+        while not attempt.run.is_complete and mends < MAX_MENDS and self.work < budget:
+            was_endless = attempt.run.ending is Ending.LIMIT
+            if was_endless and self._num_endless >= MAX_ENDLESS:
+                break
             mended = self._mend(attempt)
             if mended is None:
                 break
-            attempt = self._run(mended)
+            attempt = self._run_long(mended)
             is_new = is_new or attempt.is_new
-            mends += 4 if attempt.run.ending is Ending.LIMIT else 1
+            is_endless = attempt.run.ending is Ending.LIMIT
+            if was_endless:
+                self._num_endless += 1 if is_endless else -2
+            mends += 4 if is_endless else 1
+        self._num_complete += attempt.run.is_complete
         if attempt.run.is_complete and (is_new or keep):
             self._good.append(attempt.inputs)
             (self._fresh if is_new else self._stale).append(attempt.inputs)
@@ -172,14 +198,23 @@ class Explorer:
             self._director = Director(self._tracer.emulator, self._signature, self._blocks)
         return self._tracer
 
-    def _run(self, inputs: Inputs) -> Attempt:
-        run = self._original.run(self._function, inputs)
+    def _run_long(self, inputs: Inputs) -> Attempt:
+        """A run; where it takes more calls than others may, once more with them."""
+        attempt = self._run(inputs)
+        if not attempt.run.detail.endswith("calls") or self._num_futile >= MAX_FUTILE or self.work > self.budget / 2:
+            return attempt
+        longer = self._run(inputs, calls=LONG)
+        self._num_futile += longer.run.ending is Ending.LIMIT
+        return replace(longer, is_new=longer.is_new or attempt.is_new)
+
+    def _run(self, inputs: Inputs, calls: int = 1) -> Attempt:
+        run = self._original.run(self._function, inputs, calls=calls)
         self.num_runs += 1
         self.work += 1 + run.num_calls / 2 + (15 if run.ending is Ending.LIMIT else 0)
         covered = self._covered | self._blocks.covered(self._original.executed)
         is_new = covered != self._covered
         self._covered = covered
-        return Attempt(inputs, run, is_new)
+        return Attempt(inputs, run, is_new, calls)
 
     def _seed(self, number: int) -> Inputs:
         machine, hints = self._original.machine, self._blocks.hints
@@ -240,18 +275,14 @@ class Explorer:
         inputs, ending = attempt.inputs, attempt.run.ending
         if ending not in (Ending.FAULT, Ending.LIMIT):
             return None
-        if ending is Ending.LIMIT:
-            self._num_endless += 1
-            if self._num_endless > MAX_ENDLESS:
-                return None
         bad = self._original.fault_address
         tracer = self._get_tracer()
         trace = self._trace(inputs, MAX_EVENTS_OF_FAULT if ending is Ending.FAULT else MAX_EVENTS)
+        assert self._director is not None
         if ending is Ending.LIMIT:
-            assert self._director is not None
             return self._director.ending(trace, inputs)
         if bad is None:
-            return None
+            return self._director.divisible(trace, inputs) if attempt.run.detail.startswith("division") else None
         target = ARENA_BASE + mix(inputs.seed, inputs.salt, len(inputs.pokes)) % (ARENA_SIZE // PAGE) * PAGE
         for event in reversed(trace.events):
             if isinstance(event, Read) and event.size == 8 and (bad - event.value) % ADDRESSES < NEAR:

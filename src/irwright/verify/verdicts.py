@@ -19,7 +19,7 @@ class Limits:
     """times as many a candidate gets where the original ended; then it counts as endless"""
     calls: int = 100
     """that leave the object; twice as many in a candidate"""
-    work_per_seed: int = 160
+    work_per_seed: int = 110
     """of exploring a function, in short runs of the original; see Explorer.work"""
     run_seconds: float = 1.0
     """of processor time"""
