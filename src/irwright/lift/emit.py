@@ -18,13 +18,22 @@ TURNED = frozenset(["jae", "jbe", "jge", "jle", "jnb", "jna", "jnl", "jng"])
 MOVES = frozenset(["mov", "movzx", "movsx", "movsxd"])
 
 
-def _is_plain(load: E, unit: str) -> bool:
-    """A load at a register plus a number."""
+def _is_plain(load: E, unit: str, written: set[str]) -> bool:
+    """A load at a register plus a number, and perhaps plus an index that was not written meanwhile."""
     address = load.args[0]
     if address is None or address.op != "addr" or address.aux.ref is not None or address.aux.segment or load.aux < 0:
         return False
     base, index = address.args
-    return index is None and base is not None and base.op == "reg" and base.aux == unit
+    if index is not None and (index.op != "reg" or index.aux in written or index.aux == unit):
+        return False
+    return base is not None and base.op == "reg" and base.aux == unit
+
+
+def is_place(value: E | None) -> bool:
+    """The address of a place that has a name."""
+    if value is None or value.op != "addr" or value.args != (None, None):
+        return False
+    return value.aux.ref is not None and value.aux.ref.kind == "direct"
 
 
 class Emitter(Transfers):
@@ -280,14 +289,15 @@ class Emitter(Transfers):
         or call may lie between.
         """
         steps = self.flow.blocks[index].steps
-        found = [effect for effect in steps[number].effects if effect.kind == "set" and is_table_entry(effect.value)]
+        found = [e for e in steps[number].effects if e.kind == "set" and (is_table_entry(e.value) or is_place(e.value))]
         if len(found) != 1:
             return
         unit = found[0].unit
+        written: set[str] = set()
         for later in range(number + 1, len(steps)):
             step = steps[later]
             nodes = [n for e in step.effects for root in (e.value, e.addr) for n in walk(root) if n.op == "load"]
-            wanted = next((n for n in nodes if _is_plain(n, unit)), None)
+            wanted = next((n for n in nodes if _is_plain(n, unit, written)), None)
             if wanted is not None:
                 if step.insn.mnemonic not in MOVES:
                     self.at, self.memo = (index, later), {}
@@ -296,6 +306,7 @@ class Emitter(Transfers):
                 return
             if any(e.kind not in ("set", "kill", "save") or e.unit == unit for e in step.effects):
                 return
+            written |= {e.unit for e in step.effects}
 
     def _write(self, pending: list[tuple[Web, str]]) -> None:
         for web, value in pending:
