@@ -111,7 +111,7 @@ def frame_use(
     if incoming:
         slots = {offset for offset in slots if offset < 8}
     suspects: set[int] = set()
-    outgoing, areas = find_outgoing(flow, direct, suspects, with_area)
+    outgoing, areas = find_outgoing(flow, direct, suspects, with_area, likely=trim)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
     stacks = {call.index: call.stack for call in flow.calls}
     spans = [(stacks[index], stacks[index] + size) for index, size in areas.items()]

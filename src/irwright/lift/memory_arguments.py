@@ -45,7 +45,7 @@ def _places(flow: Flow) -> _Places:
 
 
 def find_outgoing(
-    flow: Flow, direct: dict[int, set[int]], suspects: set[int], with_area: Collection[int]
+    flow: Flow, direct: dict[int, set[int]], suspects: set[int], with_area: Collection[int], *, likely: bool
 ) -> tuple[dict[int, list[int]], dict[int, int]]:
     """Per call, the slots at the stack pointer that were stored to for it alone; else the bytes of its area.
 
@@ -72,7 +72,7 @@ def find_outgoing(
                     offsets.append(at)
                     at += 8
                 is_whole = len(offsets) >= since.pushed and at not in since.stored & unread
-                is_struct = first in since.stored - since.passed() - places.loaded and not offsets
+                is_struct = first in since.stored - since.passed(likely=likely) - places.loaded and not offsets
                 if not is_whole or is_struct or first in since.copied or call.index in with_area:
                     areas[call.index] = _area_bytes(first, places, since.touched)
                 elif offsets:
@@ -114,13 +114,16 @@ class _Since:
     registers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """argument registers that were set, and the places whose address they got"""
 
-    def passed(self) -> set[int]:
-        """Places whose address the next call gets: in memory, or in a register after others that are set too."""
+    def passed(self, *, likely: bool) -> set[int]:
+        """Places whose address the next call gets: in memory, or in a register after others that are set too.
+
+        Likely, those that are not set are handed on.
+        """
         found = set(self.taken)
         for unit in INTEGER_ARGUMENTS:
-            if unit not in self.registers:
+            if unit not in self.registers and not likely:
                 break
-            found |= self.registers[unit]
+            found |= self.registers.get(unit, set())
         return found
 
     def note(self, effect: Effect) -> None:

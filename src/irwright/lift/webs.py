@@ -219,6 +219,10 @@ class Analysis:
                 lanes = [k - side * count for k in used if side * count <= k < (side + 1) * count]
                 if lanes:
                     self.reads(node, (max(lanes) + 1) * size, out)
+        elif e.ty[0] == "<" and op in BITWISE and demand in (32, 64):
+            for node in e.args:
+                if node is not None:
+                    self.reads(node, demand, out)
         elif e.ty[0] == "<" and op in LANEWISE:
             lanes = -(-demand // bits(element(e.ty)))
             for node in e.args:
