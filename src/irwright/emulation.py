@@ -33,6 +33,8 @@ OZ = "oz"
 """the predictor that every model has to beat"""
 PREDICTORS = (OZ, "unchanged")
 """who needs no model: whatever the list is, it does what -Oz does, or nothing"""
+WAY = "guided"
+"""how models are asked: answers of another way are other measurements"""
 NO_ANSWER = ("too-long", "timeout", "error")
 """outcomes of asking (models/answers.py) with which nothing was said"""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from irwright.emulation import PREDICTORS, TRIES
+from irwright.emulation import PREDICTORS, WAY
 from irwright.errors import IrwrightError
 from irwright.evaluation.suites import SuiteModule
 from irwright.llvm.worker import WorkerPool
@@ -188,7 +188,7 @@ def measurement_key(case: Case, one: Measurement, settings: Settings, about: Seq
     """Hash of all that decides a row but for chance; `about` is what every row depends on."""
     asked: list[Any] = [one.task, one.proposer, one.protocol, one.budget, one.number]
     if one.task == "emulate" and one.proposer not in PREDICTORS:
-        asked.append(TRIES)
+        asked.append(WAY)
     return key_of(FORMAT, case.name, case.sha256, asked, settings.seed, settings.timeout_seconds, about)
 
 
