@@ -19,6 +19,8 @@ TITLES = {
     "clang22-Oz": "clang 22 -Oz, functions, assembly",
     "clang22-O2": "clang 22 -O2, functions, assembly",
     "clang22-Oz-files": "clang 22 -Oz, files, assembly",
+    "clang22-Oz-fresh": "clang 22 -Oz, functions, assembly, the other ten packages",
+    "clang22-O2-fresh": "clang 22 -O2, functions, assembly, the other ten packages",
     "clang17-Oz": "clang 17 -Oz, functions, assembly, lifted with LLVM 17",
     "gcc12-O2": "gcc 12 -O2, files, objects",
     "gcc12-Os": "gcc 12 -Os, files, objects",
@@ -49,7 +51,7 @@ def write_report(folder: Callable[[str], Path], role: str, out: Path) -> None:
         ("input", "exact", "equivalent", "different", "inconclusive", "not lifted", "BLEU", "median s a case"),
         [verdicts(TITLES[key], found) for key, found in rows.items() if found],
     )
-    for key in ("clang22-Oz", "clang22-O2", "clang17-Oz", "gcc12-O2"):
+    for key in ("clang22-Oz", "clang22-O2", "clang22-Oz-fresh", "clang17-Oz", "gcc12-O2"):
         if rows[key]:
             report.add_table(f"By size: {TITLES[key]}", _COLUMNS, by_size(rows[key]))
     reasons = Counter(f"{TITLES[key]}: {reason}" for key, found in rows.items() for reason in not_lifted(found))
