@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
 from irwright.lift.lifted import LIKELY
-from irwright.lift.values import Options
+from irwright.lift.options import Options
 from irwright.lift.variants import Search, Variant
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool

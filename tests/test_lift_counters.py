@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irwright.lift.values import Options
+from irwright.lift.options import Options
 from lifted_text import emitted
 
 SEARCH = """

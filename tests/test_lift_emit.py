@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from irwright.lift.values import Options
+from irwright.lift.options import Options
 from lifted_text import emitted
 
 BRANCH = "cmpl $2, %edi\njae .L1\nmovl $7, (%rsi)\nretq\n.L1:\nmovl $9, (%rsi)\nretq"

@@ -20,11 +20,11 @@ from irwright.lift.inference import availability, returns, widen_by_order
 from irwright.lift.lifted import Lifted
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
+from irwright.lift.options import Options
 from irwright.lift.program import Code, Imm, Instruction
 from irwright.lift.prototypes import prototype
 from irwright.lift.results import OwnSignatures
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS
-from irwright.lift.values import Options
 from irwright.lift.variadic import find_variadic
 from irwright.lift.volatile import is_smallest, mark_frame, mark_plain_stores, mark_waiting_loads
 from irwright.lift.web_types import Typing

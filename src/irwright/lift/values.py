@@ -1,81 +1,18 @@
 """Expressions as textual LLVM-IR: values, addresses and constants of one function, in the types that its webs have.
 
-Nothing is optimised here. `Values` holds what emission of a function needs to know; steps and control are others'.
+Nothing is optimised here. What variables hold is known to variables.py; steps and control are others'.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import Protocol
 
 from irwright.errors import LiftError
-from irwright.lift.blocks import Flow
-from irwright.lift.builder import OPPOSITE, Builder, literal
-from irwright.lift.counters import Counter, counted
-from irwright.lift.expressions import Address, E, Ref, bits, element, is_table_entry
-from irwright.lift.frames import Frame
-from irwright.lift.signatures import Signature
-from irwright.lift.webs import LANEWISE, Analysis, Web
+from irwright.lift.builder import OPPOSITE, literal
+from irwright.lift.expressions import Address, E, Ref, bits, element
+from irwright.lift.variables import Variables
+from irwright.lift.webs import LANEWISE
 from irwright.lift.x86_64 import CONDITION_CODES
-
-
-class Names(Protocol):
-    """What emission asks of the module: names of places, declarations on the way."""
-
-    def place(self, ref: Ref) -> tuple[str, int]:
-        """Symbol text (`@x`) and offset of a place."""
-        ...
-
-    def thread_local(self, ref: Ref) -> tuple[str, int]:
-        """The same for a thread-local variable."""
-        ...
-
-    def literal(self, ref: Ref, ty: str) -> str | None:
-        """The constant an instruction loads, where nobody can change it."""
-        ...
-
-    def callee(self, name: str, signature: Signature) -> str:
-        """Symbol text of a called function, declared."""
-        ...
-
-    def intrinsic(self, name: str, declaration: str) -> None:
-        """Declare an intrinsic."""
-        ...
-
-    def got(self, ref: Ref) -> str:
-        """Symbol text of what a global offset table entry points at."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What variants vary."""
-
-    weights: bool = False
-    """branch weights from the layout: what falls through is likely"""
-    hot_loops: bool = True
-    falls_first: bool = False
-    """branches name what falls through first, moves on a condition the value that moves"""
-    reversed_webs: bool = False
-    """variables that are written last come first: the order of copies where paths meet"""
-    apart: bool = False
-    """code generation turned round what no compiler writes (`cmp 2; jae`): the block that falls through came later"""
-    lifetimes: bool = True
-    """objects on the stack begin to live at entry: a barrier to what is moved about there"""
-    counted: str = ""
-    """what goes on in equal steps is a start and a count of steps: `tables` or `all`"""
-    cold: bool = False
-    """what was moved behind what it leads to is unlikely"""
-    either: bool = False
-    """a branch on one of two conditions is on `or`, not on the `and` of the opposite ones"""
-    natural: bool = False
-    """blocks come after those that lead to them"""
-    one_return: bool = True
-    """one block at the end returns"""
-    early_loads: bool = True
-    """what is read through the linker's tables is loaded where the address is made"""
-
 
 NATURAL = frozenset(["i16", "i32", "i64", "ptr", "float", "double"])
 """types that C aligns to their size"""
@@ -86,140 +23,8 @@ def volatile_text(align: int) -> str:
     return "volatile " if align < 0 else ""
 
 
-class Values(Builder):
+class Values(Variables):
     """Values of one function's expressions, as lines of text."""
-
-    def __init__(
-        self,
-        flow: Flow,
-        analysis: Analysis,
-        webs: dict[int, Web],
-        signature: Signature,
-        names: Names,
-        options: Options,
-        frame: Frame,
-    ) -> None:
-        super().__init__()
-        self.flow = flow
-        self.analysis = analysis
-        self.webs = webs
-        self.signature = signature
-        self.names = names
-        self.options = options
-        self.current: dict[int, str] = {}
-        """what a web (by identity) holds, where this block has read or written it"""
-        self.counters = (
-            counted(flow, analysis, webs, everywhere=options.counted == "all")
-            if options.counted
-            else dict[int, Counter]()
-        )
-        self.counted_ahead = {id(webs[c.ahead]): webs[c.root] for c in self.counters.values() if c.ahead is not None}
-        """webs (by identity) that hold the next value of a counter, until it steps"""
-        self.loaded: dict[int, tuple[str, str]] = {}
-        """type and value of loads (by identity) that were made before their instruction"""
-        self.memo: dict[tuple[int, str], str] = {}
-        self.fixed: dict[str, tuple[str, str]] = {}
-        self.at: tuple[int, int] = (0, 0)
-        self.skipped: set[int] = set()
-        self.moved: set[int] = set()
-        """blocks that stand behind what they lead to, loops aside"""
-        self.is_dynamic = False
-        """the stack pointer is set back to what it was before blocks of unknown size"""
-        self.is_likely = False
-        """numbers that are converted are in range, as C wants it"""
-        self.one_return = False
-        """several blocks return: they lead to one at the end"""
-        self.has_own_list = False
-        """a va_list that the code does not have is filled at entry"""
-        self.frame_use = frame
-        self.used_objects: set[int] = set()
-        self.labels: dict[tuple[int, int], int] = {}
-        self.demand: dict[str, int] = {}
-
-    def read_web(self, unit: str) -> Web:
-        node = self.analysis.read_nodes.get((*self.at, unit))
-        if node is None:
-            raise LiftError(f"{unit} is read where its value is not known")
-        return self.webs[self.analysis.find(node)]
-
-    def write_web(self, unit: str) -> Web | None:
-        node = self.analysis.write_nodes.get((*self.at, unit))
-        return None if node is None else self.webs[self.analysis.find(node)]
-
-    def load_web(self, unit: str) -> tuple[str, str]:
-        """Value and type of a unit read here."""
-        web = self.read_web(unit)
-        value = self.current.get(id(web))
-        if value is None:
-            value = self.current[id(web)] = self.kept(web)
-        return value, web.ty
-
-    def kept(self, web: Web) -> str:
-        """What the variable of a web holds."""
-        counter = self.counters.get(id(web))
-        if counter is None:
-            return self.new(f"load {web.ty}, ptr %{web.name}")
-        ty = "i64" if web.ty == "ptr" else web.ty
-        total = self.new(f"load {ty}, ptr %{web.name}.count")
-        if counter.step != 1:
-            total = self.new(f"mul nsw {ty} {total}, {counter.step}")
-        start = self.new(f"load {web.ty}, ptr %{web.name}") if counter.start is None else literal(counter.start, ty)
-        if web.ty == "ptr" and counter.start is None:
-            return self.new(f"getelementptr i8, ptr {start}, i64 {total}")
-        total = self.new(f"add {ty} {total}, {start}") if start != "0" else total
-        return self.coerce(total, ty, web.ty)
-
-    def store_web(self, web: Web, value: str, *, starts: bool = False) -> None:
-        """A web's new value."""
-        counter = self.counters.get(id(web))
-        if counter is None:
-            self.line(f"store {web.ty} {value}, ptr %{web.name}")
-        else:
-            ty, count = "i64" if web.ty == "ptr" else web.ty, "0"
-            if is_step := self.at in counter.places and not starts:
-                count = self.new(f"add {ty} {self.new(f'load {ty}, ptr %{web.name}.count')}, 1")
-            if counter.start is None and not is_step:
-                self.line(f"store {web.ty} {value}, ptr %{web.name}")
-            self.line(f"store {ty} {count}, ptr %{web.name}.count")
-        self.current[id(web)] = value
-
-    def natural(self, e: E) -> str:
-        """The type in which a value comes without conversion."""
-        if e.op == "reg":
-            web = self.read_web(e.aux)
-            return web.ty if bits(web.ty) == bits(e.ty) else e.ty
-        if e.op == "addr" and bits(e.ty) == 64:
-            return "ptr" if self._is_pointer(e) else "i64"
-        if e.op in ("frame", "sym") and bits(e.ty) == 64:
-            return "ptr"
-        if e.op in ("add", "sub") and e.ty == "i64" and self._pointer_side(e) is not None:
-            return "ptr"
-        if e.op == "load" and e.args[0] is not None and (slot := self.analysis.slot(e.args[0])):
-            web = self.read_web(slot)
-            return web.ty if bits(web.ty) == bits(e.ty) else e.ty
-        if e.op == "fixed" and e.aux in self.fixed:
-            return self.fixed[e.aux][1] if bits(self.fixed[e.aux][1]) == bits(e.ty) else e.ty
-        return e.ty
-
-    def _pointer_side(self, e: E) -> int | None:
-        """Which operand of an addition is the pointer, where exactly one is."""
-        sides = [n for n, node in enumerate(e.args) if node is not None and self._is_pointer(node)]
-        if len(sides) == 1 and (e.op == "add" or sides[0] == 0):
-            return sides[0]
-        return None
-
-    def _is_pointer(self, e: E) -> bool:
-        if e.op == "reg" and e.ty == "i64":
-            return self.read_web(e.aux).ty == "ptr"
-        if e.op == "load" and e.args[0] is not None:
-            slot = self.analysis.slot(e.args[0])
-            return self.read_web(slot).ty == "ptr" if slot else is_table_entry(e)
-        if e.op == "addr":
-            base, index = e.args
-            if e.aux.ref is not None or e.aux.segment or (base is not None and self._is_pointer(base)):
-                return True
-            return index is not None and e.aux.scale == 1 and self._is_pointer(index)
-        return e.op in ("frame", "sym")
 
     def narrow(self, e: E, ty: str) -> str:
         """The low bits of a value, computed narrow where that is the same."""
@@ -270,7 +75,7 @@ class Values(Builder):
             return self._constant(e, want)
         if op == "load":
             return self._load(e, want)
-        if op == "addr" and want[0] == "i" and self._is_sum(e) and not self._is_pointer(e):
+        if op == "addr" and want[0] == "i" and self._is_sum(e) and not self.is_pointer(e):
             return self._sum(e, want)
         if op in ("frame", "sym", "addr"):
             return self.coerce(self.address(e), "ptr", want)
@@ -278,7 +83,7 @@ class Values(Builder):
             value, have = self.fixed[e.aux]
             return self.coerce(value, have, want)
         if op in ("add", "sub") and e.ty == "i64":
-            side = self._pointer_side(e)
+            side = self.pointer_side(e)
             if side is not None:
                 base, other = e.args[side], e.args[1 - side]
                 assert base is not None and other is not None
@@ -389,7 +194,7 @@ class Values(Builder):
         elif base is None and index is None:
             return self.new(f"inttoptr i64 {offset} to ptr")
         elif base is None or (
-            index is not None and how.scale == 1 and self._is_pointer(index) and not self._is_pointer(base)
+            index is not None and how.scale == 1 and self.is_pointer(index) and not self.is_pointer(base)
         ):
             assert index is not None
             if how.scale == 1:
@@ -397,7 +202,7 @@ class Values(Builder):
                 rest = [(base, 1)] if base is not None else []
             else:
                 return self.convert("inttoptr", "i64", self._sum(e, "i64"), "ptr")
-        elif index is not None and not self._is_pointer(base):
+        elif index is not None and not self.is_pointer(base):
             # Neither is known to be the pointer: the address is a number.
             return self.convert("inttoptr", "i64", self._sum(e, "i64"), "ptr")
         else:
@@ -599,7 +404,7 @@ class Values(Builder):
             return compared
         ty = a.ty
         if ty == "i64":
-            pointers = [self._is_pointer(node) for node in args]
+            pointers = [self.is_pointer(node) for node in args]
             if self.is_likely and any(pointers):  # what lies in memory is compared as what it is compared with
                 pointers = [
                     p or (node.op == "load" and node.ty == "i64") for p, node in zip(pointers, args, strict=True)

@@ -16,8 +16,8 @@ from irwright.lift.data import Layout
 from irwright.lift.lifted import LIKELY, SOUND, Guess
 from irwright.lift.lifter import FileLifter
 from irwright.lift.listing import listing
+from irwright.lift.options import Options
 from irwright.lift.program import Program
-from irwright.lift.values import Options
 from irwright.lift.whole import TRIPLE, Assembler
 from irwright.llvm.lowering import Lowered
 from irwright.llvm.worker import Call, WorkerPool
