@@ -96,9 +96,12 @@ def sample(
 ) -> dict[str, list[dict[str, Any]]]:
     """Held-out examples of each task up to the longest class, the projects taking turns."""
     by_task: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    seen: set[tuple[str, str]] = set()  # folders may overlap
     for folder in open_examples(*folders):
         for row in folder.rows():
-            if row["split"] == "heldout" and row["stage"] != "pretrain" and row["kind"] in KINDS:
+            key = (row["stage"], row["sha256"])
+            if row["split"] == "heldout" and row["stage"] != "pretrain" and row["kind"] in KINDS and key not in seen:
+                seen.add(key)
                 by_task.setdefault(row["stage"], {}).setdefault(row["project"], []).append(row)
     chosen: dict[str, list[dict[str, Any]]] = {}
     for task, projects in by_task.items():

@@ -18,6 +18,8 @@ _WRAPPING = dict.fromkeys(("add", "sub", "mul", "shl"), ("nuw nsw ", "nuw ", "ns
 _EXACT = ("udiv", "sdiv", "lshr", "ashr")
 _INTEGER = ("add", "sub", "mul", "shl", "udiv", "sdiv", "lshr", "ashr", "urem", "srem", "and", "or", "xor")
 _FLOAT = ("fadd", "fsub", "fmul", "fdiv", "frem")
+MAX_FROM_LATER = 2
+"""blocks that a phi may name before they are said: each has to be said then"""
 _ICMP = ("eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle")
 _FCMP = (
     "oeq",
@@ -172,7 +174,7 @@ def _phi(operands: Operands) -> Type:
         raise GrammarError(start)  # a switch with many ways here
     seen: list[int] = []
     owed = flow.owed_blocks
-    ahead = [] if expected is not None else [*owed, *range(flow.next + 1, flow.next + 60), flow.block]
+    ahead = [] if expected is not None or flow.hurries else [*owed, *range(flow.next + 1, flow.next + 60), flow.block]
     line.need(" ")
     while True:
         line.need("[ ")
@@ -199,9 +201,9 @@ def _phi(operands: Operands) -> Type:
         seen.append(found)
         left.discard(found)
         line.need(" ]")
-        if line.at_end:
-            break
-        if not left and not [one for one in ahead if one not in seen]:
+        if sum(one not in known for one in seen) >= MAX_FROM_LATER:
+            ahead = []
+        if line.at_end or not (left or ahead):
             break
         line.need(", ")
     if left:

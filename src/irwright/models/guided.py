@@ -56,7 +56,7 @@ class _Path:
 
 
 def ask_guided(
-    model: LanguageModel, request: Request, guide: Guide, *, end: str = "<|end|>", max_requests: int = 160
+    model: LanguageModel, request: Request, guide: Guide, *, end: str = "<|end|>", max_requests: int = 240
 ) -> Checked:
     """Ask for an answer that the guide has nothing against; `end` is the text of the token that ends one.
 
