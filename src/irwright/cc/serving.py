@@ -46,7 +46,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         return _answer(request)
-    except Exception as error:
+    except Exception as error:  # as in driver.py: whatever it is, the plain object stands and the reason is counted
         return {"failed": str(error).partition("\n")[0] or type(error).__name__}
 
 
