@@ -116,14 +116,20 @@ def _value(operands: Operands) -> None:
     flow.define(kind, is_alloca=word == "alloca ")
 
 
-def _load(operands: Operands) -> Type:
+def _place(operands: Operands) -> None:
+    """Where a load or store goes, and its alignment."""
     line = operands.line
-    line.maybe("volatile ")
-    kind = operands.types.read(line)
     line.need(", ptr ")
     operands.value(PTR)
     line.need(", align ")
     read_align(line)
+
+
+def _load(operands: Operands) -> Type:
+    line = operands.line
+    line.maybe("volatile ")
+    kind = operands.types.read(line)
+    _place(operands)
     return kind
 
 
@@ -131,10 +137,7 @@ def _store(operands: Operands) -> None:
     line = operands.line
     line.maybe("volatile ")
     operands.typed()
-    line.need(", ptr ")
-    operands.value(PTR)
-    line.need(", align ")
-    read_align(line)
+    _place(operands)
 
 
 def _alloca(operands: Operands) -> Type:
