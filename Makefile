@@ -42,30 +42,40 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-# What is there already stays, in each step: the same command goes on. docs/model.md says how it was made and how good it is.
+# What is there already stays, in each step: the same command goes on. docs/model.md says how it was made and how good it
+# is, and what the limits and the shares are for. A corpus that was made before is taken with MODEL_CACHE=~/.cache/irwright.
 MODEL ?= build/model
-MODEL_LABELS ?= 9000
-MODEL_PACKAGES = $(shell $(BIN)/python -c 'import json; print(*(p["package"] for p in \
+MODEL_CACHE ?= $(MODEL)/cache
+MODEL_PRESET ?= tiny
+MODEL_CODE ?= 100000
+MODEL_EMULATE ?= 6000
+MODEL_SHORT ?= 100000
+MODEL_LABELS ?= 26000
+MODEL_TOKENS ?= 3M 5M 1M 4M
+MODEL_PACKAGES ?= $(shell $(BIN)/python -c 'import json; print(*(p["package"] for p in \
 	json.load(open("docs/model/manifest.json"))["packages"]))')
-MODEL_CODE := --no-aarch64 --max-chars 2400
-EXAMPLES = IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright examples $(MODEL_CODE)
-TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1
+CACHED = IRWRIGHT_CACHE=$(abspath $(MODEL_CACHE)) $(BIN)/irwright
+EXAMPLES = $(CACHED) examples --no-aarch64 --replace
+TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1 \
+	$(patsubst %,--examples $(MODEL)/%,code emulate short tune)
 
 model: $(VENV)/.dev
-	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus fetch $(MODEL_PACKAGES)
-	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus add fetched
-	IRWRIGHT_CACHE=$(abspath $(MODEL))/cache $(BIN)/irwright corpus check
-	$(EXAMPLES) --tasks pretrain,disassemble -o $(MODEL)/code
-	$(EXAMPLES) --tasks emulate --names 2 --limit 14000 -o $(MODEL)/emulate
-	$(EXAMPLES) --tasks tune --lists docs/model/lists.txt --outcomes 2 --limit $(MODEL_LABELS) -o $(MODEL)/tune
-	$(TRAIN) --preset tiny --stages pretrain --tokens 5M --examples $(MODEL)/code -o $(MODEL)/run-pretrain
-	$(TRAIN) --init $(MODEL)/run-pretrain/model --stages emulate --tokens 3M --examples $(MODEL)/code \
-		--examples $(MODEL)/emulate -o $(MODEL)/run-emulate
-	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --tokens 1M --examples $(MODEL)/code \
-		--examples $(MODEL)/emulate --examples $(MODEL)/tune -o $(MODEL)/run-tune
-	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --tokens 4M --examples $(MODEL)/code \
-		--examples $(MODEL)/emulate --examples $(MODEL)/tune -o $(MODEL)/run-disassemble
-	$(BIN)/irwright export $(MODEL)/run-disassemble --to gguf -o $(MODEL)/irwright-tiny-q8_0.gguf
+	$(CACHED) corpus fetch $(MODEL_PACKAGES)
+	$(CACHED) corpus add fetched
+	$(CACHED) corpus check
+	$(EXAMPLES) --tasks pretrain,disassemble --max-chars 2400 --limit $(MODEL_CODE) -o $(MODEL)/code
+	$(EXAMPLES) --tasks emulate --seed 2 --names 1 --max-chars 2400 --limit $(MODEL_EMULATE) -o $(MODEL)/emulate
+	$(EXAMPLES) --tasks emulate --seed 3 --emulations 2 --names 1 --max-chars 800 --limit $(MODEL_SHORT) -o $(MODEL)/short
+	$(EXAMPLES) --tasks tune --lists docs/model/lists.txt --outcomes 2 --screen tests/programs --max-chars 2400 \
+		--limit $(MODEL_LABELS) -o $(MODEL)/tune
+	$(TRAIN) --preset $(MODEL_PRESET) --stages pretrain --tokens $(word 1,$(MODEL_TOKENS)) -o $(MODEL)/run-pretrain
+	$(TRAIN) --init $(MODEL)/run-pretrain/model --stages emulate --kept pretrain=10 \
+		--tokens $(word 2,$(MODEL_TOKENS)) -o $(MODEL)/run-emulate
+	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --kept emulate=25 \
+		--tokens $(word 3,$(MODEL_TOKENS)) -o $(MODEL)/run-tune
+	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --kept emulate=45,tune=6 \
+		--tokens $(word 4,$(MODEL_TOKENS)) -o $(MODEL)/run-disassemble
+	$(BIN)/irwright export $(MODEL)/run-disassemble --to gguf -o $(MODEL)/irwright-$(MODEL_PRESET)-q8_0.gguf
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -24,6 +24,9 @@ RIGHT = (
     '\t.section\t.rodata.str1.1,"aMS",@progbits,1',
     '\t.asciz\t"a\\"b\\n"',
     "\t.long\t.LBB0_3-.LJTI0_0",
+    "\t.long\t0x3f800000",
+    "\t.quad\t0x40dfffffffc00000",
+    '\t.section\t.text.unlikely.,"ax",@progbits',
 )
 
 
@@ -43,6 +46,7 @@ def test_lines_of_compilers_are_right_in_every_place(text: str) -> None:
         (".LBB0_1: ", 8),
         ("\tretq123", 1),
         ("\t.word\t1", 2),
+        ("\t.long\t0xg", 9),
         ("\tmovq\t%rax %rbx", 10),
     ],
 )

@@ -80,3 +80,12 @@ def test_a_type_does_not_hold_itself() -> None:
     assert types.name(0, types.read(Reader("{ i32, %t1 }", whole=True)))
     assert types.owed == {1}
     assert not types.name(1, types.read(Reader("{ [2 x %t0] }", whole=True)))
+
+
+def test_named_types_come_in_any_order() -> None:
+    types = Types()
+    assert types.name(0, types.read(Reader("{ ptr, %t5 }", whole=True)))
+    assert types.owed == {5} and {1, 4, 5, 6} <= set(types.ahead) and 0 not in types.ahead
+    assert types.name(5, types.read(Reader("{ i32 }", whole=True)))
+    assert types.name(2, types.read(Reader("{ %t5 }", whole=True)))
+    assert not types.owed and {1, 3, 4, 6} <= set(types.ahead)

@@ -59,6 +59,15 @@ def test_mixes_are_kept_by_tokens(sets: Sets, stage: Stage) -> None:
         assert one.position.drawn[source] / total == pytest.approx(share, abs=0.02)
 
 
+def test_another_mix(sets: Sets) -> None:
+    one = Stream("tune", sets, context=256, micro_tokens=512, seed=0, mix={"tune": 0.5, "emulate": 0.5})
+    while one.position.window < 5:
+        one.take()
+    total = sum(one.position.drawn.values())
+    assert one.position.drawn.keys() == {"tune", "emulate"}
+    assert one.position.drawn["emulate"] / total == pytest.approx(0.5, abs=0.02)
+
+
 def test_from_any_position_the_same(sets: Sets) -> None:
     straight = stream(sets, "disassemble")
     batches = [straight.take() for _ in range(90)]

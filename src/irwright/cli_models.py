@@ -51,6 +51,18 @@ def _stages(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
     return stages
 
 
+def _shares(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[tuple[str, float], ...]:
+    """`emulate=30,tune=5` as shares of one."""
+    found: dict[str, float] = {}
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        name, _, percent = word.partition("=")
+        try:
+            found[name] = float(percent) / 100
+        except ValueError as error:
+            raise click.BadParameter(f"{word!r} is no share; say it as emulate=30,tune=5 (percent)") from error
+    return tuple(found.items())
+
+
 def _amount(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
     units = {"K": 10**3, "M": 10**6, "B": 10**9}
     number, unit = (value[:-1], units[value[-1]]) if value[-1:] in units else (value, 1)
@@ -150,6 +162,13 @@ def proposing(model: str | None, *, count: int, tokenizer: Path | None, seed: in
     callback=_amount,
     metavar="N",
     help="Of all stages together.",
+)
+@click.option(
+    "--kept",
+    default="",
+    callback=_shares,
+    metavar="STAGE=PERCENT,...",
+    help="Tokens of other stages' examples, in a run of one stage (default: the paper's).",
 )
 @click.option("--context", type=click.IntRange(32), metavar="N", help="Tokens of a sequence (default: the preset's).")
 @click.option(

@@ -20,6 +20,7 @@ _LOCAL_BEGUN = re.compile(
     r"\.(?:L(?:(?:B|BB|J|JT|JTI|C|CP|CPI)|(?:BB|JTI|CPI)[0-9]{1,2}(?:_[0-9]{0,3})?|g[0-9]{0,2}|s[tr]{0,2}(?:\.[0-9]{0,2})?"
     r"|sw[.a-z]*(?:f0?)?(?:\.[rel]{0,3})?)?)?"
 )
+_HEX = re.compile(r"[0-9a-f]{1,16}")
 _OURS = re.compile(r"[fg](?:[1-9][0-9]?|0)")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\[0-7]{1,3}|\\.)*"')
 _STRING_BEGUN = re.compile(r'"?(?:[^"\\\n]|\\[0-7]{1,3}|\\.)*\\?')
@@ -395,7 +396,9 @@ def _directive(line: Reader) -> None:
     if word in _STRINGS:
         _string(line)
     elif word in _NUMBERS:
-        if line.looks_at("-", *"0123456789"):
+        if line.maybe("0x"):
+            _matched(line, _HEX)
+        elif line.looks_at("-", *"0123456789"):
             line.number(-_MAX, _MAX)
         else:
             _symbol(line)
@@ -419,6 +422,7 @@ _SECTIONS = (
     '.rodata.cst8,"aM",@progbits,8',
     '.rodata.cst16,"aM",@progbits,16',
     '.data.rel.ro,"aw",@progbits',
+    '.text.unlikely.,"ax",@progbits',
 )
 
 

@@ -99,7 +99,7 @@ def _value(operands: Operands) -> None:
     numbers = [f"{one} " for one in (*_INTEGER, *_FLOAT)]
     word = line.need(*_VALUES, *_CALLS, *casts, *numbers)
     start = line.position - len(word)
-    if word == "phi " and not flow.in_phis:
+    if word == "phi " and not (flow.in_phis and flow.block != flow.said[0]):  # no way leads to the first block
         raise GrammarError(start)
     flow.in_phis = flow.in_phis and word == "phi "
     if word in _CALLS:

@@ -84,10 +84,10 @@ class Types:
         return Types(dict(self.known), set(self.owed), self.done)
 
     @property
-    def ahead(self) -> range:
-        """Numbers that the next lines of types may have."""
-        following = max(self.known, default=-1) + 1
-        return range(following, following + MAX_TYPES_AHEAD)
+    def ahead(self) -> list[int]:
+        """Numbers that the next lines of types may have: they come in any order, none far behind the others."""
+        following = max((*self.known, *self.owed), default=-1) + 1
+        return [number for number in range(following + MAX_TYPES_AHEAD) if number not in self.known]
 
     def parts_of(self, kind: Type) -> tuple[Type, ...]:
         """Fields of a struct, or the element of an array or vector."""

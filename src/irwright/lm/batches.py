@@ -129,7 +129,7 @@ class Position:
 
 
 class Stream:
-    """Endless micro-batches of one stage; `position` is where the next one is."""
+    """Endless micro-batches of one stage; `position` is where the next one is, `mix` what stands in for its MIXES."""
 
     def __init__(
         self,
@@ -139,18 +139,18 @@ class Stream:
         context: int,
         micro_tokens: int,
         seed: int,
+        mix: Mapping[Stage, float] | None = None,
         position: Position | None = None,
     ) -> None:
         self.stage = stage
         self._micro_tokens = max(micro_tokens, context)
         self._seed = seed
+        mix = mix or MIXES[stage]
         self.sources: dict[Stage, Source] = {
             source: Source(sets[source, "train"], context, (seed, STAGES.index(stage), STAGES.index(source)))
-            for source in MIXES[stage]
+            for source in mix
         }
-        self._shares: dict[Stage, float] = {
-            source: MIXES[stage][source] for source, one in self.sources.items() if len(one)
-        }
+        self._shares: dict[Stage, float] = {source: mix[source] for source, one in self.sources.items() if len(one)}
         if stage not in self._shares:
             raise ModelError(f"no training examples of stage {stage!r} that fit {context} tokens")
         self.position = position or Position()

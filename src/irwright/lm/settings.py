@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from irwright.errors import ModelError
-from irwright.lm.batches import SHARES
+from irwright.lm.batches import MIXES, SHARES
 from irwright.lm.tokenizer import STAGES, Stage
 
 WARMUP = 0.04
@@ -46,6 +46,8 @@ class TrainSettings:
     """Norm that gradients are scaled down to."""
     init: str | None = None
     """Folder of a Llama to go on from, as transformers writes it."""
+    kept: tuple[tuple[Stage, float], ...] = ()
+    """Shares of the tokens that are of other stages' examples, in a run of one stage; none: the paper's."""
     lora_rank: int = 0
     """Train low-rank additions of this rank to `init` instead of all weights; 0: all weights."""
     bf16: bool = True
@@ -62,6 +64,25 @@ class TrainSettings:
                 raise ModelError(f"{name} must be positive, not {getattr(self, name)}")
         if self.lora_rank and not self.init:
             raise ModelError("low-rank training needs a model to add to; name it with --init")
+        self._check_kept()
+
+    def _check_kept(self) -> None:
+        if self.kept and len(self.stages) != 1:
+            raise ModelError(f"what is kept of other stages is said for one stage, not for {', '.join(self.stages)}")
+        for stage, share in self.kept:
+            if stage not in STAGES or stage in self.stages:
+                others = ", ".join(one for one in STAGES if one not in self.stages)
+                raise ModelError(f"{stage!r} can't be kept beside {self.stages[0]!r}; there are {others}")
+            if not 0 < share < 1:
+                raise ModelError(f"the share of {stage!r} must be between 0 and 1, not {share}")
+        if sum(share for _, share in self.kept) >= 1:
+            raise ModelError(f"what is kept of other stages leaves nothing for {self.stages[0]!r}")
+
+    def mix(self, stage: Stage) -> dict[Stage, float]:
+        """What a stage's tokens are of."""
+        if not self.kept:
+            return MIXES[stage]
+        return {stage: 1 - sum(share for _, share in self.kept), **dict(self.kept)}
 
     def plan(self) -> list[tuple[Stage, int]]:
         """Stages in order, each with its steps, at least one."""
@@ -70,7 +91,9 @@ class TrainSettings:
         return [(stage, max(1, round(tokens[stage] / self.batch_tokens))) for stage in self.stages]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "stages": list(self.stages)}
+        """All of it, less `kept` where it is not used: older runs go on."""
+        told = {**asdict(self), "stages": list(self.stages), "kept": [list(pair) for pair in self.kept]}
+        return told if self.kept else {name: value for name, value in told.items() if name != "kept"}
 
 
 def rate_scale(step: int, num_steps: int) -> float:
@@ -82,10 +105,11 @@ def rate_scale(step: int, num_steps: int) -> float:
 
 def check_same(stored: Mapping[str, Any], settings: TrainSettings, run: Path) -> None:
     """ModelError where a run's folder was begun with other settings; it names the first that differs."""
-    for name, value in settings.to_json().items():
-        if stored.get(name) != value:
+    told = settings.to_json()
+    for name in {**told, **stored}:
+        if stored.get(name) != told.get(name):
             raise ModelError(
-                f"{run} was begun with {name} {stored.get(name)!r}, not {value!r}; give it again or another -o"
+                f"{run} was begun with {name} {stored.get(name)!r}, not {told.get(name)!r}; give it again or another -o"
             )
 
 

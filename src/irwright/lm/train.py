@@ -35,7 +35,7 @@ from irwright import __version__
 from irwright.errors import InputError, ModelError, StorageError
 from irwright.files import write_output
 from irwright.lm import checkpoint
-from irwright.lm.batches import MIXES, MicroBatch, Position, Stream, in_order
+from irwright.lm.batches import MicroBatch, Position, Stream, in_order
 from irwright.lm.hf import knows_outcomes, read_model, write_folder
 from irwright.lm.lora import add_lora, plain_weights
 from irwright.lm.metrics import FILE as METRICS_FILE
@@ -284,6 +284,7 @@ class Trainer:
             context=self.context,
             micro_tokens=self.settings.micro_tokens,
             seed=self.settings.seed,
+            mix=self.settings.mix(stage),
             position=self._position,
         )
         while self.stage_step < num_steps:
@@ -380,7 +381,7 @@ class Trainer:
         """True if the model, or the one it began with, has seen prompts of `tune` that say what was measured."""
         if self.settings.init and knows_outcomes(Path(self.settings.init)):
             return True
-        tuned = any("tune" in MIXES[stage] for stage, _ in self.plan[: self.stage + 1])
+        tuned = any("tune" in self.settings.mix(stage) for stage, _ in self.plan[: self.stage + 1])
         known = self.tokenizer.is_native and tuned
         return known and self.sets["tune", "train"].has_in_prompt(self.tokenizer.id_of(PASSES))
 
