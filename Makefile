@@ -42,22 +42,27 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-# What is there already stays, in each step: the same command goes on. docs/model.md says how it was made and how good it
-# is, and what the limits and the shares are for. A corpus that was made before is taken with MODEL_CACHE=~/.cache/irwright.
+# What is there already stays, in each step: the same command goes on. docs/model.md says how it was made, how good it is
+# and what the limits and shares are for. MODEL_CACHE: a corpus that is there; MODEL_START: a model (of an earlier round)
+# to go on from in place of pretraining; MODEL_TOKENS: of the four stages; the others are numbers of functions, the lists
+# of the labels, and the programs that these must not break (none: they are not screened).
 MODEL ?= build/model
 MODEL_CACHE ?= $(MODEL)/cache
+MODEL_START ?=
 MODEL_PRESET ?= tiny
-MODEL_CODE ?= 100000
-MODEL_EMULATE ?= 6000
-MODEL_SHORT ?= 100000
+MODEL_TOKENS ?= 5M 5M 1M 4M
+MODEL_CODE ?= 40000
+MODEL_EMULATE ?= 5000
+MODEL_SHORT ?= 14000
 MODEL_LABELS ?= 26000
-MODEL_TOKENS ?= 3M 5M 1M 4M
+MODEL_LISTS ?= docs/model/lists.txt
+MODEL_SCREEN ?= tests/programs
 MODEL_PACKAGES ?= $(shell $(BIN)/python -c 'import json; print(*(p["package"] for p in \
 	json.load(open("docs/model/manifest.json"))["packages"]))')
 CACHED = IRWRIGHT_CACHE=$(abspath $(MODEL_CACHE)) $(BIN)/irwright
 EXAMPLES = $(CACHED) examples --no-aarch64 --replace
-TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1 \
-	$(patsubst %,--examples $(MODEL)/%,code emulate short tune)
+TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1
+OF = $(patsubst %,--examples $(MODEL)/%,$(1))
 
 model: $(VENV)/.dev
 	$(CACHED) corpus fetch $(MODEL_PACKAGES)
@@ -65,16 +70,17 @@ model: $(VENV)/.dev
 	$(CACHED) corpus check
 	$(EXAMPLES) --tasks pretrain,disassemble --max-chars 2400 --limit $(MODEL_CODE) -o $(MODEL)/code
 	$(EXAMPLES) --tasks emulate --seed 2 --names 1 --max-chars 2400 --limit $(MODEL_EMULATE) -o $(MODEL)/emulate
-	$(EXAMPLES) --tasks emulate --seed 3 --emulations 2 --names 1 --max-chars 800 --limit $(MODEL_SHORT) -o $(MODEL)/short
-	$(EXAMPLES) --tasks tune --lists docs/model/lists.txt --outcomes 2 --screen tests/programs --max-chars 2400 \
+	$(EXAMPLES) --tasks emulate --seed 3 --emulations 2 --max-chars 800 --limit $(MODEL_SHORT) -o $(MODEL)/short
+	$(EXAMPLES) --tasks tune --lists $(MODEL_LISTS) $(MODEL_SCREEN:%=--screen %) --outcomes 2 --max-chars 1300 \
 		--limit $(MODEL_LABELS) -o $(MODEL)/tune
-	$(TRAIN) --preset $(MODEL_PRESET) --stages pretrain --tokens $(word 1,$(MODEL_TOKENS)) -o $(MODEL)/run-pretrain
-	$(TRAIN) --init $(MODEL)/run-pretrain/model --stages emulate --kept pretrain=10 \
-		--tokens $(word 2,$(MODEL_TOKENS)) -o $(MODEL)/run-emulate
+	$(if $(MODEL_START),,$(TRAIN) --preset $(MODEL_PRESET) --stages pretrain --tokens $(word 1,$(MODEL_TOKENS)) \
+		$(call OF,code) -o $(MODEL)/run-pretrain)
+	$(TRAIN) --init $(or $(MODEL_START),$(MODEL)/run-pretrain/model) --stages emulate --kept pretrain=8 \
+		--tokens $(word 2,$(MODEL_TOKENS)) $(call OF,code emulate short) -o $(MODEL)/run-emulate
 	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --kept emulate=25 \
-		--tokens $(word 3,$(MODEL_TOKENS)) -o $(MODEL)/run-tune
+		--tokens $(word 3,$(MODEL_TOKENS)) $(call OF,emulate short tune) -o $(MODEL)/run-tune
 	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --kept emulate=45,tune=6 \
-		--tokens $(word 4,$(MODEL_TOKENS)) -o $(MODEL)/run-disassemble
+		--tokens $(word 4,$(MODEL_TOKENS)) $(call OF,code emulate short tune) -o $(MODEL)/run-disassemble
 	$(BIN)/irwright export $(MODEL)/run-disassemble --to gguf -o $(MODEL)/irwright-$(MODEL_PRESET)-q8_0.gguf
 
 bench: $(VENV)/.dev
