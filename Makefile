@@ -44,11 +44,12 @@ format: $(VENV)/.dev
 
 # What is there already stays, in each step: the same command goes on. docs/model.md says how it was made, how good it is
 # and what the limits and shares are for. MODEL_CACHE: a corpus that is there; MODEL_START: a model (of an earlier round)
-# to go on from in place of pretraining; MODEL_TOKENS: of the four stages; the others are numbers of functions, the lists
-# of the labels, and the programs that these must not break (none: they are not screened).
+# to go on from in place of pretraining; MODEL_MORE: examples that were made before; MODEL_TOKENS: of the four stages; the
+# others are numbers of functions, the lists of the labels, and the programs these must not break (none: no screening).
 MODEL ?= build/model
 MODEL_CACHE ?= $(MODEL)/cache
 MODEL_START ?=
+MODEL_MORE ?=
 MODEL_PRESET ?= tiny
 MODEL_TOKENS ?= 5M 5M 1M 4M
 MODEL_CODE ?= 40000
@@ -62,7 +63,7 @@ MODEL_PACKAGES ?= $(shell $(BIN)/python -c 'import json; print(*(p["package"] fo
 CACHED = IRWRIGHT_CACHE=$(abspath $(MODEL_CACHE)) $(BIN)/irwright
 EXAMPLES = $(CACHED) examples --no-aarch64 --replace
 TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 2048 --seed 0 --threads 1
-OF = $(patsubst %,--examples $(MODEL)/%,$(1))
+OF = $(patsubst %,--examples $(MODEL)/%,$(1)) $(MODEL_MORE:%=--examples %)
 
 model: $(VENV)/.dev
 	$(CACHED) corpus fetch $(MODEL_PACKAGES)
@@ -79,7 +80,7 @@ model: $(VENV)/.dev
 		--tokens $(word 2,$(MODEL_TOKENS)) $(call OF,code emulate short) -o $(MODEL)/run-emulate
 	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --kept emulate=25 \
 		--tokens $(word 3,$(MODEL_TOKENS)) $(call OF,emulate short tune) -o $(MODEL)/run-tune
-	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --kept emulate=45,tune=6 \
+	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --kept emulate=55,tune=8 \
 		--tokens $(word 4,$(MODEL_TOKENS)) $(call OF,code emulate short tune) -o $(MODEL)/run-disassemble
 	$(BIN)/irwright export $(MODEL)/run-disassemble --to gguf -o $(MODEL)/irwright-$(MODEL_PRESET)-q8_0.gguf
 
