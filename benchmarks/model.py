@@ -21,7 +21,7 @@ from report import Goal, Report, Table, add_out_option, at_least, geomean
 
 from irwright.emulation import PREDICTORS, trivial_answer
 from irwright.evaluator import Plan
-from irwright.labels.asking import ask_code, ask_name
+from irwright.labels.asking import ask_code, ask_name, ask_often
 from irwright.labels.scoring import score
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import find
@@ -50,8 +50,10 @@ CODE_COLUMNS = ("answers", "number", "valid %", "exact %", "size error, median %
 CODE_NOTE = (
     "Valid: LLVM takes the code (assembly: the assembler; IR of assembly: code generation too). Exact: the compiler's "
     "own text (disassemble: recompiles to the prompt's assembly). Guided: what LLVM refused is said again, and tokens "
-    "with which no right code goes on are not taken (models/guided.py). By name: the model says which of five known "
-    "lists does the same, and the code is what LLVM makes with that one (tasks/emulate.py)."
+    "with which no right code goes on are not taken (models/guided.py). Of eight: the likeliest answer and seven drawn "
+    "ones; the most frequent of those that LLVM takes and whose code has the sizes that they tell (disassemble: "
+    "recompiles to the prompt's assembly); else as guided. By name: the model says which of five known lists does the "
+    "same, and the code is what LLVM makes with that one (tasks/emulate.py)."
 )
 GAIN_COLUMNS = ("lists of", "compilations", "valid %", "bytes saved %", "geomean %", "functions smaller")
 GAIN_NOTE = (
@@ -123,13 +125,15 @@ def _turns(projects: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]
 # ---- answers that are code
 
 
-How = Literal["first answer", "guided", "by name"]
+How = Literal["first answer", "guided", "by name", "of eight"]
 
 
 def code_answer(model: LanguageModel, bench: Bench, example: dict[str, Any], *, how: How) -> dict[str, Any]:
     """One answer, judged."""
     if how == "by name":
         said = ask_name(bench, model, example, shown_code(example))
+    elif how == "of eight":
+        said = ask_often(bench, model, example, count=8, max_tokens=2 * CLASSES[-1])
     else:
         said = ask_code(bench, model, example, max_tokens=2 * CLASSES[-1], guided=how == "guided")
     judged = score(bench, example, said.text)
@@ -285,6 +289,9 @@ def stage_tables(exam: Exam, runs: dict[Stage, Path], *, threads: int) -> tuple[
                         code.append(code_rows(f"after {stage}: {task}, guided", results))
                         lengths += class_rows(f"{task}, guided", results)
                         goals += code_goals(task, results)
+                        results = exam.code(model, stage, task, how="of eight")
+                        code.append(code_rows(f"after {stage}: {task}, of eight answers", results))
+                        lengths += class_rows(f"{task}, of eight answers", results)
                     if stage == last and task == "emulate":
                         results = exam.code(model, stage, task, how="by name")
                         code.append(code_rows(f"after {stage}: {task}, by name", results))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from irwright.labels.asking import ask_code, ask_name, guide_for
+from irwright.labels.asking import ask_code, ask_name, ask_often, guide_for
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain
 from irwright.models.answers import Scripted
@@ -61,3 +61,18 @@ def test_a_name_stands_for_what_its_list_makes(bench: Bench) -> None:
     assembly = ask_name(bench, Scripted(["default<Oz>"]), example("asm-x86-64"), IR)
     assert emulate.parse(assembly.text).code.endswith("f0:\n\tleal\t1(%rdi), %eax\n\tretq")
     assert "names no list" in ask_name(bench, Scripted(["nothing"]), example(), IR).problem
+
+
+def test_of_many_answers_the_most_frequent_that_is_consistent_is_taken(bench: Bench) -> None:
+    lies, wrong = f"{IR}<|sizes|>9 99", IR.replace("%0, 1", "%7, 1") + "<|sizes|>2 57"
+    other = IR.replace("add i32", "sub i32")
+    size = int(ask_name(bench, Scripted(["sroa"]), example(), other).text.split()[-1])
+    right = [f"{IR}<|sizes|>2 {size}", f"{other}<|sizes|>2 {size}"]
+    model = Scripted([lies, wrong, right[0], lies, right[1], right[1]])
+    found = ask_often(bench, model, example(), count=6)
+    assert (found.text, found.problem, found.num_asked) == (right[1], "", 6)
+    assert [request.temperature for request in model.asked] == [0, 0.5, 0.5, 0.5, 0.5, 0.5]
+    assert len({request.seed for request in model.asked}) == 6
+    assert ask_often(bench, Scripted([wrong, lies]), example(), count=2).text == lies  # better than none
+    none = ask_often(bench, Scripted([wrong]), example(), count=2)
+    assert "use of undefined value" in none.problem and none.num_asked == 4

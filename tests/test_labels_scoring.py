@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import Seeds
-from irwright.labels.scoring import Score, score, summarise
+from irwright.labels.scoring import Score, is_consistent, score, summarise
 from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain
@@ -43,6 +43,15 @@ def test_the_completion_is_right(bench: Bench, seeds: Seeds, style: Style) -> No
         if row["stage"] == "tune":
             assert judged.bytes_after is not None and judged.bytes_oz is not None
             assert judged.bytes_after <= judged.bytes_oz
+
+
+def test_answers_are_consistent_with_their_own_code(bench: Bench, seeds: Seeds) -> None:
+    for row in examples(bench, seeds, "native"):
+        if row["stage"] != "tune":
+            assert is_consistent(bench, row, row["completion"]), row["kind"]
+            assert not is_consistent(bench, row, "nothing")
+            lies = f"{row['completion'].partition('<|sizes|>')[0]}<|sizes|>999 7"
+            assert is_consistent(bench, row, lies) == (row["stage"] == "disassemble")  # whose answers tell no sizes
 
 
 def test_wrong_answers_are_wrong_for_their_reason(bench: Bench, seeds: Seeds) -> None:

@@ -5,12 +5,13 @@ Examples are those of labels/texts.py (stage, kind, prompt); their completions a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from irwright.errors import IrwrightError
-from irwright.labels.scoring import refusal
+from irwright.labels.scoring import is_consistent, refusal
 from irwright.labels.units import Bench
 from irwright.models.answers import LanguageModel, Request
 from irwright.models.guided import Checked, ask_guided
@@ -20,6 +21,8 @@ from irwright.tasks import emulate
 from irwright.tasks.text import ASM, IR, split_tags
 
 NAME_TOKENS = 32
+HEAT = 0.5
+"""temperature of drawn answers"""
 
 
 def ask_code(
@@ -43,6 +46,30 @@ def ask_code(
         return replace(told, problem=problem, num_asked=num_asked, num_tokens=num_tokens)
     problem = refusal(bench, example, again.text)
     return Checked(text=again.text, problem=problem, num_asked=num_asked, num_tokens=num_tokens)
+
+
+def ask_often(
+    bench: Bench, model: LanguageModel, example: Mapping[str, Any], *, count: int, max_tokens: int = 1024
+) -> Checked:
+    """Of `count` answers, the likeliest and drawn ones, the most frequent that LLVM takes and that is consistent.
+
+    Where none is, the first that the compiler takes; where it takes none, what a guide lets the model say.
+    """
+    said, num_tokens = Counter[str](), 0
+    for number in range(count):
+        heat = HEAT if number else 0.0
+        request = Request(prompt=str(example["prompt"]), max_tokens=max_tokens, temperature=heat, seed=number)
+        answer = model.ask(request)
+        num_tokens += answer.num_tokens
+        if answer.outcome == "ok":
+            said[answer.text] += 1
+    taken = [text for text in said if not refusal(bench, example, text, style=model.style)]
+    consistent = [text for text in taken if model.style == "native" and is_consistent(bench, example, text)]
+    if consistent or taken:
+        text = max(consistent or taken[:1], key=lambda one: said[one])
+        return Checked(text=text, num_asked=count, num_tokens=num_tokens)
+    told = ask_code(bench, model, example, max_tokens=max_tokens)
+    return replace(told, num_asked=told.num_asked + count, num_tokens=told.num_tokens + num_tokens)
 
 
 def guide_for(bench: Bench, example: Mapping[str, Any]) -> Guide:

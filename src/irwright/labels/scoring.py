@@ -14,11 +14,14 @@ from typing import Any
 from irwright.errors import IrwrightError
 from irwright.evaluator import Plan
 from irwright.labels.units import Bench
+from irwright.measure import measure_object
 from irwright.passes import PassList
 from irwright.tasks import disassemble, emulate, tune
 from irwright.tasks.emulate import same_text
 from irwright.tasks.text import ASM, IR, Style, Target, code_of, split_tags
 
+UNWINDING = range(40, 81, 8)
+"""bytes of .eh_frame of an object with one function, as most have"""
 LENGTHS = (500, 1000, 2000, 4000, 1 << 30)
 """classes of prompts: up to so many characters"""
 
@@ -108,6 +111,26 @@ def refusal(bench: Bench, example: Mapping[str, Any], answer: str, *, style: Sty
     except IrwrightError as error:
         return str(error)
     return ""
+
+
+def is_consistent(bench: Bench, example: Mapping[str, Any], answer: str) -> bool:
+    """True if the code of a native answer is what the answer and the prompt say of it, as far as the code itself shows.
+
+    Of emulation: it has the sizes that the answer tells (of assembly, which has no tables of unwinding, about so).
+    Of disassembly: it recompiles to the prompt's assembly, which makes it exact. No completion is looked at.
+    """
+    try:
+        if example["stage"] == "disassemble":
+            return _disassemble(bench, example, answer, "native", Score(stage="", prompt_chars=0, valid=False)).exact
+        said = emulate.parse(answer)
+        if said.counts is None:
+            return False
+        if not str(example["kind"]).startswith("asm"):
+            return bench.counts(bench.of_text(said.code)) == said.counts
+        sizes = measure_object(bench.assemble(said.code))
+        return said.counts.object_bytes - (sizes.text + sizes.rodata + sizes.data) in UNWINDING
+    except IrwrightError:
+        return False
 
 
 def _check(bench: Bench, code: str, *, is_assembly: bool) -> None:
