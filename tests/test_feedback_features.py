@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Seeds
 from irwright.evaluator import Evaluator, Plan
-from irwright.feedback.features import NAMES, count_body, describe
+from irwright.feedback.features import NAMES, count_body, describe, named_in
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.module import Module
 from irwright.llvm.worker import WorkerPool
@@ -56,3 +56,9 @@ def test_a_function_that_is_gone_after_oz() -> None:
     assert numbers["raw_instructions"] == math.log1p(10)
     there = dict(zip(NAMES, describe(LOOP, LOOP, FunctionSize(code=7, unwind=3, data=0)), strict=True))
     assert (there["size_code"], there["size_missing"]) == (math.log1p(7), 0)
+
+
+def test_names_in_a_body_without_its_own() -> None:
+    text = 'define i32 @one(i32 %0) {\n  %2 = call i32 @two(i32 %0)\n  store ptr @"a b", ptr @data.1\n  ret i32 %2\n}\n'
+    assert named_in(text) == {"two", "a b", "data.1"}
+    assert named_in("") == frozenset()

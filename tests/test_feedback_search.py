@@ -9,9 +9,11 @@ import pytest
 from conftest import Seeds
 from irwright.coreset import load_coreset
 from irwright.evaluator import Plan
+from irwright.feedback.features import named_in
 from irwright.feedback.knowledge import Knowledge, load_knowledge
 from irwright.feedback.search import described, search_by_outcomes
 from irwright.function_search import FunctionSearch
+from irwright.llvm.module import Module
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.search import search
 from irwright.task import Task
@@ -59,6 +61,23 @@ def test_functions_get_tails_of_their_own(pool: WorkerPool, seeds: Seeds, known:
     composed = [trial for trial in task.evaluator.trials if trial.plan.parts]
     assert len(composed) == 1 and task.cost(composed[0]) < baseline_of(task)
     assert len({tail for part in composed[0].plan.parts for _, tail in part.tails}) > 1
+
+
+def test_behind_a_base_that_inlines_callers_of_static_functions_keep_its_tail(
+    pool: WorkerPool, seeds: Seeds, known: Knowledge
+) -> None:
+    task = task_on(pool, seeds.bitcode("machine"), budget=8, coreset=load_coreset("oz", 22))
+    task.start()
+    search_by_outcomes(task, known)
+    survey = task.evaluator.survey("raw")
+    assert survey is not None and survey.functions
+    text = Module.split_text(task.evaluator.compile(Plan(), "ll"))
+    calling = {name for name, body in text.items() if named_in(body.decode().lstrip("\n")) & set(survey.functions)}
+    assert calling
+    own: dict[bool, set[str]] = {False: set(), True: set()}
+    for trial in task.evaluator.function_trials:
+        own[bool(trial.plan.inline)].update(dict(trial.plan.tails))
+    assert own[False] & calling and own[True] and not own[True] & calling
 
 
 def test_a_table_cut_to_the_budget_serves_as_well(pool: WorkerPool, seeds: Seeds) -> None:

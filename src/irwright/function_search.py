@@ -76,6 +76,11 @@ class FunctionSearch:
         """the functions that the module of each trial keeps"""
         self._donors: list[PassList] = list(dict.fromkeys(plan.tail for plan in plans if plan.tail.items))
 
+    @property
+    def static(self) -> frozenset[str]:
+        """Functions that may be inlined everywhere and left out then."""
+        return frozenset(self._promoted.functions)
+
     def add(self, trials: Iterable[FunctionTrial]) -> None:
         """Take over what trials of plans in pieces measured."""
         for trial in trials:

@@ -53,6 +53,7 @@ _TARGET = re.compile(r"label %([\w.$-]+|\"[^\"]+\")")
 _CALLEE = re.compile(r"@([\w.$]+|\"[^\"]+\")\(")
 _NUMBER = re.compile(r"(?<=[ (])-?\d+(?=[,)\s]|$)", re.MULTILINE)
 _GLOBAL = re.compile(r"@[\w.$]+")
+_NAME = re.compile(r'@("[^"]+"|[\w.$-]+)')
 _CASE = re.compile(r"^    i\d+ ", re.MULTILINE)
 _NOTHING = dict.fromkeys(_BODY, 0)
 
@@ -116,6 +117,11 @@ def count_body(text: str) -> Mapping[str, int]:
         **{f"call_{name}": calls[name] for name in CALLS},
         **shapes,
     }
+
+
+def named_in(text: str) -> frozenset[str]:
+    """The functions and variables that the body of a function names, as its text is written."""
+    return frozenset(name.strip('"') for name in _NAME.findall(text.partition("\n")[2]))
 
 
 def _call_kind(rest: str) -> str:

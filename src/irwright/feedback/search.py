@@ -1,19 +1,20 @@
 """Which plan next, by what the ones before it did to this module.
 
 A module of one function tries whole plans. In others, every function gets a tail of its own in each compilation, all
-behind the base that promises most, and the module is composed of each function's best (function_search.py); what only
-whole lists do comes from the table as ever.
+behind the base of the table's next piece, and the module is composed of each function's best (function_search.py). What
+only whole lists do comes from the table as ever, and so do tails behind a base that inlines, of functions that call
+static ones: what is known of a function alone says nothing of what becomes of it with others inside.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from irwright.errors import IrwrightError
 from irwright.evaluator import FunctionTrial, Plan, Trial
-from irwright.feedback.features import describe
+from irwright.feedback.features import describe, named_in
 from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome
 from irwright.function_search import FunctionSearch, compose_best, families_of
@@ -46,20 +47,24 @@ def search_by_outcomes(task: Task, knowledge: Knowledge) -> None:
     if knowledge.alone_only and len(facts.functions) != 1:
         return
     try:
-        features = described(task)
+        raw = _bodies(task, Plan())
+        features = _described(task, raw)
     except IrwrightError as error:  # IR that LLVM itself breaks
         log.debug("not described: %s", error)
         return
     if len(features) == 1:
         _search_alone(task, knowledge, *features.values())
     elif features:
-        _search_functions(task, knowledge, features)
+        _search_functions(task, knowledge, features, {name: named_in(text) for name, text in raw.items()})
 
 
 def described(task: Task) -> dict[str, list[float]]:
     """The features of each function that the module defines; compiles to text, which counts as no compilation."""
+    return _described(task, _bodies(task, Plan()))
+
+
+def _described(task: Task, raw: Mapping[str, str]) -> dict[str, list[float]]:
     assert task.baseline is not None and task.baseline.sizes is not None
-    raw = _bodies(task, Plan())
     oz = _bodies(task, Plan(base=PassList.parse("default<Oz>", llvm_major=task.evaluator.llvm_major)))
     sizes = task.baseline.sizes.functions
     return {name: describe(text, oz.get(name, ""), sizes.get(name)) for name, text in raw.items()}
@@ -128,8 +133,13 @@ def _of_object(trial: Trial, baseline: Trial) -> Outcome | None:
     return Outcome.of((of.total, of.text, of.unwind), (oz.total, oz.text, oz.unwind))
 
 
-def _search_functions(task: Task, knowledge: Knowledge, features: Mapping[str, list[float]]) -> None:
-    """Whole lists of the table, then a tail for every function in each compilation, then the module of the best."""
+def _search_functions(
+    task: Task, knowledge: Knowledge, features: Mapping[str, list[float]], named: Mapping[str, frozenset[str]]
+) -> None:
+    """Whole lists of the table, then a tail for every function in each compilation, then the module of the best.
+
+    `named` has what the body of each function names.
+    """
     num_lists = LISTS_FIRST[min(task.left, len(LISTS_FIRST)) - 1]
     num_rounds = task.left - num_lists - 1
     if num_rounds < 1:
@@ -138,7 +148,9 @@ def _search_functions(task: Task, knowledge: Knowledge, features: Mapping[str, l
     if not families:
         return
     task.run(task.coreset.lists[:num_lists])
-    rounds = _Rounds(task, knowledge, families, features)
+    static = frozenset[str]().union(*(family.static for family in families.values()))
+    calling = frozenset(name for name, names in named.items() if names & static)
+    rounds = _Rounds(task, knowledge, families, features, calling)
     pieces = [plan for plan in task.coreset.pieces if plan.preparation in families]
     for piece in pieces[:num_rounds]:
         rounds.run(piece)
@@ -157,10 +169,13 @@ class _Rounds:
         knowledge: Knowledge,
         families: Mapping[str, FunctionSearch],
         features: Mapping[str, list[float]],
+        calling: frozenset[str],
     ) -> None:
+        """`calling` names the functions that static ones may be inlined into."""
         assert task.baseline is not None and task.baseline.sizes is not None
         self._task = task
         self._families = families
+        self._calling = calling
         self._oz: Mapping[str, FunctionSize] = task.baseline.sizes.functions
         self._guesses = {
             name: Guess(knowledge, knowledge.place(numbers)) for name, numbers in features.items() if name in self._oz
@@ -173,19 +188,26 @@ class _Rounds:
     def run(self, piece: Plan) -> None:
         """Try a piece of the table, but for each function the tail that promises most."""
         tails = self._tails.get(_kind(piece), {})
+        known = [name for name in self._guesses if name not in self._calling or not _inlines(piece)]
         chosen: dict[str, PassList] = {}
-        for name, guess in self._guesses.items():
-            values = guess.expected()
+        for name in known:
+            values = self._guesses[name].expected()
             best = max(tails.items(), key=lambda item: values[item[1]], default=None)
             if best is not None and values[best[1]] > LEAST_EXPECTED:
                 chosen[name] = best[0]
         named = tuple(sorted(chosen.items(), key=lambda item: item[0]))
         for trial in self._task.run_functions([replace(piece, tails=named)]):
             self._families[piece.preparation].add([trial])
-            self._observe(trial, tails, chosen)
+            self._observe(trial, tails, chosen, known)
 
-    def _observe(self, trial: FunctionTrial, tails: Mapping[PassList, int], chosen: Mapping[str, PassList]) -> None:
-        for name in self._guesses:
+    def _observe(
+        self,
+        trial: FunctionTrial,
+        tails: Mapping[PassList, int],
+        chosen: Mapping[str, PassList],
+        names: Iterable[str],
+    ) -> None:
+        for name in names:
             size = trial.sizes.get(name)
             index = tails.get(chosen.get(name, trial.plan.tail))
             if index is None:
@@ -206,6 +228,11 @@ def _kind(plan: Plan) -> tuple[str, str]:
     """Plans of one kind differ in tail and inlining: what a tail does is much the same behind any of their bases."""
     base = str(plan.base)
     return plan.preparation, "" if base == "inline" else base
+
+
+def _inlines(piece: Plan) -> bool:
+    """Other functions may be inlined before the tail."""
+    return bool(piece.inline) or any(one.info.name == "inline" for one in piece.base.passes())
 
 
 def _sizes(size: FunctionSize) -> tuple[int, int, int]:
