@@ -128,13 +128,20 @@ def test_embench(tmp_path: Path) -> None:
             "src/crc32/crc_32.c": '#include "support.h"\nint benchmark(void) { return 145 * CPU_MHZ * WARMUP_HEAT; }\n',
             "src/cubic/libcubic.c": '#include "snipmath.h"\n' + GOOD.format("cubic", 3),
             "src/cubic/snipmath.h": "\n",
+            "src/mnist-densenet/src/core/nnom.c": '#include "nnom.h"\nint save = USE_NNOM_OUTPUT_SAVE;\n',
+            "src/mnist-densenet/inc/nnom.h": '#include "nnom_port.h"\n',
+            "src/mnist-densenet/port/nnom_port.h": "\n",
             "support/support.h": "int rand_beebs(void);\n",
             "support/main.c": "int main(void) { return 0; }\n",
         },
     )
     suite = read(f"embench:{tmp_path}")
-    assert named(suite) == [("crc32", "src/crc32/crc_32.c"), ("cubic", "src/cubic/libcubic.c")]
-    assert len(suite.problems) == len(EMBENCH) - 2
+    assert named(suite) == [
+        ("crc32", "src/crc32/crc_32.c"),
+        ("cubic", "src/cubic/libcubic.c"),
+        ("mnist-densenet", "src/mnist-densenet/src/core/nnom.c"),
+    ]
+    assert len(suite.problems) == len(EMBENCH) - 3
 
 
 def test_polybench(tmp_path: Path) -> None:

@@ -91,12 +91,20 @@ def _named(
     )
 
 
-EMBENCH = _named(
-    "aha-mont64 crc32 cubic depthconv edn huffbench matmult-int md5sum minver nbody nettle-aes nettle-sha256 nsichneu"
-    " picojpeg primecount qrduino sglib-combined slre st statemate sudoku_search tarfind ud wikisort xgboost",
-    "src/{}",
-    flags=("-DCPU_MHZ=1", "-DWARMUP_HEAT=1", "-DGLOBAL_SCALE_FACTOR=1"),
-    around=("support",),
+_EMBENCH_FLAGS = ("-DCPU_MHZ=1", "-DWARMUP_HEAT=1", "-DGLOBAL_SCALE_FACTOR=1")
+
+EMBENCH = (
+    *_named(
+        "aha-mont64 crc32 cubic depthconv edn huffbench matmult-int md5sum minver nbody nettle-aes nettle-sha256"
+        " nsichneu picojpeg primecount qrduino sglib-combined slre st statemate sudoku_search tarfind ud wikisort"
+        " xgboost",
+        "src/{}",
+        flags=_EMBENCH_FLAGS,
+        around=("support",),
+    ),
+    *_named(
+        "mnist-densenet", "src/{}", flags=(*_EMBENCH_FLAGS, "-DUSE_NNOM_OUTPUT_SAVE"), around=("support",)
+    ),  # sources in folders of its own, of the library nnom
 )
 """embench/embench-iot, 1.0 and 2.0 together; each release lacks some."""
 
