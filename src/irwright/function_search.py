@@ -78,8 +78,8 @@ class FunctionSearch:
 
     @property
     def static(self) -> frozenset[str]:
-        """Functions that may be inlined everywhere and left out then."""
-        return frozenset(self._promoted.functions)
+        """Functions that may be inlined everywhere and left out then; not the inline functions of C++."""
+        return frozenset(self._promoted.functions) - frozenset(self._promoted.linkages)
 
     def add(self, trials: Iterable[FunctionTrial]) -> None:
         """Take over what trials of plans in pieces measured."""
