@@ -83,3 +83,31 @@ def test_one_of_two_conditions_as_or() -> None:
     both, either = (emitted(body, Options(falls_first=True, either=on)) for on in (False, True))
     assert "label %b1, label %b2" in both
     assert "label %b2, label %b1" in either
+
+
+def test_a_jump_to_another_function_stands_where_code_generation_had_it() -> None:
+    body = "cmpl $7, %edi\n{} g@PLT\nmovq %rsi, %rdi\njmp h@PLT"
+    later, next_ = (emitted(body.format(jump), Options(natural=True)) for jump in ("jg", "jge"))
+    assert later.index("@h(") < later.index("@g(")
+    assert next_.index("@g(") < next_.index("@h(")
+    assert "!prof" not in later + next_
+
+
+def test_what_is_moved_as_unaligned_lies_at_a_multiple_of_eight() -> None:
+    body = "subq $40, %rsp\nmov{0}ps (%rdi), %xmm0\nmov{0}ps %xmm0, (%rsp)\nmovq %rsp, %rdi\ncallq g@PLT\n"
+    texts = [emitted(body.format(kind) + "addq $40, %rsp\nretq", Options()) for kind in "ua"]
+    assert ["align 8" in text.partition("alloca")[2][:30] for text in texts] == [True, False]
+
+
+def test_what_a_carry_is_counted_with() -> None:
+    body = "cmpl $1, %edi\n{} $-1, %esi\nmovl %esi, %eax\nretq"
+    added, left = (emitted(body.format(name), Options()) for name in ("sbbl", "adcl"))
+    assert "icmp uge i32 %a0, 1" in added or "xor i1" in added
+    assert "add i32 %a1, " in added
+    assert "sub i32 %a1, " in left
+
+
+def test_a_table_of_addresses_comes_with_the_function() -> None:
+    table = '.section .data.rel.ro,"aw"\n.p2align 3\n.Lt:\n.quad one\n.quad two\n.text'
+    text = emitted(f"leaq .Lt(%rip), %rax\nmovq (%rax,%rdi,8), %rax\nretq\n{table}", Options())
+    assert "private unnamed_addr constant <{ ptr, ptr }> <{ ptr @one, ptr @two }>" in text

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
-from irwright.lift.lifted import LIKELY
-from irwright.lift.lifter import FileLifter
-from irwright.lift.variants import Search
-from irwright.llvm.toolchain import find
-from irwright.llvm.worker import WorkerPool
-
-
-def lifted(body: str) -> FileLifter:
-    text = f".text\n.globl f\n.type f,@function\nf:\n{body}\n.size f, .-f\n"
-    with WorkerPool(find().library.path, jobs=1) as pool:
-        source = Disassembler(pool, LiftSettings()).read(text.encode(), "f.s")
-        search = Search(pool, source.program, source.layout, source.text, 1, attributes(source))
-        return search.lifter(LIKELY)
+from lifted_text import lifted
 
 
 def test_what_a_call_left_over_is_no_result() -> None:

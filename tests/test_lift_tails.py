@@ -54,3 +54,24 @@ def test_a_loop_stays() -> None:
     blocks[3][1].append(3)
     blocks[3][2].append(3)
     assert not split(blocks, calls=True)
+
+
+def moves(*names: str) -> list[Instruction]:
+    return [Instruction(100 + 2 * n, 2, "mov", (Reg(name, 64), Imm(n, 64))) for n, name in enumerate(names)]
+
+
+def test_a_call_with_two_arguments_from_elsewhere_is_taken_apart() -> None:
+    for names, is_split in ((("rdi", "rsi"), True), (("rdi", "rbx"), False)):
+        blocks = merged("nop")
+        for number in (1, 2):
+            blocks[number][0][:1] = moves(*names)
+        assert bool(split(blocks, calls=False)) == is_split
+
+
+def test_a_pop_alone_goes_where_its_value_is_added() -> None:
+    blocks = merged("pop")
+    blocks[3][0][1:] = [Instruction(10, 2, "add", (Reg("rax", 64), Reg("rdx", 64))), insn(12, "ret")]
+    assert len(split(blocks, calls=False)) == 2
+    assert [i.mnemonic for i in blocks[1][0]] == ["push", "pop"]
+    assert [i.mnemonic for i in blocks[3][0]] == ["add", "ret"]
+    assert blocks[3][2] == [1, 2]

@@ -20,6 +20,7 @@ from irwright.lift.inference import (
     widen_by_order,
 )
 from irwright.lift.lifted import SOUND, Guess, Lifted
+from irwright.lift.narrow_arguments import How, agreed, as_parameter, settings
 from irwright.lift.program import Instruction, Program
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
@@ -35,6 +36,8 @@ class CallSites:
         self.guess = guess
         self.likely = guess.likely
         self.widths: dict[tuple[str, str], int] = {}
+        self.ways: dict[tuple[str, str], set[How]] = {}
+        """by callee (or caller and number of an indirect call) and register: how it was set"""
         self.evidence: dict[str, int] = {}
         self.vector_evidence: dict[str, int] = {}
         """by callee: how many argument registers look as if set for it"""
@@ -171,12 +174,19 @@ class CallSites:
                 found = Signature(name=name)
                 for unit in INTEGER_ARGUMENTS[:integers]:
                     narrow = self.likely and self.guess.narrow and self.widths.get((name, unit), 64) <= 32
-                    found.params.append((unit, "i32" if narrow else "i64"))
+                    self._append(found, name, unit, "i32" if narrow else "i64")
                 for unit in FLOAT_ARGUMENTS[:floats]:
                     width = self.widths.get((name, unit), 64)
                     found.params.append((unit, "float" if width <= 32 else "double" if width <= 64 else "<2 x double>"))
             self.externals[name] = found
         return found
+
+    def _append(self, signature: Signature, key: str, unit: str, ty: str) -> None:
+        """Add a parameter: narrower than 32 bits where callers extend it."""
+        how = agreed(self.ways.get((key, unit), ())) if ty == "i32" else ""
+        if how:
+            ty, signature.attributes[len(signature.params)] = as_parameter(how)
+        signature.params.append((unit, ty))
 
     def _variadic(self, lifted: Lifted, call: Call, declared: Signature, slots: list[int]) -> Signature:
         """A variadic callee's signature with the arguments that this call has for it."""
@@ -257,10 +267,13 @@ class CallSites:
         if self.likely:
             floats = min(floats, _vector_evidence(status, lifted.zeroed.get(call.index, set())))
         pointer = {node.aux for node in ([call.pointer] if call.pointer is not None else []) if node.op == "reg"}
-        params = [(unit, self._narrow(status, unit)) for unit in INTEGER_ARGUMENTS[:integers]]
-        while params and params[-1][0] in pointer:
-            params.pop()
-        return Signature(params=params + [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]])
+        while integers and INTEGER_ARGUMENTS[integers - 1] in pointer:
+            integers -= 1
+        found = Signature()
+        for unit in INTEGER_ARGUMENTS[:integers]:
+            self._append(found, _key(lifted, call), unit, self._narrow(status, unit))
+        found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]]
+        return found
 
     def _bound_arities(self, good: list[Lifted]) -> None:
         """Upper bounds of (integer, float) arguments by what each site offers; decreasing to a fixpoint."""
@@ -347,6 +360,10 @@ class CallSites:
                 named |= {node.aux for e in step.effects for node in walk(e.value) if node.op == "reg"}
                 analysis.before(step.effects, live)
         if self.likely:
+            ways = settings(flow)
+            for call in flow.calls:
+                for unit, how in ways.get(call.index, {}).items():
+                    self.ways.setdefault((_key(lifted, call), unit), set()).add(how)
             for index, unit in unread_at_end(flow, analysis):
                 for call in first_calls(flow, index, unit):
                     lifted.unread.setdefault(call.index, set()).add(unit)
@@ -386,6 +403,11 @@ class CallSites:
         if own is None or own.problem or own.available is None:
             return True
         return all(unit in site for site in own.available.at_return)
+
+
+def _key(lifted: Lifted, call: Call) -> str:
+    """What calls of one callee share; an indirect call is alone."""
+    return call.name or f"{lifted.code.name} {call.index}"
 
 
 def area_attribute(size: int) -> str:

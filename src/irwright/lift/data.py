@@ -143,7 +143,7 @@ class Layout:
                 is_private=private,
                 is_local=private or main is None or main.binding == "local" or main.name in self.local_names,
                 align=min(low, section.align),
-                is_constant=not section.is_writable,
+                is_constant=not section.is_writable or section.name.startswith(".data.rel.ro"),
                 is_thread_local=section.is_tls,
             )
             found.append(one)

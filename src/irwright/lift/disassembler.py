@@ -29,6 +29,7 @@ from irwright.lift.proposals import IrProposer, Question, screened
 from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search
 from irwright.lift.verdicts import ArchiveResult, LiftedFunction, LiftResult, Verdict
+from irwright.lift.volatile import is_smallest
 from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
 from irwright.lift.x86_64_sse4 import FEATURES
 from irwright.llvm.toolchain import find
@@ -36,10 +37,6 @@ from irwright.llvm.worker import Call, WorkerPool
 
 DEFAULT_BUDGET = 24
 MAX_INPUT_BYTES = 64 << 20
-PUSHED = re.compile(rb"\x6a.\x41?[\x58-\x5f]", re.DOTALL)
-"""push 5; pop rax"""
-MOVED = re.compile(rb"[\xb8-\xbf][\x01-\x7f]\0\0\0")
-"""mov eax, 5"""
 
 
 Progress = Callable[[str, int, int], None]
@@ -395,8 +392,7 @@ def attributes(source: Source) -> str:
     features = {FEATURES.get(i.mnemonic, "") for code in source.program.functions for i in code.instructions} - {""}
     if any(section.align >= 16 for section in sections):
         return attributes_text(size="", frame_pointer="none", features=features)
-    data = b"".join(section.data for section in sections)
-    size = "z" if PUSHED.search(data) or not MOVED.search(data) else "s"
+    size = "z" if is_smallest(i for code in source.program.functions for i in code.instructions) else "s"
     return attributes_text(size=size, frame_pointer="none", features=features)
 
 

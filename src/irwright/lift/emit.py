@@ -46,6 +46,7 @@ class Emitter(Transfers):
         for block in blocks:
             self.labels[block.insns[0].section, block.insns[0].address] = block.index
         body: list[str] = []
+        jumps: list[str] = []
         bodies: dict[int, list[str]] = {}
         order = sorted(self.flow.order)
         if self.options.cold:
@@ -64,9 +65,15 @@ class Emitter(Transfers):
                 else:
                     self.line("unreachable")
             bodies[index] = [f"b{index}:", *self.lines]
+            label = f"tail{index}:"  # a jump to another function: code generation turns one round that comes next
+            if self.options.natural and label in self.lines and not self._is_turned(index):
+                at = bodies[index].index(label)
+                jumps += bodies[index][at:]
+                del bodies[index][at:]
         for index in self._natural(self._places(order)) if self.options.natural else self._places(order):
             if index not in self.skipped:
                 body += bodies[index]
+        body += jumps
         entry = ["entry:"]
         result = self.signature.result_text()
         if self.one_return and result != "void":
@@ -111,6 +118,9 @@ class Emitter(Transfers):
     def _alignment(self, start: int, size: int) -> int:
         """What the place of an object allows; of a small one among several, what its size asks for."""
         place = min(self.flow.align, (start + 8) & -(start + 8) or self.flow.align)
+        is_loose = any(start <= at < start + size and not (at - start) % 16 for at in self.frame_use.loose)
+        if self.is_likely and is_loose:
+            return min(place, 8)
         if len(self.frame_use.starts) == 1 or size > 8 or size & (size - 1):
             return place
         return min(place, size)
@@ -137,8 +147,9 @@ class Emitter(Transfers):
             placed.append(index)
             if not left:
                 return placed
-            if self._is_turned(index):
-                target, falls = self.flow.blocks[index].successors
+            ways = self.flow.blocks[index].successors
+            if len(set(ways)) == 2 and self._is_turned(index):
+                target, falls = ways
                 index = target if target in left else next((n for n in left if n != falls), falls)
             else:
                 index = index + 1 if index + 1 in left else next(iter(left))
@@ -201,7 +212,7 @@ class Emitter(Transfers):
         """True for a comparison with a constant whose jump is the negation of what instruction selection makes."""
         block = self.flow.blocks[index]
         last = block.insns[-1]
-        if last.mnemonic not in TURNED or len(set(block.successors)) != 2 or len(block.insns) < 2:
+        if last.mnemonic not in TURNED or len(block.insns) < 2:
             return False
         test = next(
             (insn for insn in reversed(block.insns[:-1]) if insn.mnemonic in ("cmp", "test", "sub", "add")), None

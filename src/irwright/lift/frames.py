@@ -32,6 +32,8 @@ class Frame:
     """calls that may have arguments in memory which were stored in an earlier block"""
     areas: dict[int, int] = field(default_factory=dict[int, int])
     """by call: bytes at the stack pointer that are handed over as they are"""
+    loose: set[int] = field(default_factory=set[int])
+    """places where 16 bytes are read or written at once as if they did not lie at a multiple of 16"""
     incoming: int = 0
     """bytes above the return address that are a parameter as they are; 0 where single places are enough"""
     incoming_escapes: bool = False
@@ -135,9 +137,24 @@ def frame_use(
         used_top=used_top,
         suspects=suspects,
         areas=areas,
+        loose=_loose(flow),
         incoming=incoming,
         incoming_escapes=incoming_escapes,
     )
+
+
+def _loose(flow: Flow) -> set[int]:
+    """Empty where other places are read or written as if they lay at a multiple of 16."""
+    found: set[int] = set()
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            if step.has_frame and step.insn.mnemonic in ("movaps", "movapd", "movdqa"):
+                return set()
+            if step.has_frame and step.insn.mnemonic in ("movups", "movupd", "movdqu"):
+                for effect in step.effects:
+                    loads = [node.args[0] for node in walk(effect.value) if node.op == "load"]
+                    found |= {node.aux for node in (*loads, effect.addr) if node is not None and node.op == "frame"}
+    return found
 
 
 def _blob(

@@ -8,6 +8,7 @@ from irwright.lift.blocks import Call, Flow
 from irwright.lift.expressions import CC_UNITS
 from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT
 from irwright.lift.lifted import Lifted
+from irwright.lift.narrow_arguments import as_parameter, masks, taken_narrow
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import (
     FLOAT_ARGUMENTS,
@@ -184,6 +185,19 @@ class OwnSignatures(CallSites):
                 lifted.signature.params = params
                 todo += [c for c in callers.get(lifted.code.name, []) if c not in todo]
 
+    def _narrow_parameters(self, lifted: Lifted, entry: dict[str, int], params: list[tuple[str, str]]) -> None:
+        """Parameters of 8 and 16 bits, which callers extend."""
+        assert lifted.flow is not None
+        lifted.signature.attributes.clear()
+        if masks(lifted.flow.blocks):
+            analysis = self._analysis(lifted)
+            analysis.by_mask = True
+            entry = analysis.demands()
+        for number, (unit, ty) in enumerate(params):
+            if ty == "i32" and entry.get(unit, 32) <= 16 and (how := taken_narrow(lifted.flow, unit, entry[unit])):
+                ty, lifted.signature.attributes[number] = as_parameter(how)
+                params[number] = (unit, ty)
+
     def _parameters(self, lifted: Lifted, entry: dict[str, int]) -> list[tuple[str, str]]:
         params: list[tuple[str, str]] = []
         variadic = lifted.variadic
@@ -195,6 +209,8 @@ class OwnSignatures(CallSites):
             for unit in names[:count]:
                 params.append((unit, parameter_type(unit, entry.get(unit, 32))))
         assert lifted.frame is not None
+        if self.likely and self.guess.narrow and variadic is None and not lifted.frame.incoming:
+            self._narrow_parameters(lifted, entry, params)
         if variadic is not None and variadic.memory_bytes and lifted.frame.incoming != variadic.memory_bytes:
             raise LiftError("a variadic function with parameters in memory that are not understood")
         if lifted.frame.incoming and (variadic is None or variadic.memory_bytes):

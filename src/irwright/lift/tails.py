@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from irwright.lift.program import Instruction
+from irwright.lift.program import Instruction, Reg
+from irwright.lift.signatures import INTEGER_ARGUMENTS
 
 LONGEST = 10
 Place = tuple[int, int]
@@ -44,20 +45,56 @@ def split_tails(
             continue
         ends = [_without_jump(blocks[p][0]) for p in before]
         pops = insns[0].mnemonic == "pop" and all(end and end[-1].mnemonic == "push" for end in ends)
-        if not pops and not (calls and any(insn.mnemonic == "call" or _leaves(insn, successors) for insn in insns)):
+        whole = calls and any(insn.mnemonic == "call" or _leaves(insn, successors) for insn in insns)
+        whole = whole or _num_arguments(insns, successors, ends) > 1
+        if not pops and not whole:
+            continue
+        if not whole and len(before) == len(predecessors) and _is_operand(insns):
+            for p, end in zip(before, ends, strict=True):
+                copy = replace(insns[0], address=insns[0].address + ((len(joined) + 1) << 40))
+                joined.append(Joined(end[-1], [copy], insns[:1]))
+                blocks[p][0][:] = [*end, copy]
+            del insns[0]
             continue
         for p, end in zip(before, ends, strict=True):
             if not end:
                 continue  # a block that only jumps is named by its place
             shift = (len(joined) + 1) << 40
             copies = [replace(insn, address=insn.address + shift) for insn in insns]
-            joined.append(Joined(end[-1], copies, insns))
+            joined.append(Joined(end[-1], copies, list(insns)))
             blocks[p][0][:] = [*end, *copies]
             blocks[p][1][:] = successors
             predecessors.remove(p)
             for successor in successors:
                 blocks[successor][2].append(p)
     return joined
+
+
+def _is_operand(insns: list[Instruction]) -> bool:
+    """`pop rcx; add rax, rcx`: of a constant that is known, code generation would have made `add rax, 5`."""
+    if len(insns) < 2 or insns[1].mnemonic not in ("add", "sub", "and", "or", "xor", "cmp", "imul"):
+        return False
+    return len(insns[1].operands) == 2 and insns[1].operands[1] == insns[0].operands[0]
+
+
+def _num_arguments(insns: list[Instruction], successors: list[int], ends: list[list[Instruction]]) -> int:
+    """How many argument registers each of the blocks sets at its end for a call that they share.
+
+    Two values that differ are more than the optimiser would have joined.
+    """
+    call = next((n for n, insn in enumerate(insns) if insn.mnemonic == "call" or _leaves(insn, successors)), None)
+    if call is None:
+        return 0
+    here = {name for insn in insns[:call] for name in _written(insn)}
+    sets = [{name for insn in end[-LONGEST:] for name in _written(insn)} for end in ends]
+    common = sets[0].intersection(*sets[1:]) & set(INTEGER_ARGUMENTS)
+    return len(common - here)
+
+
+def _written(insn: Instruction) -> list[str]:
+    """The register an instruction sets."""
+    first = insn.operands[0] if insn.operands else None
+    return [first.name] if isinstance(first, Reg) and insn.mnemonic not in ("push", "cmp", "test") else []
 
 
 def _without_jump(insns: list[Instruction]) -> list[Instruction]:

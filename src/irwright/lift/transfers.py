@@ -367,7 +367,8 @@ class Transfers(Values):
             # A conditional tail call: the call in a block of its own.
             block = self.flow.blocks[self.at[0]]
             skip = f"b{block.successors[0]}"
-            self.line(f"br i1 {self.value(ret.value)}, label %tail{self.at[0]}, label %{skip}, !prof !0")
+            weights = "" if self.options.natural else ", !prof !0"
+            self.line(f"br i1 {self.value(ret.value)}, label %tail{self.at[0]}, label %{skip}{weights}")
             self.lines.append(f"tail{self.at[0]}:")
             self.memo = {key: value for key, value in self.memo.items() if False}
         arguments: list[str] = []

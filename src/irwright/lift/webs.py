@@ -61,6 +61,8 @@ class Analysis:
         """values may lie in registers that a callee of the file leaves alone"""
         self.whole_copies = False
         """a copy of 64 bits reads them all, even where its own uses need fewer"""
+        self.by_mask = False
+        """`and` with a constant reads no more bits than that has"""
         self.gives: Callable[[Call, str], bool] = lambda _call, _unit: True
         """whether a callee can have left a result in a register"""
         self.live_in: list[Demand] = [{} for _ in flow.blocks]
@@ -223,6 +225,9 @@ class Analysis:
             for node in e.args:
                 if node is not None:
                     self.reads(node, demand, out)
+        elif self.by_mask and op == "and" and (mask := _mask(e)) is not None:
+            assert e.args[0] is not None
+            self.reads(e.args[0], mask, out)
         elif e.ty[0] == "<" and op in LANEWISE:
             lanes = -(-demand // bits(element(e.ty)))
             for node in e.args:
@@ -431,6 +436,16 @@ class Analysis:
             if effect.kind == "ret" and unit in RESULTS and not any(e.kind == "call" for e in effects):
                 return True
         return False
+
+
+def _mask(e: E) -> int | None:
+    """How many low bits of its first operand an `and` with a constant reads."""
+    mask = e.args[1]
+    return (
+        mask.aux.bit_length()
+        if mask is not None and mask.op == "const" and isinstance(mask.aux, int) and mask.aux > 0
+        else None
+    )
 
 
 LANEWISE = frozenset(

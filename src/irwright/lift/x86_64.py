@@ -447,7 +447,10 @@ def carried(m: Machine, i: Instruction) -> None:
         m.flags(o=zero, b=carry, e=invert(carry), a=zero, s=carry, p=const("i1", 1), l=carry, g=zero)
         return
     op = "add" if i.mnemonic == "adc" else "sub"
-    result = binary(op, binary(op, a, b), cast("zext", a.ty, carry))
+    if b.op == "const" and b.aux == -1:  # compilers count what is not carried: `cmp x, 1; sbb y, -1` is y + (x != 0)
+        result = binary("sub" if op == "add" else "add", a, cast("zext", a.ty, invert(carry)))
+    else:
+        result = binary(op, binary(op, a, b), cast("zext", a.ty, carry))
     whole = binary(op, binary(op, cast("zext", wide, a), cast("zext", wide, b)), cast("zext", wide, carry))
     out = icmp("ne", cast("trunc", a.ty, binary("lshr", whole, const(wide, width))), const(a.ty, 0))
     zero = const(a.ty, 0)
