@@ -1,9 +1,10 @@
 """Which plan next, by what the ones before it did to this module.
 
-A module of one function tries whole plans. In others, every function gets a tail of its own in each compilation, all
-behind the base of the table's next piece, and the module is composed of each function's best (function_search.py). What
-only whole lists do comes from the table as ever, and so do tails behind a base that inlines, of functions that call
-static ones: what is known of a function alone says nothing of what becomes of it with others inside.
+A module of one function tries whole plans, and joins of those that did best (moves.py). In others, every function
+gets a tail of its own in each compilation, all behind the base of the table's next piece, and the module is composed
+of each function's best (function_search.py). What only whole lists do comes from the table as ever, and so do tails
+behind a base that inlines, of functions that call static ones: what is known of a function alone says nothing of what
+becomes of it with others inside.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.feedback.features import describe, named_in
 from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome
+from irwright.feedback.moves import is_turn, make_move
 from irwright.function_search import FunctionSearch, compose_best, families_of
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.module import Module
@@ -85,6 +87,11 @@ class Alone:
         self._families = _families(task, knowledge)
         self._guess = Guess(knowledge, knowledge.place(features))
         self._index: dict[Plan, int] = {}
+        self._made: dict[Plan, Plan] = {}
+        """plans that make an object: those that they were made of"""
+        self._costs: dict[Plan, float] = {}
+        """of all plans that were tried, by what they are made of"""
+        self._num_proposed = 0
         for index, plan in enumerate(knowledge.plans):
             if plan is not None and self.fits(plan) and self.whole(plan) not in self._index:
                 self._index[self.whole(plan)] = index
@@ -100,14 +107,27 @@ class Alone:
         return self._families[plan.preparation].whole(plan) if plan.preparation else plan
 
     def next(self) -> Plan | None:
-        """The plan that promises most; None where none is left."""
+        """The plan that promises most, or one made of the best so far where that is due; None where none is left."""
         chosen = self._guess.next()
         plan = None if chosen is None else self._knowledge.plans[chosen]
-        return None if plan is None else self.whole(plan)
+        if is_turn(self._num_proposed):
+            ranked = sorted(self._costs, key=self._costs.__getitem__)  # ties stay in the order of trials
+            plan = make_move(ranked, plan, self._costs) or plan
+        self._num_proposed += 1
+        if plan is None:
+            return None
+        made = self.whole(plan)
+        self._made[made] = plan
+        return made
 
     def observe(self, trial: Trial) -> None:
         """Think again, given what became of a plan, whoever proposed it."""
+        plan = self._made.get(trial.plan, trial.plan)
         index = self._index.get(trial.plan)
+        if index is not None and (known := self._knowledge.plans[index]) is not None:
+            plan = known
+        if plan.is_one_list or plan.preparation:
+            self._costs[plan] = float("inf") if trial.sizes is None else trial.sizes.total
         if index is not None and index not in self._guess.tried:
             self._guess.observe(index, _of_object(trial, self._baseline))
 
