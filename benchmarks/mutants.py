@@ -6,7 +6,7 @@
 
 A mutant is the -Oz IR of a module with one instruction of one function changed (mutations.py), compiled to an
 object as the unchanged IR is; mutants whose code comes out the same byte by byte are not counted, those that
-optimisation proves to be the same program (`prove_equal`, `prove_value`) are counted apart. It is caught if the verdict
+LLVM proves to be the same program (proofs.py) are counted apart. It is caught if the verdict
 on its function is `different`, with code of -O0 as the reference and the work that `tune` and `verify` spend (`cc`
 spends a quarter). It is covered if a run reaches the changed instruction: a call in front of it, in an object that is
 not changed otherwise, tells. False alarms are verdicts `different` between the object of clang -Oz and objects of
@@ -37,11 +37,10 @@ from mutations import (
     Wanted,
     folder,
     make_mutants,
-    prove_equal,
-    prove_value,
     samples,
     signatures_in,
 )
+from proofs import prove
 from report import Report, add_out_option, at_least
 
 from irwright.errors import IrwrightError
@@ -85,8 +84,7 @@ class Case:
     """such a run came to an end that the program chose"""
     caught: bool
     equal_after: str
-    """a pass list that makes the same code of mutant and original, or finds the changed instruction to give the same
-    value; empty: not proved to be the same program"""
+    """a pass list that proves mutant and original to be the same program (proofs.py); empty: not proved"""
     reason: str
     """of the verdict"""
     runs: int
@@ -146,7 +144,7 @@ class Bench:
         )
 
     def _proof(self, mutant: Mutant) -> str:
-        return prove_equal(mutant, self.tools, self.store) or prove_value(mutant, self.tools, self.store)
+        return prove(mutant, self.tools, self.store)
 
     def _comparer(self, mutant: Mutant, candidate: str, seeds: int) -> Comparer:
         return Comparer(
@@ -301,7 +299,8 @@ def _add_mutants(report: Report, mutants: list[dict[str, Any]]) -> None:
         (*columns, "in a complete run", "% of these"),
         rows,
         note="Proved equal: a pass list makes the same machine code of mutant and original, or finds that the changed "
-        "instruction gives the same value wherever it is reached; they count nowhere else. "
+        "instruction gives the same value wherever it is reached, or that it makes no difference where it does not; "
+        "they count nowhere else. "
         f"CPU time of a verdict, objects read included: {1000 * _median(mutants):.0f} ms in the median.",
     )
     report.add_table(

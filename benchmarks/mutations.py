@@ -1,8 +1,7 @@
 """Mutants: one instruction of a function in LLVM's -Oz IR changed, and everything that is needed to judge one.
 
 `make_mutants` compiles them from the corpus, in an order that depends on the seed alone, and keeps them in the cache:
-objects by their hash, one line of JSON for each mutant. `prove_equal` says of a mutant whether optimisation makes the
-same code of it and of the original: then it is no miscompilation, and nothing could tell it.
+objects by their hash, one line of JSON for each mutant. Which of them change nothing, proofs.py says.
 """
 
 from __future__ import annotations
@@ -30,15 +29,6 @@ from irwright.verify.elf import read_elf
 from irwright.verify.signatures import Signature, signatures_of
 
 MARKER = "irwright_reached"
-PROVERS = (
-    "default<Oz>",
-    "default<O2>",
-    "default<O3>",
-    "function(instcombine,simplifycfg,gvn,instcombine,adce)",
-    "ipsccp,function(sroa,early-cse<memssa>,correlated-propagation,constraint-elimination,simplifycfg,gvn,dse,bdce,adce)",
-    "function(loop-simplify,lcssa,loop(loop-rotate,indvars,loop-unroll-full),sroa,instcombine,gvn,simplifycfg,adce)",
-)
-"""pass lists that keep what a program means: equal code after one of them proves that two programs are the same"""
 _OPPOSITE = {
     "eq": "ne",
     "ne": "eq",
@@ -394,112 +384,6 @@ def _choices(lines: list[str], start: int, end: int, rng: random.Random) -> list
 def signatures_in(store: Store, name: str) -> dict[str, Signature]:
     """Signatures of IR in the store."""
     return signatures_of(store.get(name).decode())
-
-
-def prove_equal(mutant: Mutant, tools: Tools, store: Store) -> str:
-    """The pass list that makes the same code of the original and of the mutant; empty where none of PROVERS does."""
-    text = store.get(mutant.text)
-    changed = changed_text(text.decode().split("\n"), mutant.line, mutant.after)
-    for passes in PROVERS:
-        try:
-            one, other = (tools.lower(tools.optimise(ir, passes), mutant.module) for ir in (text, changed))
-        except (IrwrightError, subprocess.CalledProcessError):
-            continue
-        if loaded_content(one) == loaded_content(other):
-            return passes
-    return ""
-
-
-DIFFERS = "irwright_differs"
-_SCALAR = r"(?:i\d+|ptr)"
-
-
-def prove_value(mutant: Mutant, tools: Tools, store: Store) -> str:
-    """The pass list that finds the changed instruction to give the value of the unchanged one, whenever it is reached.
-
-    Both stand side by side and are compared; LLVM has to fold the comparison. Nothing may follow from the changed one
-    being undefined where the other is not: flags by which it promises something are taken off, shifts and divisions
-    by other operands are left out, and so are stores to memory that was made in the function and may hold nothing.
-    """
-    lines = store.get(mutant.text).decode().split("\n")
-    both = _stores_side_by_side(lines, mutant) or _values_side_by_side(lines[mutant.line], mutant.after)
-    if both is None:
-        return ""
-    declaration = f"declare void @{DIFFERS}(i1) nounwind willreturn memory(inaccessiblemem: readwrite)"
-    text = "\n".join([*lines[: mutant.line], *both, *lines[mutant.line + 1 :], declaration, ""])
-    for passes in PROVERS:
-        try:
-            found = tools.optimise(text.encode(), passes, text=True).decode()
-        except subprocess.CalledProcessError:
-            return ""
-        if all(argument == "false" for argument in re.findall(rf"call .*@{DIFFERS}\(i1 (?:\w+ )*(\S+)\)", found)):
-            return passes
-    return ""
-
-
-def _stores_side_by_side(lines: list[str], mutant: Mutant) -> list[str] | None:
-    """A store that is left out or narrower, with a check of what was there; None for other changes."""
-    before = lines[mutant.line]
-    store = re.match(rf"\s+store ({_SCALAR}) ([^,]+), ptr ([^,]+)", before)
-    if store is None or not (not mutant.after or "%irwright.half" in mutant.after):
-        return None
-    kind, value, place = store.groups()
-    if not _is_elsewhere(lines, mutant.line, place):
-        return None
-    check = [f"  %irwright.differs = icmp ne {kind} %irwright.old, {value}"]
-    if mutant.after:
-        check = [
-            f"  %irwright.change = xor {kind} %irwright.old, {value}",
-            f"  %irwright.upper = lshr {kind} %irwright.change, {int(kind[1:]) // 2}",
-            f"  %irwright.differs = icmp ne {kind} %irwright.upper, 0",
-        ]
-    return [f"  %irwright.old = load {kind}, ptr {place}", *check, _CHECK, before]
-
-
-def _is_elsewhere(lines: list[str], number: int, place: str) -> bool:
-    """The memory was there before the function was called: a global's, an argument's, or what these point at."""
-    start = max(at for at in range(number) if lines[at].startswith("define "))
-    for _ in range(20):
-        if place.startswith("@") or re.search(rf"ptr (?:\w+ |\w+\([^)]*\) )*{re.escape(place)}[,)]", lines[start]):
-            return True
-        made = next((line for line in lines[start:number] if line.startswith(f"  {place} = ")), "")
-        base = re.search(r"= getelementptr .*?ptr (%[^,\s]+|@[^,\s]+)|= load ptr, ptr (%[^,\s]+|@[^,\s]+)", made)
-        if base is None:
-            return False
-        place = base.group(1) or base.group(2)
-    return False
-
-
-_CHECK = f"  call void @{DIFFERS}(i1 %irwright.differs)"
-
-
-def _values_side_by_side(before: str, after: str) -> list[str] | None:
-    result = re.match(r"\s+(%\S+) = (\w+)", before)
-    if result is None or not after.strip().startswith(f"{result.group(1)} = ") or re.search(r"<\d+ x ", after):
-        return None
-    name, operation = result.groups()
-    flags = r" (?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|nusw)\b"
-    other = re.sub(flags, "", after.split(", !")[0]).replace(name, "%irwright.other", 1)
-    if re.search(r"= (?:[us]div|[us]rem|shl|[la]shr) ", other) and _operands(before) != _operands(after):
-        return None
-    if operation in ("icmp", "getelementptr"):
-        kind = "i1" if operation == "icmp" else "ptr"
-    else:
-        operations = "add|sub|mul|and|or|xor|[su]div|[su]rem|shl|[la]shr"
-        match = (
-            re.search(rf" to ({_SCALAR})$", other)
-            or re.match(rf"\s+\S+ = select i1 [^,]+, ({_SCALAR}) ", other)
-            or re.match(rf"\s+\S+ = (?:{operations}) ({_SCALAR}) ", other)
-        )
-        if match is None:
-            return None
-        kind = match.group(1)
-    return [before, other, f"  %irwright.differs = icmp ne {kind} {name}, %irwright.other", _CHECK]
-
-
-def _operands(line: str) -> str:
-    """The last two words of an instruction, its operands."""
-    return " ".join(line.split(", !")[0].split()[-2:])
 
 
 def _bodies(text: str) -> Iterator[tuple[str, int, int]]:

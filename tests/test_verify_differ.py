@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from irwright.verify.differ import compare_objects
+from irwright.verify.differ import Comparer, compare_objects
 from irwright.verify.elf import read_elf
 from irwright.verify.emulate import Emulator
 from irwright.verify.image import Externals, Image
@@ -174,3 +176,40 @@ def test_loops_that_wait_or_call_often_come_to_an_end(compile_c: Compile, change
     found = compile_c.compare(LOOPS, LOOPS.replace(*change))
     assert found.different == 1
     assert all(one.num_conclusive for one in compile_c.compare(LOOPS).functions)
+
+
+STATIC = """
+int there(int);
+__attribute__((noinline)) static int half(int x) { there(x); return x >> 1; }
+int f(int x) { return half(x & 6); }
+"""
+
+
+@pytest.mark.parametrize("static_too", [False, True])
+def test_static_functions_count_where_versions_were_made_one_by_one(compile_c: Compile, static_too: bool) -> None:
+    """What differs on odd numbers, callers that were optimised together may never ask for."""
+    texts = STATIC, STATIC.replace("return x >> 1", "return (x + 1) >> 1")
+    original, candidate = (compile_c(text, "-O1") for text in texts)
+    signatures = compile_c.signatures(STATIC)
+    comparer = Comparer(original, candidate, signatures=signatures, functions=["half"], static_too=static_too)
+    (verdict,) = comparer.run()
+    assert (verdict.kind is VerdictKind.DIFFERENT) is static_too, verdict
+
+
+def test_a_function_called_first_that_never_ends_is_left_out(compile_c: Compile) -> None:
+    """Static data is made by calling others first; the function under test runs all the same."""
+    text = """
+    int there(int), *where(void); static int state;
+    void wait(int x) { for (;;) state += there(x); }
+    int f(int x) { return state > 3 ? x : there(x); }
+    """
+    elf = read_elf(compile_c(text, "-O1"))
+    emulator = Emulator(Image(elf, Externals([elf])), signatures=compile_c.signatures(text))
+    machine = MACHINES[elf.machine]
+    inputs = make_inputs(2, machine, emulator.signatures["f"], Hints())
+    before = (("wait", make_inputs(2, machine, emulator.signatures["wait"], Hints())),)
+    run = emulator.run(emulator.image.functions["f"], replace(inputs, before=before))
+    assert (run.is_complete, run.stuck) == (False, "wait")
+    verdict = compare_objects(compile_c(text, "-O1"), compile_c(text, "-O0"), signatures=emulator.signatures)
+    found = {one.function: one for one in verdict.functions}
+    assert found["f"].num_conclusive == found["f"].num_runs, found["f"]

@@ -40,6 +40,11 @@ CHANGES = {
     "a store over the same": ("void f(int *p) { p[0] = 0; p[1] = 0; p[2] = 0; }", "p[1] = 0;", ""),
     "half of a store": ("void f(int *p, int x) { p[0] = x & 0xFF; }", "p[0]", "*(short *)p"),
     "an extension": ("long f(const int *p) { return p[0]; }", "const int", "const unsigned"),
+    "how a format begins": (
+        "#include <stdio.h>\nint f(char *s, int x) { char t[9]; snprintf(t, 9, s, x); return *t == '~' ? 5 : 6; }",
+        "? 5",
+        "? 7",
+    ),
     "an error number": ("#include <errno.h>\nint f(void) { return -errno; }", "-errno", "errno"),
     "a block that is not freed": (
         "#include <stdlib.h>\nvoid g(char *);\nvoid f(void) { char *p = malloc(9); if (p) { g(p); free(p); } }",
@@ -57,6 +62,18 @@ CHANGES = {
         "<= 0",
     ),
     "calls before a loop without end": ("void g(int);\nvoid f(int x) { g(x & 3); for (;;) g(x); }", "& 3", "& 1"),
+    "a sign behind a bound": (
+        "long g(long, int);\n"
+        "long f(long a, int n) { return n > 31 ? 0 : n < -31 ? a >> 63 : n < 0 ? g(a, -n) : a << n; }",
+        "a >> 63",
+        "(unsigned long)a >> 63",
+    ),
+    "one number twice": (
+        "short f(short a, short b) { return a == -32768 && b == -32768 ? 32767 : (a * b) >> 15; }",
+        "a == -32768",
+        "a == -32767",
+    ),
+    "a store before a loop without end": ("int g(int);\nvoid f(int *p) { p[1] = 3; for (;;) g(p[0]); }", "= 3", "= 4"),
     "behind a loop": (
         "int f(const char *s) { int n = 0; while (s[n] != 127) n++; return n + 2; }",
         "n + 2",

@@ -40,3 +40,14 @@ def test_an_index_within_a_record_tells_nothing(compile_c: Compile) -> None:
     assert (plain.different, watched.different) == (1, 0)
     wrong = compile_c(known.replace("return 3", "return 4"), "-Oz")
     assert compare_objects(original, wrong, reference=reference, signatures=signatures).different == 1
+
+
+def test_copies_that_every_run_makes_tell_nothing(compile_c: Compile) -> None:
+    """clang makes a store of a long and a load of an int of them, though bytes are what the program copies."""
+    text = """#include <string.h>
+    unsigned f(unsigned char *p, unsigned long n) {
+        unsigned x; memcpy(p + 8, &n, 8); memcpy(&x, p + 12, 4); p[0] = 1; return x;
+    }"""
+    original, wrong = (compile_c(one, "-Oz") for one in (text, text.replace("= 1", "= 2")))
+    reference = compile_c(text, "-O0")
+    assert compare_objects(original, wrong, reference=reference, signatures=compile_c.signatures(text)).different == 1

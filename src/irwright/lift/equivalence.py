@@ -37,7 +37,7 @@ def compare(
         return {}
     signatures = with_evidence(signatures_of(ir), given or {}, ending)
     with Verifier(jobs=jobs) as verifier:
-        verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions)
+        verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions, static_too=True)
     found: dict[str, tuple[str, str]] = {}
     for one in verdict.functions:
         covered = f"{one.num_conclusive} of {one.num_runs} runs, {one.blocks_covered} of {one.blocks} blocks"

@@ -20,11 +20,11 @@ from irwright.errors import InputError
 from irwright.verify.blocks import Blocks, find_blocks
 from irwright.verify.copies import CopyWatch
 from irwright.verify.elf import read_elf
-from irwright.verify.emulate import Emulator, Ending, Run
+from irwright.verify.emulate import LOOKED, Emulator, Ending, Run
 from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import BESIDE, IMAGE_BASE, Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
-from irwright.verify.observe import Finding, Match, compare_beginnings, compare_runs
+from irwright.verify.observe import Finding, Match, compare_at_call, compare_beginnings, compare_runs
 from irwright.verify.punning import TypeWatch
 from irwright.verify.same_code import same_functions
 from irwright.verify.signatures import Signature
@@ -96,8 +96,12 @@ class Comparer:
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
         run_same: bool = False,
         before: bytes | None = None,
+        static_too: bool = False,
     ) -> None:
-        """As `compare_objects`; `before` is another candidate, with which `unchanged` compares."""
+        """As `compare_objects`; `before` is another candidate, with which `unchanged` compares.
+
+        `static_too`: each version was made function by function, so that static ones count as others do.
+        """
         given = [data for data in (original, candidate, reference) if data is not None]
         self.objects = [read_elf(data, name) for data, name in zip(given, names, strict=False)]
         for one in self.objects:
@@ -105,6 +109,7 @@ class Comparer:
                 raise InputError(one.name, f"is for another machine than {names[0]}")
         self.signatures = signatures or {}
         self.seeds = seeds
+        self.static_too = static_too
         self.limits = limits or Limits()
         others = [] if before is None else [read_elf(before, names[1])]
         self.externals = Externals([*self.objects, *others])
@@ -116,6 +121,8 @@ class Comparer:
         self._types: TypeWatch | None = None
         self._equal: list[Attempt] = []
         """the first of this function's runs in which nothing differed"""
+        self._punned: list[Attempt] = []
+        """the first in which a place was used as two types"""
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
         """as Emulator.executed, of all functions so far"""
@@ -194,6 +201,10 @@ class Comparer:
             return function.is_local and function.name not in self.signatures
         return function.name.startswith(("OUTLINED_FUNCTION_", "outlined_ir_func_"))
 
+    def _is_static(self, ours: Named, theirs: Named) -> bool:
+        """What differs may be what all callers in the object have in common."""
+        return (ours.is_local or theirs.is_local) and not self.static_too
+
     def run(self) -> tuple[FunctionVerdict, ...]:
         """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
         verdicts = [self.compare(name) for name in self.names]
@@ -250,7 +261,7 @@ class Comparer:
         if problem is not None:
             return self._verdict(name, VerdictKind.INCONCLUSIVE, problem)
         # Of static functions nothing is proved but that they can be run: their callers are compared.
-        is_static = ours.is_local or theirs.is_local
+        is_static = self._is_static(ours, theirs)
         signature = self.signatures.get(name)
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
@@ -270,6 +281,7 @@ class Comparer:
         self.inputs_used.clear()
         self._num_begun = 0
         self._equal.clear()
+        self._punned.clear()
         for attempt in explorer.attempts():
             if time.thread_time() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
@@ -286,7 +298,8 @@ class Comparer:
                 if len(self._equal) < MAX_USUAL:
                     self._equal.append(attempt)
                 continue
-            if finding.match is Match.DIFFERENT and self._is_left_over(ours, theirs, attempt, signature):
+            is_doubtful = finding.match is Match.DIFFERENT and not finding.is_certain
+            if is_doubtful and self._is_left_over(ours, theirs, attempt, signature):
                 finding = Finding(Match.UNKNOWN, "what an earlier call left on the stack is read")
             if finding.match is Match.UNKNOWN:
                 reasons[finding.text] += 1
@@ -337,7 +350,7 @@ class Comparer:
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
-        if ours.is_local or theirs.is_local:
+        if self._is_static(ours, theirs):
             return Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
         doubt = self._doubt(ours, attempt, signature)
         return finding if doubt is None else Finding(Match.UNKNOWN, doubt)
@@ -346,7 +359,7 @@ class Comparer:
         """What was seen before a run was broken off, or ended badly, may differ; it is never known to be the same."""
         first, inputs = attempt.run, attempt.inputs
         unknown = Finding(Match.UNKNOWN, _why(first))
-        if ours.is_local or theirs.is_local:
+        if self._is_static(ours, theirs):
             return unknown
         if first.ending not in (Ending.LIMIT, Ending.FAULT) or not first.events or self._num_begun >= MAX_BEGUN:
             return unknown
@@ -360,12 +373,38 @@ class Comparer:
             run = emulator.run(function, inputs, calls=attempt.calls)
             finding = compare_beginnings((self._original, first), (emulator, run))
             if number == 0:
-                if finding is None or finding.match is Match.UNKNOWN:
+                if finding is None:
+                    return self._compare_at_call(ours, theirs, attempt) or unknown
+                if finding.match is Match.UNKNOWN:
                     return unknown
                 found = finding
             elif finding is not None or (run.ending is Ending.FAULT and len(run.events) < len(first.events)):
                 return unknown  # the same program does something else, or fails before the original does
         return found
+
+    def _compare_at_call(self, ours: Named, theirs: Named, attempt: Attempt) -> Finding | None:
+        """What the last callee might have read before a run was broken off, where that differs."""
+        signature = self.signatures.get(ours.name)
+        looks = attempt.run.num_looks
+        if not looks or signature is None or any(one.is_result_address for one in signature.parameters):
+            return None
+
+        def run(emulator: Emulator, function: Named) -> tuple[Emulator, Run] | None:
+            found = emulator.run(function, attempt.inputs, calls=attempt.calls, looks=looks)
+            return (emulator, found) if found.detail == LOOKED else None
+
+        first, second = run(self._original, ours), run(self._candidate, theirs)
+        finding = compare_at_call(first, second) if first and second else None
+        if finding is None or finding.match is Match.UNKNOWN:
+            return None
+        others = [self._emulator(0, fill) for fill in (3, 5, FORGETFUL)]
+        others += [self._emulator(2, fill) for fill in (0, 3)] if len(self.objects) > 2 else []
+        for emulator in others:
+            function = emulator.image.functions.get(ours.name)
+            other = run(emulator, function) if function is not None else None
+            if first is None or other is None or compare_at_call(first, other, refilled=True) is not None:
+                return None
+        return replace(finding, text=f"at call {looks}: {finding.text}", is_certain=True)
 
     def _is_left_over(self, ours: Named, theirs: Named, attempt: Attempt, signature: Signature | None) -> bool:
         """A variable that nothing wrote holds what an earlier call left on the stack, and each version has its own:
@@ -392,15 +431,26 @@ class Comparer:
         return False
 
     def _is_punned(self, ours: Named, attempt: Attempt) -> bool:
-        """Unoptimised code stores one type and reads another at one place, which it does not do on other inputs."""
+        """Unoptimised code stores one type and reads another at one place, by instructions that do not always do so."""
         emulator = self._emulator(2, WATCHED)
         self._types = watch = self._types or TypeWatch(emulator)
-        for number, one in enumerate((attempt, *self._equal)):
+
+        def watched(one: Attempt) -> tuple[set[tuple[int, int]], set[int]]:
             watch.restart()
             emulator.run(emulator.image.functions[ours.name], one.inputs, calls=one.calls)
-            if watch.is_punned is bool(number):
-                return False
-        return True
+            return set(watch.pairs), set(watch.seen)
+
+        pairs, _ = watched(attempt)
+        others = [watched(one) for one in (*self._equal, *self._punned)] if pairs else []
+        if pairs and len(self._punned) < MAX_USUAL:
+            self._punned.append(attempt)
+        usual = {
+            pair
+            for pair in pairs
+            if any(pair in found for found, _ in others)
+            and all(pair in found or not seen.issuperset(pair) for found, seen in others)
+        }
+        return pairs != usual
 
     def _doubt(self, ours: Named, attempt: Attempt, signature: Signature | None) -> str | None:
         """Why the program is not defined on this input, if so. The original's memory is still that of the attempt."""

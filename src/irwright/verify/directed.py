@@ -8,9 +8,10 @@ filled with something else first (else a store that is left out or too narrow wr
 
 from __future__ import annotations
 
+import random
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from irwright.verify.abi import parameter_locations
@@ -36,6 +37,10 @@ NUM_KINDS = 4
 """of variations of a value"""
 MAX_PLACES = 24
 """of one trace whose values are varied"""
+TEXT = 3
+"""bytes of a text that are varied"""
+MAX_ALIKE = 6
+"""numbers that all arguments are set to"""
 PATIENCE = 3
 """rounds of a loop that are let go before it is to end"""
 
@@ -95,6 +100,8 @@ class Director:
         """(comparison, relation) that ran"""
         self._tries: dict[tuple[int, int], int] = {}
         self._swept: set[object] = set()
+        self._noted: set[int] = set()
+        """comparisons whose sources were looked for"""
         self._deciding: set[object] = set()
         """places whose values were compared"""
 
@@ -115,6 +122,7 @@ class Director:
     def goals(self, trace: Trace, inputs: Inputs) -> Iterator[Inputs]:
         """Comparisons brought to their edges: first all at once that stay on their side, then one by one."""
         compared = [(index, event) for index, event in enumerate(trace.events) if isinstance(event, Compared)]
+        self._note_deciding(trace, compared)
         self._seen.update((event.site.address, relation_of(event)) for _, event in compared)
         edges, changed, single = inputs, set[object](), list[tuple[int, Inputs]]()
         equal, made_equal = inputs, set[object]()
@@ -147,6 +155,26 @@ class Director:
         single.sort(key=lambda entry: entry[0])
         yield from (made for _, made in single)
 
+    def _note_deciding(self, trace: Trace, compared: Sequence[tuple[int, Compared]]) -> None:
+        """Where both values of each comparison came from."""
+        for index, event in compared:
+            if event.site.address in self._noted:
+                continue
+            self._noted.add(event.site.address)
+            for value in (event.left, event.right):
+                found = self._with_operand(trace, index, (value, value), None)
+                if found is not None:
+                    self._deciding.add(found[0].key)
+
+    def alike(self, inputs: Inputs) -> Iterator[Inputs]:
+        """All arguments that are integers hold one number of the code."""
+        sources = [source for source in self._arguments(inputs) if source.bits >= 8 and not source.is_pointer]
+        for constant in self._blocks.hints.constants[:MAX_ALIKE] if len(sources) > 1 else ():
+            changed = inputs
+            for source in sources:
+                changed = self.with_value(changed, source, constant & ((1 << source.bits) - 1))
+            yield changed
+
     def cases(self, trace: Trace, inputs: Inputs) -> Iterator[Inputs]:
         """Every case of the switches that ran."""
         for index, event in enumerate(trace.events):
@@ -165,7 +193,7 @@ class Director:
 
     def noises(self, trace: Trace, inputs: Inputs) -> Iterator[Inputs]:
         """All values changed at once that decide nothing, as far as is known: noise, other signs, full low halves."""
-        sources = [source for source in self._sources(trace, inputs) if self._is_data(source)]
+        sources = [source for source in self.sources(trace, inputs) if self._is_data(source)]
         if not sources:
             return
         for number in range(NUM_KINDS):
@@ -174,16 +202,38 @@ class Director:
                 changed = self.with_value(changed, source, _varied(source, number))
             yield changed
 
-    def variations(self, trace: Trace, inputs: Inputs) -> Iterator[Inputs]:
-        """The same for one value at a time."""
-        for source in self._sources(trace, inputs)[:MAX_PLACES]:
+    def variations(self, trace: Trace, inputs: Inputs, path: int = 0) -> Iterator[Inputs]:
+        """The same for one value at a time, once on each path."""
+        for source in self.sources(trace, inputs)[:MAX_PLACES]:
             if source.bits < 8 or source.is_pointer:
                 continue
             for number in range(NUM_KINDS):
                 value = _varied(source, number)
-                if (source.key, number) not in self._swept and value != source.value:
-                    self._swept.add((source.key, number))
+                if (source.key, number, path) not in self._swept and value != source.value:
+                    self._swept.add((source.key, number, path))
                     yield self.with_value(inputs, source, value)
+
+    def mixture(self, rng: random.Random, inputs: Inputs, sources: Sequence[Source]) -> Inputs:
+        """Many values changed at once, those that decide something more rarely; in some, all to one number."""
+        deciding = rng.choice((0.0, 0.0, 0.5))
+        data = rng.choice((0.5, 0.8))
+        constants = self._blocks.hints.constants
+        common = rng.choice(constants) if constants and not rng.randrange(5) else None
+        for source in sources:
+            share = deciding if source.key in self._deciding else data
+            if source.bits < 8 or source.is_pointer or rng.random() >= share:
+                continue
+            value = common if common is not None else self._any_value(rng, source)
+            inputs = self.with_value(inputs, source, value & ((1 << source.bits) - 1))
+        return inputs
+
+    def _any_value(self, rng: random.Random, source: Source) -> int:
+        kind = rng.randrange(4)
+        if kind == 0 and self._blocks.hints.constants:
+            return rng.choice(self._blocks.hints.constants) + rng.choice((0, 1, -1))
+        if kind == 1:
+            return _varied(source, rng.randrange(1, NUM_KINDS))
+        return rng.getrandbits(source.bits) if kind == 2 else rng.randrange(20)
 
     def _is_data(self, source: Source) -> bool:
         return source.bits >= 8 and not source.is_pointer and source.key not in self._deciding
@@ -233,16 +283,24 @@ class Director:
 
     # --------------------------------------------------------------------- sources
 
-    def _sources(self, trace: Trace, inputs: Inputs) -> list[Source]:
+    def sources(self, trace: Trace, inputs: Inputs) -> list[Source]:
         """Everything that the run took in, each once, arguments first."""
         found = {source.key: source for source in self._arguments(inputs)}
         for event in trace.events:
             if len(found) > 2 * MAX_PLACES:
                 break
-            source = None if isinstance(event, Compared) else self._source_of(event)
+            if isinstance(event, Compared) or (isinstance(event, Read) and self._is_in_text(event, found)):
+                continue
+            source = self._source_of(event)
             if source is not None:
                 found.setdefault(source.key, source)
         return list(found.values())
+
+    @staticmethod
+    def _is_in_text(event: Read, found: Mapping[Place, Source]) -> bool:
+        """One of many bytes in a row: the first of them stand for all."""
+        at = event.address
+        return event.size == 1 and all(at - back in found for back in range(1, TEXT + 1))
 
     def _arguments(self, inputs: Inputs) -> Iterator[Source]:
         registers = dict(inputs.registers)
@@ -304,7 +362,10 @@ class Director:
                 yield 8 * event.size, event.value, event
             elif isinstance(event, Result):
                 yield event.bits, event.value, event
-        for source in self._arguments(trace.inputs) if trace.inputs is not None else ():
+        event = trace.events[index]
+        bits = event.bits if isinstance(event, Compared) else 0
+        arguments = list(self._arguments(trace.inputs)) if trace.inputs is not None else []
+        for source in sorted(arguments, key=lambda one: one.bits != bits):
             yield source.bits, source.value, source
 
     def _may_be(self, source: Source, value: int) -> bool:

@@ -32,7 +32,7 @@ from irwright.verify.calls import Call, EndRun, External, Heap
 from irwright.verify.elf import EM_X86_64
 from irwright.verify.image import Image, Named
 from irwright.verify.inputs import Inputs
-from irwright.verify.libc import play
+from irwright.verify.libc import may_look, play
 from irwright.verify.libc_numbers import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
 from irwright.verify.memory import Fault, Memory, loosely
@@ -49,6 +49,9 @@ SCRUBBED = 8192
 MAX_DEPTH = 8
 """of callees that call back"""
 GARBAGE = 0xBAD0C0DE5EED0000
+CLOCK = 16
+"""calls after which the clock is read again: that is a call of the system"""
+LOOKED = "ended at a call, as asked for"
 
 
 class _Ended(Exception):  # noqa: N818 - not an error
@@ -85,6 +88,10 @@ class Run:
     clobbered: str = ""
     """a register that the function should have restored, and did not"""
     num_calls: int = 0
+    num_looks: int = 0
+    """calls of what may read all memory that it can reach"""
+    stuck: str = ""
+    """the function called first that did not come back"""
 
     @property
     def is_complete(self) -> bool:
@@ -128,6 +135,7 @@ class Emulator:
         self._indirect: Signature | None = None
         self._depth = 0
         self._steps, self._max_calls = self.limits.steps, self.limits.calls
+        self._looks = 0
         self.on_call: Callable[[Call], None] | None = None
         """is told of each callee that was played"""
         self._first_registers = self._make_first_registers()
@@ -191,6 +199,11 @@ class Emulator:
         """Unicorn's, for calls of its C API."""
         return self._uc._uch
 
+    @property
+    def instruction(self) -> int:
+        """The address of the instruction under way; for hooks."""
+        return self.bank.program_counter()
+
     def flush(self) -> None:
         """Translate code anew: hooks that were added since then are called."""
         self._uc.ctl_flush_tb()
@@ -199,8 +212,12 @@ class Emulator:
         """End the run under way; for hooks."""
         self._uc.emu_stop()
 
-    def run(self, function: Named, inputs: Inputs, *, patience: int = 1, calls: int = 1) -> Run:
-        """Call a function of the object; `patience` times the steps of the limits, `calls` times the calls."""
+    def run(self, function: Named, inputs: Inputs, *, patience: int = 1, calls: int = 1, looks: int = 0) -> Run:
+        """Call a function of the object; `patience` times the steps of the limits, `calls` times the calls.
+
+        With `looks`, the run ends at that one of `Run.num_looks`, where memory is as the callee would find it.
+        """
+        self._looks = looks
         self._steps, self._max_calls = patience * self.limits.steps, calls * self.limits.calls
         self.memory.restore(inputs)
         self.heap.restart()
@@ -209,12 +226,13 @@ class Emulator:
         run = Run(ending=Ending.LIMIT)
         try:
             for name, arguments in inputs.before:
+                run.stuck = name
                 self._indirect = self._indirect_of(name)
                 self._enter(arguments)
                 self._loop(self.image.functions[name].address, run, inputs)
                 if run.ending is not Ending.RETURNED:
                     return run
-                run.ending = Ending.LIMIT
+                run.ending, run.stuck = Ending.LIMIT, ""
             self._indirect = self._indirect_of(function.name)
             first_stack = self._enter(inputs)
             self._loop(function.address, run, inputs)
@@ -304,7 +322,7 @@ class Emulator:
             if run.num_calls > self._max_calls:
                 run.ending, run.detail = Ending.LIMIT, f"over {self._max_calls} calls"
                 return
-            if time.thread_time() > deadline:
+            if run.num_calls % CLOCK == 0 and time.thread_time() > deadline:
                 run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
                 return
             self._counts[address] = self._counts.get(address, 0) + 1
@@ -313,8 +331,14 @@ class Emulator:
     def _call(self, address: int, count: int, run: Run, inputs: Inputs) -> int:
         """Play a function outside the object; the address to go on at."""
         self._scrub(self.bank[self.machine.stack_pointer])
+        external = self._callees.get(address) or self._callee(address)
+        if may_look(external):
+            run.num_looks += 1
+            if run.num_looks == self._looks:
+                run.detail = LOOKED
+                raise _Ended
         call = Call(
-            external=self._callees.get(address) or self._callee(address),
+            external=external,
             count=count,
             machine=self.machine,
             bank=self.bank,

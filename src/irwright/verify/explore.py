@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from irwright.verify.blocks import Blocks
-from irwright.verify.directed import Director, place_of
+from irwright.verify.directed import Director, Source, place_of
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import PAGE, Named
 from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, make_inputs, mix
@@ -38,10 +38,14 @@ MAX_FUTILE = 2
 """such runs without an end"""
 MENDING = 0.6
 """of the work is spent on the seeds, at most, where other inputs are to follow"""
+SHARE = 2.5
+"""times the equal part of what is left, at most, for mending one seed"""
 MAX_STALE = 3
 """good runs that are traced though they reached no new blocks"""
-VARIED_PER_SEED = 1
-"""inputs varied at random where every block ran"""
+VARIED_PER_SEED = 3
+"""inputs varied at random where every block ran, while there is work for them"""
+KNOWN = 8
+"""good inputs, the last ones, that are mixed anew"""
 NEAR = 4096
 """how far from a pointer an access to its object may be"""
 
@@ -98,6 +102,8 @@ class Explorer:
         self._fresh: deque[Inputs] = deque()
         """good inputs to be traced: that reached new blocks"""
         self._stale: deque[Inputs] = deque()
+        self._known: list[tuple[Inputs, list[Source]]] = []
+        """good inputs that were traced, with what their runs took in"""
         self.num_runs = 0
         self._num_endless = self._num_futile = 0
         self.work = 0.0
@@ -127,15 +133,18 @@ class Explorer:
         number = self.num_runs
         last = number + VARIED_PER_SEED * self._seeds
         while not self.is_covered or number < last:
-            yield self._attempt(self._vary(number) if self._good else self._seed(number))
+            yield self._attempt(self._varied(number))
             number += 1
 
     def _attempt(self, inputs: Inputs, *, keep: bool = False) -> Attempt:
         """A run, mended while it does not come to an end."""
+        before = self.work
         attempt = self._run_long(inputs)
         is_new = attempt.is_new
         mends = 0
         budget = self.budget * (MENDING if keep and self._good else 1)
+        if keep:
+            budget = min(budget, before + SHARE * (budget - before) / max(1, self._seeds - inputs.number))
         while not attempt.run.is_complete and mends < MAX_MENDS and self.work < budget:
             was_endless = attempt.run.ending is Ending.LIMIT
             if was_endless and self._num_endless >= MAX_ENDLESS:
@@ -158,7 +167,7 @@ class Explorer:
     def _directed(self) -> Iterator[Inputs]:
         """What traces suggest, those of runs that reached new blocks first; goals before variations of values."""
         sweeps: deque[Inputs] = deque()
-        num_stale = 0
+        num_stale = num_paths = 0
         while self._fresh or self._stale or sweeps:
             if not self._fresh and not self._stale:
                 yield sweeps.popleft()
@@ -177,14 +186,19 @@ class Explorer:
             if opposite is not None:
                 yield opposite
             goals = list(director.goals(trace, inputs))
+            if is_fresh or not self._known:
+                self._known.append((inputs, director.sources(trace, inputs)))
             if is_fresh:
                 yield from director.noises(trace, inputs)
             yield from goals
             yield from director.texts(trace, inputs)
             if not self.is_covered:
                 yield from director.cases(trace, inputs)
+            if not num_paths:
+                yield from director.alike(inputs)
             if is_fresh or num_stale == 1:
-                sweeps.extend(director.variations(trace, inputs))
+                num_paths += is_fresh
+                sweeps.extend(director.variations(trace, inputs, num_paths))
 
     def _trace(self, inputs: Inputs, limit: int = MAX_EVENTS) -> Trace:
         trace = self._get_tracer().trace(self._function, self._comparisons, inputs, limit=limit)
@@ -201,6 +215,9 @@ class Explorer:
     def _run_long(self, inputs: Inputs) -> Attempt:
         """A run; where it takes more calls than others may, once more with them."""
         attempt = self._run(inputs)
+        if attempt.run.stuck:
+            self._others = [name for name in self._others if name != attempt.run.stuck]
+            attempt = self._run(replace(inputs, before=()))
         if not attempt.run.detail.endswith("calls") or self._num_futile >= MAX_FUTILE or self.work > self.budget / 2:
             return attempt
         longer = self._run(inputs, calls=LONG)
@@ -225,6 +242,17 @@ class Explorer:
         names = [rng.choice(self._others) for _ in range(1 + number % 2)]
         before = tuple((name, make_inputs(number, machine, self._signatures.get(name), hints)) for name in names)
         return replace(inputs, number=number, before=before)
+
+    def _varied(self, number: int) -> Inputs:
+        """An input that was good, varied in what it is called with, or in what its run took in."""
+        if not self._good:
+            return self._seed(number)
+        if number % 3 == 0 or not self._known:
+            return self._vary(number)
+        assert self._director is not None
+        rng = random.Random(mix(number, 0xAC))
+        inputs, sources = rng.choice(self._known[-KNOWN:])
+        return replace(self._director.mixture(rng, inputs, sources), number=number)
 
     def _vary(self, number: int) -> Inputs:
         """Some arguments and pokes of an input that was good, others anew."""

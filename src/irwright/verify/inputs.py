@@ -313,6 +313,7 @@ def _fill_parameters(
     for position in (*machine.integer_arguments, *machine.float_arguments):
         registers[position] = rng.getrandbits(64) | 1 << 63
     counted = False
+    taken, mask = set[int](), 0xFF
     if signature.is_variadic:
         _guess_arguments(rng, machine, hints, registers, stack)
     for value, location in zip(signature.parameters, parameter_locations(machine, signature), strict=True):
@@ -322,6 +323,11 @@ def _fill_parameters(
             stack.append((location.offset, _fill_fields(rng, value, hints, content.ljust(value.in_memory, b"\0"))))
             continue
         bits = _choose(rng, value, hints)
+        if value.kind is Kind.INT and value.bits > 4:
+            # No two alike, as far as that is easy: where a compared value came from is told by the value.
+            if bits & mask in taken:
+                bits = _choose(rng, value, hints)
+            taken.add(bits & mask)
         if value.kind is Kind.INT and value.bits > 4 and not counted and not salt and rng.random() < 0.8:
             # The first integer counts with the seed: switches and tables are met entry by entry.
             bits = (bits & ~((1 << max(32 * value.extended, value.bits)) - 1)) | seed

@@ -7,7 +7,7 @@ is recorded, b a buffer whose size is the next l, d a double, `.` the end of wha
 from __future__ import annotations
 
 from irwright.verify import libc_io, libc_math, libc_numbers, libc_runtime
-from irwright.verify.calls import Call, give_results, play_unknown, set_errno
+from irwright.verify.calls import Call, External, give_results, play_unknown, set_errno
 from irwright.verify.libc_strings import MODELS, checked_size
 from irwright.verify.memory import Fault
 from irwright.verify.signatures import DOUBLE, I32, I64, POINTER, Kind, Signature, Value
@@ -53,6 +53,14 @@ assert libc_io and libc_math and libc_numbers  # their models are in MODELS
 def known_names() -> frozenset[str]:
     """Functions that are more than a name and a signature."""
     return frozenset(MODELS) | frozenset(RECORDED)
+
+
+def may_look(external: External) -> bool:
+    """Whatever a program can reach may be read by this callee: what is not stored yet when it is called is missing."""
+    name, signature = external.name or "", external.signature
+    if name in MODELS or name in RECORDED or libc_runtime.ending(name) is not None:
+        return False
+    return signature is None or not (signature.is_pure or signature.is_noreturn)
 
 
 def play(call: Call) -> None:

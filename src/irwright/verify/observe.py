@@ -37,6 +37,8 @@ class Finding:
     match: Match
     """DIFFERENT or UNKNOWN"""
     text: str
+    is_certain: bool = False
+    """looked at in all the ways that tell a difference from chance"""
 
 
 class _Stop(Exception):  # noqa: N818 - carries a finding
@@ -70,6 +72,17 @@ def compare_beginnings(first: tuple[Emulator, Run], second: tuple[Emulator, Run]
     """
     try:
         _Comparison(*first, *second, refilled=False).beginnings()
+    except _Stop as stop:
+        return stop.finding
+    return None
+
+
+def compare_at_call(
+    first: tuple[Emulator, Run], second: tuple[Emulator, Run], *, refilled: bool = False
+) -> Finding | None:
+    """The same for what a callee may read, of which nothing is known, in runs that ended where it is called."""
+    try:
+        _Comparison(*first, *second, refilled).reachable()
     except _Stop as stop:
         return stop.finding
     return None
@@ -183,6 +196,11 @@ class _Comparison:
     # -------------------------------------------------------------------- memory
 
     def memory(self) -> None:
+        self.reachable(is_end=True)
+        self.blocks()
+
+    def reachable(self, *, is_end: bool = False) -> None:
+        """Memory that is anybody's; at the end of a run static data too."""
         a, b = self.a.memory, self.b.memory
         # Where heaps differ, equal bytes elsewhere may still be addresses of blocks that differ.
         same_heap = self.a.heap.state() == self.b.heap.state()
@@ -196,7 +214,11 @@ class _Comparison:
                 self.bytes(content_a, content_b, name or f"memory at {page:#x}")
         errno = LIBC_BASE + ERRNO
         self.bytes(a.read(errno, 4), b.read(errno, 4), "errno")
-        self.globals()
+        self.globals(is_end)
+
+    def blocks(self) -> None:
+        """Blocks of malloc that something points at."""
+        a, b = self.a.memory, self.b.memory
         done: set[int] = set()
         while self.addresses.queue:
             start_a, start_b = self.addresses.queue.pop()
@@ -211,12 +233,14 @@ class _Comparison:
         if self.b.heap.num_live > self.a.heap.num_live and self.run_a.ending is Ending.RETURNED:
             raise _Stop(Match.DIFFERENT, "a block of malloc is not freed")
 
-    def globals(self) -> None:
+    def globals(self, with_local: bool) -> None:
         """Data with a name that both have; what no run changed is compared once."""
         known = self.a.same_at_first.setdefault(id(self.b), {})
         for name, (named, first_a) in self.a.memory.globals.items():
             other, first_b = self.b.memory.globals.get(name, (None, b""))
             if other is None or other.size != named.size or named.is_local != other.is_local:
+                continue
+            if named.is_local and not with_local:
                 continue
             content_a = self.a.memory.read(named.address, named.size)
             content_b = self.b.memory.read(other.address, other.size)

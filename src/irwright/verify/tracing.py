@@ -39,8 +39,9 @@ _COMPARES = {
     "bcmp": True,
     "strstr": False,
 }
-
 """functions that compare what their first two arguments point at; whether the third is a size"""
+_FORMATS = {"sprintf": 1, "vsprintf": 1, "asprintf": 1, "vasprintf": 1, "snprintf": 2, "vsnprintf": 2}
+"""functions whose text begins as this argument does"""
 _CODE_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 _MEMORY_HOOK = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
@@ -218,14 +219,15 @@ class Tracer:
         if call.free_result is not None:
             key, value, bits = call.free_result
             self._trace.events.append(Result(key, bits, value))
-        elif name.startswith(("str", "mem", "bcmp")):
-            x, y, size = (call.bank[position] for position in call.machine.integer_arguments[:3])
+        elif name.startswith(("str", "mem", "bcmp")) or name in _FORMATS:
+            x, y, size = arguments = [call.bank[position] for position in call.machine.integer_arguments[:3]]
             if name in _COMPARES:
                 self._on_texts(name, x, y, size if _COMPARES[name] else MAX_TEXT)
-            elif not x & 0xFF << 56:
-                content = self._content(x, 1)
-                if content and x not in self._written:
-                    self._trace.events.append(Read(x, 1, content[0]))
+                return
+            at = arguments[_FORMATS.get(name, 0)]
+            content = b"" if at & 0xFF << 56 else self._content(at, 1)
+            if content and at not in self._written:
+                self._trace.events.append(Read(at, 1, content[0]))
 
     def _on_texts(self, name: str, x: int, y: int, size: int) -> None:
         size = min(size, MAX_TEXT)

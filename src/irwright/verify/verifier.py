@@ -47,6 +47,7 @@ class _Task:
     run_same: bool
     before: bytes | None = None
     """another candidate, whose verdicts are known"""
+    static_too: bool = False
 
     def comparer(self) -> Comparer:
         from irwright.verify.differ import Comparer  # the emulator, in workers alone
@@ -62,6 +63,7 @@ class _Task:
             names=self.names,
             run_same=self.run_same,
             before=self.before,
+            static_too=self.static_too,
         )
 
 
@@ -121,10 +123,12 @@ class Verifier(Workers[_Worker]):
         names: tuple[str, str, str] = ("original", "candidate", "reference"),
         run_same: bool = False,
         before: tuple[bytes, ObjectVerdict] | None = None,
+        static_too: bool = False,
     ) -> ObjectVerdict:
         """As differ.compare_objects; a function on which a worker is lost is inconclusive.
 
         A `reference` that has to be made is asked for where functions differ, and these are compared with it anew.
+        Static functions are told different with `static_too` alone: where each version was made function by function.
         `before` is another candidate and its verdicts, which stand for the functions that are the same in both.
         """
         if self._closed:
@@ -140,6 +144,7 @@ class Verifier(Workers[_Worker]):
             names=names,
             run_same=run_same,
             before=before[0] if before is not None else None,
+            static_too=static_too,
         )
         known = before[1].functions if before is not None else ()
         verdict = _Comparison(self, task, {one.function: one for one in known}).run()
