@@ -4,7 +4,8 @@
 #   make test         the whole test suite
 #   make test-llvms   the same, and what depends on the LLVM version on the oldest and newest one too
 #   make check        format, lint, types, spelling
-#   make model        the bundled model from nothing: corpus, examples, four stages, GGUF (hours; goes on where it was)
+#   make model        the bundled model from nothing: corpus, examples, four stages, GGUF (hours; goes on where it was);
+#                     its two parts are model-examples and model-training
 #   make bench        the numbers of docs/results (takes hours; see benchmarks/README.md)
 #   make docs         docs/cli.md from the command line itself
 
@@ -19,7 +20,7 @@ LLVM_STAMPS := $(OTHER_LLVMS:%=$(VENV)/llvm-%/.installed)
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test test-llvms check format model bench docs clean
+.PHONY: demo test test-llvms check format model model-examples model-training bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -51,11 +52,11 @@ MODEL_CACHE ?= $(MODEL)/cache
 MODEL_START ?=
 MODEL_MORE ?=
 MODEL_PRESET ?= tiny
-MODEL_TOKENS ?= 5M 5M 1M 4M
-MODEL_CODE ?= 40000
+MODEL_TOKENS ?= 5M 4M 1M 6M
+MODEL_CODE ?= 30000
 MODEL_EMULATE ?= 5000
-MODEL_SHORT ?= 14000
-MODEL_LABELS ?= 26000
+MODEL_SHORT ?= 30000
+MODEL_LABELS ?= 36000
 MODEL_LISTS ?= docs/model/lists.txt
 MODEL_SCREEN ?= tests/programs
 MODEL_PACKAGES ?= $(shell $(BIN)/python -c 'import json; print(*(p["package"] for p in \
@@ -66,6 +67,10 @@ TRAIN = $(BIN)/irwright train --context 1024 --batch-tokens 4096 --micro-tokens 
 OF = $(patsubst %,--examples $(MODEL)/%,$(1)) $(MODEL_MORE:%=--examples %)
 
 model: $(VENV)/.dev
+	$(MAKE) model-examples
+	$(MAKE) model-training
+
+model-examples: $(VENV)/.dev
 	$(CACHED) corpus fetch $(MODEL_PACKAGES)
 	$(CACHED) corpus add fetched
 	$(CACHED) corpus check
@@ -74,6 +79,8 @@ model: $(VENV)/.dev
 	$(EXAMPLES) --tasks emulate --seed 3 --emulations 2 --max-chars 800 --limit $(MODEL_SHORT) -o $(MODEL)/short
 	$(EXAMPLES) --tasks tune --lists $(MODEL_LISTS) $(MODEL_SCREEN:%=--screen %) --outcomes 2 --max-chars 1300 \
 		--limit $(MODEL_LABELS) -o $(MODEL)/tune
+
+model-training: $(VENV)/.dev
 	$(if $(MODEL_START),,$(TRAIN) --preset $(MODEL_PRESET) --stages pretrain --tokens $(word 1,$(MODEL_TOKENS)) \
 		$(call OF,code) -o $(MODEL)/run-pretrain)
 	$(TRAIN) --init $(or $(MODEL_START),$(MODEL)/run-pretrain/model) --stages emulate --kept pretrain=8 \

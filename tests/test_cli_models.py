@@ -32,6 +32,9 @@ def test_a_small_run_and_its_exports(irwright: Run, tmp_path: Path) -> None:
         0,
         f"{tmp_path / 'run'}: 4 steps; the model is in {tmp_path / 'run' / 'model'}\n",
     )
+    again = [*words.split(), "--examples", examples, "-o", tmp_path / "more", "--init", tmp_path / "run" / "model"]
+    ended = irwright("train", *again, "--stages", "tune", "--kept", "emulate=30,pretrain=5")
+    assert ended.code == 0 and '"kept": [' in (tmp_path / "more" / "run.json").read_text()
     ended = irwright("export", tmp_path / "run", "--to", "gguf", "--stage", "pretrain")
     assert ended.code == 0 and (tmp_path / "run-pretrain-q8_0.gguf").stat().st_size > 100_000
     ended = irwright("export", tmp_path / "run", "--to", "hf", "-o", tmp_path / "hf")
@@ -44,6 +47,7 @@ def test_a_small_run_and_its_exports(irwright: Run, tmp_path: Path) -> None:
         ("--stages tune,dance", "unknown stage 'tune,dance'; there are pretrain, emulate, tune, disassemble"),
         ("--tokens lots", "'lots' is no number of tokens; give 500000, 500K, 20M or 1.5B"),
         ("--tokens 0", "give at least one token"),
+        ("--kept emulate=lots", "'emulate=lots' is no share; say it as emulate=30,tune=5 (percent)"),
     ],
 )
 def test_usage(irwright: Run, tmp_path: Path, words: str, message: str) -> None:
