@@ -133,7 +133,7 @@ def code_answer(model: LanguageModel, bench: Bench, example: dict[str, Any], *, 
     if how == "by name":
         said = ask_name(bench, model, example, shown_code(example))
     elif how == "of eight":
-        said = ask_often(bench, model, example, count=8, max_tokens=2 * CLASSES[-1])
+        said = ask_often(bench, model, example, count=8, max_tokens=2 * CLASSES[-1], guided=False)
     else:
         said = ask_code(bench, model, example, max_tokens=2 * CLASSES[-1], guided=how == "guided")
     judged = score(bench, example, said.text)
@@ -261,53 +261,90 @@ def trivial(bench: Bench, example: dict[str, Any], predictor: str) -> dict[str, 
     return {**asdict(score(bench, example, text)), "asked": 0, "tokens": 0, "text": text}
 
 
-def stage_tables(exam: Exam, runs: dict[Stage, Path], *, threads: int) -> tuple[list[Table], list[Goal]]:
-    """Code and lists by every stage's model; the last one is also asked with LLVM's help."""
-    code, lengths, gains = list[tuple[Any, ...]](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+@dataclass(slots=True)
+class Rows:
+    """Lines of the three tables."""
+
+    code: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    lengths: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    gains: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+
+    def add_code(self, name: str, results: Sequence[dict[str, Any]], *, by_length: bool = True) -> None:
+        """Answers to one task."""
+        self.code.append(code_rows(name, results))
+        self.lengths += class_rows(name, results) if by_length else []
+
+    def add_lists(self, name: str, results: Sequence[dict[str, Any]]) -> None:
+        """Lists of one proposer."""
+        self.gains += [gain_row(name, results, count) for count in COUNTS]
+
+
+def ask_stage(exam: Exam, rows: Rows, model: LanguageModel, stage: Stage, *, is_last: bool) -> list[Goal]:
+    """All that is asked of the model of one stage; the goals that the last one meets or misses."""
     goals: list[Goal] = []
+    known = STAGES[1 : STAGES.index(stage) + 1]
+    for task in (task for task in known if task in CODE_TASKS):
+        name = f"after {stage}: {task}"
+        rows.add_code(f"{name}, first answer", exam.code(model, stage, task, how="first answer"), by_length=False)
+        if not is_last:
+            continue
+        guided = exam.code(model, stage, task, how="guided")
+        rows.add_code(f"{name}, guided", guided)
+        often = exam.code(model, stage, task, how="of eight")
+        often = [one if one["valid"] else other for one, other in zip(often, guided, strict=True)]
+        rows.add_code(f"{name}, of eight", often)
+        goals += code_goals(task, guided)
+        if task == "emulate":
+            free = max(float(row[3]) for row in rows.code[: len(PREDICTORS)])
+            rows.add_code(f"{name}, by name", exam.code(model, stage, task, how="by name"))
+            goals.append(at_least("emulate, by name: exact; wanted: what is free", free, rows.code[-1][3], "%"))
+    if "tune" in known:
+        rows.add_lists(f"model after {stage}", exam.lists(stage, ModelProposer(model=model, llvm_major=LLVM)))
+        goals += [at_least("valid pass lists", 100, rows.gains[-1][2], "%")] if is_last else []
+    return goals
+
+
+def ask_beside(exam: Exam, rows: Rows, model: LanguageModel, name: str) -> None:
+    """The same questions to another model."""
+    for task in CODE_TASKS:
+        rows.add_code(
+            f"{name}: {task}, first answer", exam.code(model, name, task, how="first answer"), by_length=False
+        )
+        rows.add_code(f"{name}: {task}, guided", exam.code(model, name, task, how="guided"))
+    rows.add_code(f"{name}: emulate, by name", exam.code(model, name, "emulate", how="by name"), by_length=False)
+    rows.add_lists(name, exam.lists(name, ModelProposer(model=model, llvm_major=LLVM)))
+
+
+def stage_tables(
+    exam: Exam, runs: dict[Stage, Path], *, threads: int, beside: Path | None = None
+) -> tuple[list[Table], list[Goal]]:
+    """Code and lists by every stage's model; the last one is also asked with LLVM's help."""
+    rows, goals = Rows(), list[Goal]()
     for predictor in PREDICTORS:
-        rows = exam.chosen.get("emulate", [])
         said = [
             exam.store.get(f"{predictor} {row['sha256']}", lambda row=row, by=predictor: trivial(exam.bench, row, by))
-            for row in rows
+            for row in exam.chosen.get("emulate", [])
         ]
-        code.append(code_rows(f"no model, {TRIVIAL[predictor]}: emulate", said))
+        rows.add_code(f"no model, {TRIVIAL[predictor]}: emulate", said, by_length=False)
     last = list(runs)[-1]
     for stage, run in runs.items():
-        known = [task for task in STAGES[1:] if STAGES.index(task) <= STAGES.index(stage)]
-        if not known or (exam.last_only and stage != last):
+        if stage == STAGES[0] or (exam.last_only and stage != last):
             continue
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{stage}.gguf"
             export(run, path, to="gguf", kind="q8_0", stage=stage)
             with LocalModel(path, threads=threads) as model:
-                for task in (task for task in known if task in CODE_TASKS):
-                    results = exam.code(model, stage, task, how="first answer")
-                    code.append(code_rows(f"after {stage}: {task}, first answer", results))
-                    if stage == last:
-                        results = exam.code(model, stage, task, how="guided")
-                        code.append(code_rows(f"after {stage}: {task}, guided", results))
-                        lengths += class_rows(f"{task}, guided", results)
-                        goals += code_goals(task, results)
-                        results = exam.code(model, stage, task, how="of eight")
-                        code.append(code_rows(f"after {stage}: {task}, of eight answers", results))
-                        lengths += class_rows(f"{task}, of eight answers", results)
-                    if stage == last and task == "emulate":
-                        results = exam.code(model, stage, task, how="by name")
-                        code.append(code_rows(f"after {stage}: {task}, by name", results))
-                        lengths += class_rows(f"{task}, by name", results)
-                        free = max(float(row[3]) for row in code[: len(PREDICTORS)])
-                        goals.append(at_least("emulate, by name: exact; wanted: what is free", free, code[-1][3], "%"))
-                if "tune" in known:
-                    found = exam.lists(stage, ModelProposer(model=model, llvm_major=LLVM))
-                    gains += [gain_row(f"model after {stage}", found, count) for count in COUNTS]
-                    goals += [at_least("valid pass lists", 100, gains[-1][2], "%")] if stage == last else []
-    found = exam.lists("coreset", CoresetProposer(llvm_major=LLVM))
-    gains += [gain_row("coreset", found, count) for count in COUNTS]
+                goals += ask_stage(exam, rows, model, stage, is_last=stage == last)
+    if beside:
+        with LocalModel(beside, threads=threads) as model:
+            ask_beside(exam, rows, model, f"the model before ({beside.name})")
+    rows.add_lists("coreset", exam.lists("coreset", CoresetProposer(llvm_major=LLVM)))
     return [
-        Table(title="Code", columns=CODE_COLUMNS, rows=code, note=CODE_NOTE),
-        Table(title="Code by length", columns=("task", "answers", "valid %", "exact %"), rows=lengths),
-        Table(title="Pass lists", columns=GAIN_COLUMNS, rows=gains, note=GAIN_NOTE.format(len(exam.chosen["tune"]))),
+        Table(title="Code", columns=CODE_COLUMNS, rows=rows.code, note=CODE_NOTE),
+        Table(title="Code by length", columns=("task", "answers", "valid %", "exact %"), rows=rows.lengths),
+        Table(
+            title="Pass lists", columns=GAIN_COLUMNS, rows=rows.gains, note=GAIN_NOTE.format(len(exam.chosen["tune"]))
+        ),
     ], goals
 
 
@@ -328,6 +365,7 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=400, help="examples of tuning")
     parser.add_argument("--last-only", action="store_true", help="ask the model of the last stage alone")
     parser.add_argument("--loss-tokens", type=int, default=20_000, help="held-out tokens for the losses, each")
+    parser.add_argument("--beside", type=Path, help="a GGUF of a native model that is asked the same")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     add_out_option(parser)
@@ -349,7 +387,7 @@ def main() -> None:
     report.tables.append(loss_table(runs, sets, max_tokens=options.loss_tokens))
     with Bench(find().library.path, llvm_major=LLVM) as bench:
         exam = Exam(bench=bench, store=store, chosen=chosen, tokenizer=tokenizer, last_only=options.last_only)
-        tables = stage_tables(exam, runs, threads=options.threads)
+        tables = stage_tables(exam, runs, threads=options.threads, beside=options.beside)
     report.tables += tables[0]
     options.out.mkdir(parents=True, exist_ok=True)
     plot([row for run in runs.values() for row in read_metrics(run / METRICS_FILE)], options.out / "model-loss.svg")

@@ -49,11 +49,17 @@ def ask_code(
 
 
 def ask_often(
-    bench: Bench, model: LanguageModel, example: Mapping[str, Any], *, count: int, max_tokens: int = 1024
+    bench: Bench,
+    model: LanguageModel,
+    example: Mapping[str, Any],
+    *,
+    count: int,
+    max_tokens: int = 1024,
+    guided: bool = True,
 ) -> Checked:
     """Of `count` answers, the likeliest and drawn ones, the most frequent that LLVM takes and that is consistent.
 
-    Where none is, the first that the compiler takes; where it takes none, what a guide lets the model say.
+    Where none is, the first that the compiler takes; where it takes none, that of `ask_code`.
     """
     said, num_tokens = Counter[str](), 0
     for number in range(count):
@@ -68,7 +74,7 @@ def ask_often(
     if consistent or taken:
         text = max(consistent or taken[:1], key=lambda one: said[one])
         return Checked(text=text, num_asked=count, num_tokens=num_tokens)
-    told = ask_code(bench, model, example, max_tokens=max_tokens)
+    told = ask_code(bench, model, example, max_tokens=max_tokens, guided=guided)
     return replace(told, num_asked=told.num_asked + count, num_tokens=told.num_tokens + num_tokens)
 
 
