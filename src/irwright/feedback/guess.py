@@ -12,7 +12,7 @@ from typing import Any
 
 from irwright.feedback.knowledge import FAILED, Knowledge, Outcome, numpy
 
-_ROUNDS = 24
+_ROUNDS = 14
 """halvings by which the width is found"""
 
 MOST_SAVED = 0.35

@@ -49,7 +49,7 @@ class LearnSettings:
     places: int = 24
     closeness: float = 20.0
     part_weight: float = 0.5
-    neighbours: float = 30.0
+    neighbours: float = 45.0
     doubt: float = 0.2
     alone_only: bool = False
 
