@@ -35,13 +35,11 @@ from irwright.verify.inputs import Inputs
 from irwright.verify.libc import may_look, play
 from irwright.verify.libc_numbers import libc_data
 from irwright.verify.machine import MACHINES, RegisterBank, library
-from irwright.verify.memory import Fault, Memory, loosely
+from irwright.verify.memory import RETURN_ADDRESS, Fault, Memory, loosely
 from irwright.verify.signatures import INDIRECT, Signature, indirect_of
 from irwright.verify.trace import Event
 from irwright.verify.verdicts import Limits
 
-RETURN_ADDRESS = 0x1EADBEEC000
-"""where a function returns to; no memory is there"""
 _PUSHES_RAX = re.compile(rb"(?:[\x51-\x57]|\x41[\x50-\x57])*\x50")
 """the begin of a function's code: registers that are pushed, rax among them"""
 SCRUBBED = 8192
@@ -122,7 +120,7 @@ class Emulator:
         self.signatures = signatures or {}
         self._fill = fill
         self._uc = self.machine.new()
-        self.memory = Memory(self._uc, image, libc=libc_data(), fill=fill)
+        self.memory = Memory(self._uc, image, functions=self.signatures, libc=libc_data(), fill=fill)
         self.bank = RegisterBank(self._uc, self.machine)
         self.heap = Heap(self.memory)
         self.executed: dict[int, int] = {}

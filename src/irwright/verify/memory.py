@@ -1,7 +1,8 @@
 """Memory of one emulated object: host buffers that Unicorn works on in place, restored between runs by copying.
 
-Pages that nothing maps are filled from the seed when they are first touched. Addresses near zero, the gaps of the
-image, and what no process can map are faults.
+Pages that nothing maps are filled from the seed when they are first touched: they lie in one pool that is mapped for
+Unicorn once, and its translation of addresses leads there, since mapping a page costs fifty times as much. Addresses
+near zero, the gaps of the image, and what no process can map are faults.
 """
 
 from __future__ import annotations
@@ -10,11 +11,20 @@ import ctypes
 import mmap
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from unicorn import UC_HOOK_MEM_READ_UNMAPPED, UC_HOOK_MEM_WRITE_UNMAPPED, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE
+from unicorn import (
+    UC_HOOK_MEM_READ_UNMAPPED,
+    UC_HOOK_MEM_WRITE_UNMAPPED,
+    UC_HOOK_TLB_FILL,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    UC_PROT_WRITE,
+    UC_TLB_VIRTUAL,
+)
+from unicorn.unicorn_const import UC_CTL_TLB_FLUSH, UC_MEM_FETCH
 
 from irwright.errors import IrwrightError
 from irwright.verify.image import PAGE, Image
@@ -30,12 +40,19 @@ STACK_MARGIN = 4 * PAGE
 LIBC_BASE = 0x7F31C0440000
 LIBC_SIZE, ERRNO = 2 * PAGE, 0x1040
 """data of the C library itself"""
-MAX_PAGES, MAX_KEPT_PAGES = 256, 48
-"""pages filled on demand in one run, and kept for the next"""
 MAX_FILLED = 1 << 16
 """bytes of external data that may be filled"""
+RETURN_ADDRESS = 0x1EADBEEC000
+"""where a function returns to; no memory is there"""
 LOWEST = 0x10000
 HIGHEST = 0x7FFFFFFFF000
+MAX_PAGES, MAX_KEPT_PAGES = 256, 48
+"""pages filled on demand in one run, and kept for the next"""
+POOL_BASE = 1 << 50
+POOL = POOL_BASE, POOL_BASE + MAX_PAGES * PAGE - 1
+"""where Unicorn holds the pages filled on demand, and says that it sees them"""
+NOWHERE = POOL_BASE - PAGE
+"""what Unicorn is told of a page that a program must not touch: nothing is mapped there"""
 ADDRESS_BITS = (1 << 52) - 1
 """what Unicorn looks at of an address: callees that are played do the same"""
 FREE_FILL, STACK_FILL = 0xA5, 0x5C
@@ -84,8 +101,10 @@ def loosely(method: Callable[..., Any]) -> Callable[..., Any]:
 class Memory:
     """All memory of one emulator."""
 
-    def __init__(self, uc: Any, image: Image, *, libc: bytes = b"", fill: int = 0) -> None:
-        """`libc` is what the C library's pages hold.
+    def __init__(
+        self, uc: Any, image: Image, *, functions: Container[str] = (), libc: bytes = b"", fill: int = 0
+    ) -> None:
+        """`functions` holds those of other objects; `libc` is what the C library's pages hold.
 
         `fill` changes what is in memory that a program has not written, and where stack and heap are: correct
         programs do the same.
@@ -124,6 +143,8 @@ class Memory:
         """bytes from its start that were allocated in this run"""
         self.pages: dict[int, int] = {}
         """pages filled on demand: address to offset in the pool"""
+        self._page_at: list[int] = []
+        """their addresses, by number in the pool"""
         self._filled: dict[int, bytes] = {}
         """what the pool begins with, by seed"""
         externals = image.externals
@@ -131,6 +152,10 @@ class Memory:
         self.fault = ""
         """why the last access that Unicorn refused is one"""
         self.fault_address: int | None = None
+        self._refused: int | None = None
+        """the last page that a program must not touch, and did"""
+        self._is_stale = False
+        """pages were forgotten"""
         self._seed = 0
         self.globals = {named.name: (named, self.read(named.address, named.size)) for named in image.writable_names()}
         """named data that code may write, with its first content"""
@@ -139,7 +164,12 @@ class Memory:
             for named, content in self.globals.values()
             if not named.is_local and named.size <= MAX_FILLED and not any(content)
         ]
+        self._map_host(POOL_BASE, MAX_PAGES * PAGE, both, self._pool_pointer)
         uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, loosely(self._on_unmapped))
+        translate = loosely(self._translate)
+        for begin, end in self._gaps(functions):
+            uc.hook_add(UC_HOOK_TLB_FILL, translate, begin=begin, end=end)
+        uc.ctl_set_tlb_mode(UC_TLB_VIRTUAL)
 
     def _map(self, address: int, content: bytes, protection: int) -> Region:
         host, pointer = _new_host(len(content))
@@ -158,6 +188,19 @@ class Memory:
         if code:
             raise IrwrightError(f"the emulator can't map {size} bytes at {address:#x} (error {code})")
 
+    def _gaps(self, functions: Container[str]) -> Iterator[tuple[int, int]]:
+        """First and last addresses of what a page may be filled in; what runs often leads to is left out."""
+        externals = self._image.externals
+        known = [(one.address, one.end) for one in self._regions]
+        known += [(at, at + PAGE) for at in map(externals.address, filter(functions.__contains__, externals.names))]
+        known.append((RETURN_ADDRESS - PAGE, RETURN_ADDRESS + PAGE))
+        begin = 0
+        for start, end in sorted(known):
+            if begin < start:
+                yield begin, start - 1
+            begin = end
+        yield begin, (1 << 64) - 1
+
     @property
     def stack_start(self) -> int:
         """The first stack pointer, aligned to 16, where stack arguments of a callee begin."""
@@ -172,7 +215,10 @@ class Memory:
         self.fault_address = None
         if len(self.pages) > MAX_KEPT_PAGES:
             self.forget_pages()
-        if self.pages:  # mapping costs more than filling
+        if self._refused is not None or self._is_stale:  # Unicorn remembers where pages are
+            self._uc._Uc__ctl_w(UC_CTL_TLB_FLUSH)
+            self._refused, self._is_stale = None, False
+        if self.pages:  # kept, since asking Python for a page costs more than filling it
             self._fill_pages()
         for region in self.writable:
             assert region.pristine is not None
@@ -205,10 +251,10 @@ class Memory:
         return self.pages == other.pages and self._pool[:size] == other._pool[:size]
 
     def forget_pages(self) -> None:
-        """Unmap what was filled on demand: after the next run, `pages` are those that it touched."""
-        for address in self.pages:
-            library.uc_mem_unmap(self._handle, ctypes.c_uint64(address), ctypes.c_size_t(PAGE))
+        """Forget what was filled on demand: after the next run, `pages` are those that it touched."""
+        self._is_stale = self._is_stale or bool(self.pages)
         self.pages.clear()
+        self._page_at.clear()
         self._filled.clear()
 
     def _poke(self, place: Place, content: Content) -> None:
@@ -242,18 +288,33 @@ class Memory:
 
     # ------------------------------------------------------------------ accesses
 
-    def _on_unmapped(self, _uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> bool:
-        try:
-            self.page(address & -PAGE)
-            if (address + size - 1) & -PAGE != address & -PAGE and self.region_at(address + size - 1) is None:
-                self.page((address + size - 1) & -PAGE)
-        except Fault as fault:
-            self.fault, self.fault_address = str(fault), address
-            return False
-        except IrwrightError as error:
-            self.fault = f"access to {address:#x}: {error}"
-            return False
+    def _translate(self, _uc: Any, address: int, access: int, entry: Any, _data: Any) -> bool:
+        """Where Unicorn finds a page: at its own address, in the pool, or nowhere."""
+        address &= ADDRESS_BITS & -PAGE
+        entry.paddr = address
+        if access == UC_MEM_FETCH:
+            entry.perms = UC_PROT_EXEC
+            return True
+        entry.perms = UC_PROT_READ | UC_PROT_WRITE
+        if self.region_at(address) is None:
+            try:
+                entry.paddr = POOL_BASE + self.page(address)
+            except Fault as fault:
+                self.fault, self._refused = str(fault), address
+                entry.paddr = NOWHERE
         return True
+
+    def _on_unmapped(self, _uc: Any, _access: int, address: int, _size: int, _value: int, _data: Any) -> bool:
+        if self._refused is None:
+            self.fault, self._refused = "access to code of another object", address & -PAGE
+        self.fault_address = self._refused + address % PAGE
+        return False
+
+    def seen_at(self, address: int) -> int:
+        """The program's address of what Unicorn tells its hooks."""
+        if not POOL[0] <= address <= POOL[1]:
+            return address
+        return self._page_at[(address - POOL_BASE) // PAGE] + address % PAGE
 
     def page(self, address: int) -> int:
         """Fill a page; its offset in the pool. Fault where a program must not go."""
@@ -273,8 +334,8 @@ class Memory:
         offset = PAGE * len(self.pages)
         content = self._first_content(address)
         self._pool[offset : offset + PAGE] = content
-        self._map_host(address, PAGE, UC_PROT_READ | UC_PROT_WRITE, self._pool_pointer + offset)
         self.pages[address] = offset
+        self._page_at.append(address)
         return offset
 
     def _first_content(self, address: int) -> bytes:

@@ -17,7 +17,7 @@ from unicorn import UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
 
 from irwright.verify.emulate import Emulator
 from irwright.verify.machine import library
-from irwright.verify.memory import loosely
+from irwright.verify.memory import POOL, loosely
 
 MAX_ACCESSES = 20_000
 """that are watched in one run"""
@@ -41,7 +41,7 @@ class TypeWatch:
         self._read_hook = _HOOK(loosely(self._on_read))
         self._write_hook = _HOOK(loosely(self._on_write))
         memory = emulator.memory
-        for begin, end in ((0, memory.stack.address - 1), (memory.stack_start, memory.stack.end - 1)):
+        for begin, end in ((0, memory.stack.address - 1), (memory.stack_start, memory.stack.end - 1), POOL):
             for kind, callback in ((UC_HOOK_MEM_READ, self._read_hook), (UC_HOOK_MEM_WRITE, self._write_hook)):
                 hook = ctypes.c_size_t()
                 library.uc_hook_add(

@@ -22,7 +22,7 @@ from irwright.verify.emulate import Emulator
 from irwright.verify.image import Named
 from irwright.verify.inputs import Inputs
 from irwright.verify.machine import library
-from irwright.verify.memory import Fault, loosely
+from irwright.verify.memory import POOL, Fault, loosely
 
 MAX_EVENTS, MAX_EVENTS_OF_FAULT = 600, 2000
 """calls of hooks in one run; what faults is traced to its end, if that is not far"""
@@ -139,7 +139,7 @@ class Tracer:
         self._code_hook = _CODE_HOOK(loosely(self._on_comparison))
         self._read_hook = _MEMORY_HOOK(loosely(self._on_read))
         self._write_hook = _MEMORY_HOOK(loosely(self._on_write))
-        for begin, end in ((0, self._low - 1), (self._high, memory.stack.end - 1)):
+        for begin, end in ((0, self._low - 1), (self._high, memory.stack.end - 1), POOL):
             self._add(UC_HOOK_MEM_READ, self._read_hook, begin, end)
             self._add(UC_HOOK_MEM_WRITE, self._write_hook, begin, end)
         emulator.on_call = loosely(self._on_call)
@@ -196,6 +196,7 @@ class Tracer:
 
     def _on_read(self, _uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
         self._count()
+        address = self.emulator.memory.seen_at(address)
         if size not in (1, 2, 4, 8) or address in self._written:
             return
         content = self._content(address, size)
@@ -205,6 +206,7 @@ class Tracer:
 
     def _on_write(self, _uc: Any, _access: int, address: int, size: int, value: int, _data: Any) -> None:
         self._count()
+        address = self.emulator.memory.seen_at(address)
         if address in self._written or not 0 < size <= 8:
             return
         before = self._content(address, size)
