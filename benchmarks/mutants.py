@@ -62,7 +62,7 @@ PASS_LISTS = (
     "lto<Oz>",
     "default<O3>,function(lower-switch)",
     "function(dse,gvn-hoist,tailcallelim)",
-    "attributor,default<Oz>",
+    "function(sroa,early-cse),default<Oz>",
     "cgscc(devirt<4>(inline,function(sroa,early-cse)))",
     "argpromotion,deadargelim,default<Oz>",
     "function(sroa,mem2reg,jump-threading,newgvn),default<Os>",

@@ -11,7 +11,6 @@ import json
 import random
 import re
 import subprocess
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +24,8 @@ from irwright.corpus.packages import Role, default_cache
 from irwright.errors import IrwrightError
 from irwright.llvm import clang
 from irwright.llvm.toolchain import cache_folder, find, xtc_tool
+from irwright.llvm.worker import Call, WorkerPool
+from irwright.measure import PROTOCOLS
 from irwright.verify.elf import read_elf
 from irwright.verify.signatures import Signature, signatures_of
 
@@ -246,11 +247,11 @@ class Tools:
         return clang.lower(self.clang, ir, (), name=name)
 
     def unoptimised(self, bitcode: bytes) -> bytes:
-        with tempfile.TemporaryDirectory() as place:
-            path = Path(place) / "module.bc"
-            path.write_bytes(bitcode)
-            command = [str(self.clang), "-w", "-O0", "-c", "-x", "ir", str(path), "-o", "-"]
-            return subprocess.run(command, capture_output=True, check=True).stdout
+        """The reference, as `irwright tune` makes it."""
+        with WorkerPool(find().library.path, jobs=1) as pool:
+            pool.add_module("m", bitcode, name="m")
+            call = Call(operation="reference", module="m", arguments={"level": PROTOCOLS["oz"].level})
+            return pool.call(call).unwrap("reference")
 
 
 def samples(role: Role, seed: int) -> Iterator[tuple[str, bytes, frozenset[str]]]:

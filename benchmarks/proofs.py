@@ -29,7 +29,7 @@ def prove_equal(mutant: Mutant, tools: Tools, store: Store) -> str:
     """The pass list that makes the same code of the original and of the mutant; empty where none of PROVERS does."""
     text = store.get(mutant.text)
     changed = changed_text(text.decode().split("\n"), mutant.line, mutant.after)
-    return _same_code([text, changed], mutant.module, tools)
+    return same_code([text, changed], mutant.module, tools)
 
 
 DIFFERS = "irwright_differs"
@@ -150,7 +150,7 @@ def prove_difference(mutant: Mutant, tools: Tools, store: Store) -> str:
         ).encode()
         for given in both
     ]
-    return _same_code(texts, mutant.module, tools)
+    return same_code(texts, mutant.module, tools)
 
 
 _ASSUME = "declare void @llvm.assume(i1)"
@@ -196,7 +196,7 @@ def _is_in_loop(lines: list[str], number: int) -> bool:
     return own in seen
 
 
-def _same_code(texts: list[bytes], name: str, tools: Tools) -> str:
+def same_code(texts: list[bytes], name: str, tools: Tools) -> str:
     """The pass list that makes the same code of two texts."""
     for passes in PROVERS:
         try:

@@ -107,3 +107,15 @@ def test_indirect_calls_are_told_apart_by_who_comes_to_them(compile_c: Compile) 
 def test_a_callee_may_touch_the_smallest_variable_it_is_ever_given(compile_c: Compile) -> None:
     text = "int fill(void *); int f(void) { long a; int b; char c[12]; return fill(&a) + fill(&b) + fill(c); }"
     assert compile_c.signatures(text)["fill"].parameters[0].fields == ((0, Kind.INT, 32),)
+
+
+def test_of_what_one_callee_is_given_the_size_of_another_s_is_not_told(compile_c: Compile) -> None:
+    """Who comes to both is told no fields: a smaller object would be written past its end."""
+    text = """
+    struct s { long a, b; };
+    int one(int (*f)(void *)) { struct s s = {1, 2}; return f(&s); }
+    int two(int (*f)(void *), char *p) { return f(p + 4); }
+    int both(int (*f)(void *), char *p) { return one(f) + two(f, p); }
+    """
+    found = compile_c.signatures(text)
+    assert [len(found[indirect_of(name)].parameters[0].fields) for name in ("one", "two", "both")] == [2, 0, 0]

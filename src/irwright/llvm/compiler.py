@@ -23,6 +23,7 @@ from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
 from irwright.llvm.lowering import Lowered, assemble, link, lower
 from irwright.llvm.module import Context, Linkage, Module, open_library
+from irwright.llvm.overflow import trapping
 from irwright.llvm.pieces import PREPARATIONS, Promoted, inline_statics, join, keep, promote, references
 
 
@@ -346,10 +347,10 @@ class Compiler:
         """An object of the module as it came, that traps where code leaves a variable whose size is known.
 
         Functions are inlined, so that sizes are known where addresses are passed on; variables that are not in use at
-        the same time have places of their own; and numbers wrap where they overflow, since code that may count on it
-        that they don't can do anything there.
+        the same time have places of their own. Signed numbers that overflow trap, and others wrap, since code that may
+        count on it that they don't can do anything there.
         """
-        text = PROMISES.sub(rb"\1", self.modules[key].text().encode(errors="surrogateescape"))
+        text = PROMISES.sub(rb"\1", trapping(self.modules[key].text().encode(errors="surrogateescape")))
         with self.context.parse(text, name=self.modules[key].name) as module:
             machine = self.machines.get(module, level)
             module.remove_attributes(b"minsize", b"optsize")  # which leave little to be inlined

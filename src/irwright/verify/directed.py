@@ -169,7 +169,8 @@ class Director:
     def alike(self, inputs: Inputs) -> Iterator[Inputs]:
         """All arguments that are integers hold one number of the code."""
         sources = [source for source in self._arguments(inputs) if source.bits >= 8 and not source.is_pointer]
-        for constant in self._blocks.hints.constants[:MAX_ALIKE] if len(sources) > 1 else ():
+        constants = self._blocks.hints.constants[:MAX_ALIKE] if len(sources) > 1 else ()
+        for constant in (*constants, *(one + 1 for one in constants[:2])):
             changed = inputs
             for source in sources:
                 changed = self.with_value(changed, source, constant & ((1 << source.bits) - 1))

@@ -202,7 +202,7 @@ class Explorer:
 
     def _trace(self, inputs: Inputs, limit: int = MAX_EVENTS) -> Trace:
         trace = self._get_tracer().trace(self._function, self._comparisons, inputs, limit=limit)
-        self.work += 3 + trace.cost / 12
+        self.work += 3 + trace.cost / 24
         return trace
 
     def _get_tracer(self) -> Tracer:

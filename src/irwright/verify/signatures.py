@@ -235,7 +235,8 @@ def _meet(one: Signature, other: Signature) -> Signature:
             break
         if x.in_memory or y.in_memory or x.is_result_address or y.is_result_address:
             break
-        fields = min(filter(None, (x.fields, y.fields)), key=_end, default=())
+        # Of another callee's object nothing is known: it may be smaller.
+        fields = min(x.fields, y.fields, key=_end) if x.fields and y.fields else ()
         parameters.append(replace(x if x.bits <= y.bits else y, fields=fields))
     results = one.results if one.results == other.results else (I64,)
     return Signature(parameters=tuple(parameters), results=results)
