@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 import resource
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -223,7 +224,7 @@ def test_order_and_numbers_do_not_depend_on_the_number_of_workers(tools: Toolcha
     for jobs in (1, 2):
         with WorkerPool(tools.library.path, jobs=jobs, timeout_seconds=60) as pool:
             facts = pool.add_module("m", seeds.bitcode("checksum"), name="checksum.c")
-            run = Evaluator(pool, "m", facts, protocol("oz"), llvm_major=tools.major)
+            run = Evaluator(pool, "m", facts, protocol("oz"), llvm_major=MAJOR)
             results.append([dataclasses.replace(trial, seconds=0) for trial in run.evaluate(wanted)])
     assert results[0] == results[1]
 
@@ -397,3 +398,52 @@ def test_a_folder_that_cant_be_made(tmp_path: Path) -> None:
     store = TrialStore(tmp_path / "file" / "run", flush_every=1)
     with pytest.raises(StorageError, match="trials can't be written: Not a directory"):
         store.add(trials()[0])
+
+
+# What <coroutine> declares, as far as clang needs it: no C++ headers are wanted.
+COROUTINE = """
+namespace std {
+template <typename R, typename...> struct coroutine_traits { using promise_type = typename R::promise_type; };
+template <typename P = void> struct coroutine_handle {
+  static coroutine_handle from_address(void *p) { coroutine_handle h; h.p = p; return h; }
+  void *address() const { return p; }
+  template <typename Q> operator coroutine_handle<Q>() const { return coroutine_handle<Q>::from_address(p); }
+  void *p;
+};
+struct suspend_always {
+  bool await_ready() noexcept { return false; }
+  void await_suspend(coroutine_handle<>) noexcept {}
+  void await_resume() noexcept {}
+};
+}
+extern "C" int source(int);
+struct Task {
+  struct promise_type {
+    Task get_return_object() { return {std::coroutine_handle<promise_type>::from_address(this)}; }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    std::suspend_always yield_value(int v) noexcept { value = v; return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept {}
+    int value;
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+Task numbers(int n) { for (int i = 0; i < n; i++) co_yield source(i); }
+"""
+
+
+@pytest.mark.parametrize("text", ["sroa,early-cse", "inline,globalopt,function(sroa,instcombine)", "default<Oz>"])
+def test_coroutines_are_split_whatever_the_list(tools: Toolchain, text: str) -> None:
+    command = [str(tools.need_clang()), "-std=c++20", "-Oz", "-Xclang", "-disable-llvm-passes", "-x", "c++", "-"]
+    command += ["-emit-llvm", "-c", "-o", "-"]
+    bitcode = subprocess.run(command, input=COROUTINE.encode(), capture_output=True, check=True).stdout
+    with WorkerPool(tools.library.path, jobs=1) as pool:
+        facts = pool.add_module("numbers", bitcode, name="numbers.cpp")
+        assert facts.has_coroutines
+        evaluator = Evaluator(pool, "numbers", facts, protocol("oz"), llvm_major=MAJOR)
+        (trial,) = evaluator.evaluate([Plan(base=parse(text))])
+        assert trial.outcome.ok and trial.sizes is not None
+        parts = {name.partition(".")[2] for name in trial.sizes.functions if "numbers" in name}
+        assert {"resume", "destroy"} <= parts
+        assert evaluator.survey("raw") is None

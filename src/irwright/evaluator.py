@@ -48,6 +48,9 @@ CHUNK = 8
 
 NOTHING = PassList()
 
+COROUTINES = "coro-early,cgscc(coro-split),coro-cleanup,globaldce"
+"""splits coroutines, which LLVM's default pipelines do in between: passes that run before may break them"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -305,6 +308,8 @@ class Evaluator:
 
     def survey(self, preparation: str) -> Promoted | None:
         """What a build in pieces works with, None where the module can't be made of pieces."""
+        if self.facts.has_coroutines:  # which are made of several functions only as they are compiled
+            return None
         if preparation not in self._surveys:
             arguments = {"preparation": preparation}
             reply = self.pool.call(Call(operation="survey", module=self.module, arguments=arguments))
@@ -323,11 +328,13 @@ class Evaluator:
         return reply.value if reply.outcome.ok else self.compile(Plan(), "obj")
 
     def build(self, plan: Plan) -> Build:
-        """The plan as work for a compile worker, `always_inline` honoured."""
+        """The plan as work for a compile worker, `always_inline` honoured, coroutines split."""
         build = plan.build(self.llvm_major, self.protocol.level)
-        if not self._always_inline or plan.parts or plan.preparation or plan.is_a_default_pipeline:
+        if plan.parts or plan.preparation or plan.is_a_default_pipeline:
             return build  # each of these inlines what is marked by itself
-        return replace(build, steps=(Passes("always-inline"), *build.steps))
+        first = [COROUTINES] if self.facts.has_coroutines else []
+        first += ["always-inline"] if self._always_inline else []
+        return replace(build, steps=(*map(Passes, first), *build.steps))
 
     def _call(self, plan: Plan, operation: str = "evaluate") -> Call:
         arguments: dict[str, Any] = {"build": self.build(plan)}

@@ -184,6 +184,8 @@ class ModuleFacts:
     instructions_by_function: dict[str, int]
     has_always_inline: bool = False
     """some function is marked `always_inline`"""
+    has_coroutines: bool = False
+    """some function has to be split before there is code of it"""
 
 
 class Compiler:
@@ -258,6 +260,7 @@ class Compiler:
             num_instructions=sum(counts.values()),
             instructions_by_function=counts,
             has_always_inline=module.has_always_inline(),
+            has_coroutines=module.has_coroutines(),
         )
 
     def learn(self, generation: int, known: Sequence[bytes]) -> None:

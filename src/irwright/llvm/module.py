@@ -302,6 +302,10 @@ class Module:
         bodies = (ref for _, ref in self.function_refs() if not self.api.LLVMIsDeclaration(ref))
         return any(self.has_attribute(ref, b"alwaysinline") for ref in bodies)
 
+    def has_coroutines(self) -> bool:
+        """Some function is a coroutine that was not split yet: no code can be generated of it."""
+        return any(self.has_attribute(ref, b"presplitcoroutine") for _, ref in self.definitions())
+
     def num_instructions(self) -> int:
         """IR instructions in all defined functions (the protocol `instructions`)."""
         return sum(self._count_instructions(ref) for _, ref in self.definitions())
