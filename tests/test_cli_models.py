@@ -56,6 +56,15 @@ def test_usage(irwright: Run, tmp_path: Path, words: str, message: str) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra `train`")
+def test_copying_wants_room(irwright: Run, tmp_path: Path) -> None:
+    from lm_tools import write_examples
+
+    examples = write_examples(tmp_path / "examples")
+    ended = irwright("train", "--preset", "micro", "--copying", "--examples", examples, "-o", tmp_path / "run")
+    assert ended.code == 1 and "a width of 64 and heads of 32" in ended.err.replace("\n", " ")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra `train`")
 def test_no_examples(irwright: Run, tmp_path: Path) -> None:
     ended = irwright("train", "--examples", tmp_path, "-o", tmp_path / "run")
     assert ended.code == 1 and "no examples in it; `irwright examples` makes some" in ended.err

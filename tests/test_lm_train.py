@@ -190,6 +190,16 @@ def test_a_model_that_saw_outcomes_says_so(straight: Path, tmp_path: Path) -> No
     assert knows_outcomes(tmp_path / "later" / "model")
 
 
+def test_a_new_model_may_begin_with_heads_that_copy() -> None:
+    settings = TrainSettings(copying=True, seed=3)
+    model = module.new_model(settings, small_tokenizer())
+    assert not model.shape.tied and model.lm_head is not None and model.lm_head.weight.any()
+    assert module.new_model(TrainSettings(seed=3), small_tokenizer()).lm_head is None
+    assert "copying" in settings.to_json() and "copying" not in TrainSettings().to_json()
+    with pytest.raises(ModelError, match="only a new model can begin with heads that copy"):
+        TrainSettings(copying=True, init="there")
+
+
 def test_low_rank_additions(examples: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

@@ -203,6 +203,7 @@ def proposing(model: str | None, *, count: int, tokenizer: Path | None, seed: in
     help="Go on from a Llama as transformers writes it.",
 )
 @click.option("--lora-rank", type=click.IntRange(0), default=0, metavar="N", help="Train low-rank additions to --init.")
+@click.option("--copying", is_flag=True, help="A new model begins with attention heads that copy from its prompt.")
 @click.option("--recompute", is_flag=True, help="Less memory, a third more work: for large models.")
 @click.option("--float32", is_flag=True, help="Multiply in float32 instead of bfloat16.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")

@@ -48,6 +48,8 @@ class TrainSettings:
     """Folder of a Llama to go on from, as transformers writes it."""
     kept: tuple[tuple[Stage, float], ...] = ()
     """Shares of the tokens that are of other stages' examples, in a run of one stage; none: the paper's."""
+    copying: bool = False
+    """A new model begins with heads that copy (copying.py), and has an output layer of its own."""
     lora_rank: int = 0
     """Train low-rank additions of this rank to `init` instead of all weights; 0: all weights."""
     bf16: bool = True
@@ -64,6 +66,8 @@ class TrainSettings:
                 raise ModelError(f"{name} must be positive, not {getattr(self, name)}")
         if self.lora_rank and not self.init:
             raise ModelError("low-rank training needs a model to add to; name it with --init")
+        if self.copying and self.init:
+            raise ModelError("only a new model can begin with heads that copy, not one of --init")
         self._check_kept()
 
     def _check_kept(self) -> None:
@@ -91,9 +95,10 @@ class TrainSettings:
         return [(stage, max(1, round(tokens[stage] / self.batch_tokens))) for stage in self.stages]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, less `kept` where it is not used: older runs go on."""
+        """All of it, less what was added later and is not used: older runs go on."""
         told = {**asdict(self), "stages": list(self.stages), "kept": [list(pair) for pair in self.kept]}
-        return told if self.kept else {name: value for name, value in told.items() if name != "kept"}
+        unused = {name for name in ("kept", "copying") if not told[name]}
+        return {name: value for name, value in told.items() if name not in unused}
 
 
 def rate_scale(step: int, num_steps: int) -> float:

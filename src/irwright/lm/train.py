@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from irwright.errors import InputError, ModelError, StorageError
 from irwright.files import write_output
 from irwright.lm import checkpoint
 from irwright.lm.batches import MicroBatch, Position, Stream, in_order
+from irwright.lm.copying import begin_copying
 from irwright.lm.hf import knows_outcomes, read_model, write_folder
 from irwright.lm.lora import add_lora, plain_weights
 from irwright.lm.metrics import FILE as METRICS_FILE
@@ -164,7 +165,9 @@ def new_model(settings: TrainSettings, tokenizer: Tokenizer) -> Llama:
             raise ModelError(f"{settings.init}: the tokenizer has {sizes}; they are not of one model")
     else:
         shape = preset(settings.preset, num_tokens=tokenizer.num_tokens, context=settings.context)
-        model = build(shape, settings.seed)
+        model = build(replace(shape, tied=shape.tied and not settings.copying), settings.seed)
+        if settings.copying:
+            begin_copying(model, torch.Generator().manual_seed(settings.seed))
     if settings.lora_rank:
         add_lora(model, settings.lora_rank, settings.seed)
     model.model.recompute = settings.recompute
