@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from irwright.errors import ModelError
-from irwright.lm.model import Llama
+from irwright.lm.model import Attention, Llama
 
 CONSTANT = 6.0
 """in the first dimension of every embedding: attention by distance alone needs something that is always there"""
@@ -48,11 +48,11 @@ def begin_copying(model: Llama, generator: torch.Generator) -> None:
     token, before, said = slice(1, 1 + known), slice(1 + known, 1 + known + head), slice(1 + known + head, width)
     embedding[:, 1 + known :] = 0
     mixed = torch.linalg.qr(torch.randn(known, known, generator=generator))[0][:head]
-    first, second = (layer.self_attn for layer in model.model.layers[:2])
+    first, second = _attention(model, 0), _attention(model, 1)
     rms = math.sqrt((known + CONSTANT**2) / width)
     for name in ("q_proj", "k_proj", "v_proj"):
-        getattr(first, name).weight[:head] = 0
-        getattr(second, name).weight[:head] = 0
+        for attention in (first, second):
+            getattr(attention, name).weight[:head] = 0
     query, key = _one_before(shape.rope_theta, head)
     first.q_proj.weight[:head, 0] = query * rms / CONSTANT
     first.k_proj.weight[:head, 0] = key * rms / CONSTANT
@@ -68,6 +68,12 @@ def begin_copying(model: Llama, generator: torch.Generator) -> None:
     second.v_proj.weight[:head, token] = mixed * rms
     second.o_proj.weight[said, :head] = torch.eye(head)
     model.lm_head.weight[:, said] = SAYING * embedding[:, token] @ mixed.T
+
+
+def _attention(model: Llama, layer: int) -> Attention:
+    found = model.model.layers[layer].self_attn
+    assert isinstance(found, Attention)
+    return found
 
 
 def _one_before(theta: float, head: int) -> tuple[Tensor, Tensor]:
