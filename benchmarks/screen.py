@@ -6,7 +6,6 @@ Judgements are kept in a store as they are made: a killed run goes on, and `--re
 from __future__ import annotations
 
 import argparse
-import contextlib
 import random
 import sys
 import tempfile
@@ -44,31 +43,40 @@ WHAT = ("coreset-oz", "coreset-paper", "feedback-oz", "feedback-paper", "joined"
 
 
 def evolved_lists(folder: Path, llvm: str | None, major: int, count: int) -> list[Candidate]:
-    """The best lists of evolution on the examples, found once and kept in a file of the folder."""
+    """The best lists of evolution on the examples, then on our own programs, found once and kept in a file."""
     file = folder / f"evolved-{major}.txt"
-    if not file.exists():
-        lists: list[str] = []
-        examples = find_programs(ROOT / "examples")
-        with Workshop(protocol("oz"), llvm=llvm) as workshop:
-            for seed, program in enumerate(examples):
-                with workshop.open(Input(name=program.name, path=program.path, flags=program.all_flags)) as piece:
-                    task = Task(
-                        evaluator=piece.evaluator,
-                        budget=Budget(compilations=80),
-                        rng=random.Random(seed),
-                        coreset=load_coreset("oz", major),
-                    )
-                    search(task, "evolve")
-                    ended = sorted((one for one in piece.evaluator.trials if one.outcome.ok), key=task.cost)
-                best = [str(one.plan.as_list()) for one in ended if one.plan.is_one_list]
-                lists += best[: count // len(examples) + 1]
-        file.write_text("\n".join(lists) + "\n")
-    texts = list(dict.fromkeys(file.read_text().splitlines()))[:count]
-    found: list[Candidate] = []
-    for text in texts:
-        with contextlib.suppress(PassListError):  # a pass was left out since
-            found.append(list_candidate(PassList.parse(text, llvm_major=major)))
-    return found
+    known = dict.fromkeys(file.read_text().splitlines()) if file.exists() else {}
+    programs = [*find_programs(ROOT / "examples"), *find_programs(ROOT / "tests" / "programs")]
+    for seed, program in enumerate(programs):
+        found = [list_candidate(passes) for text in known if (passes := _read(text, major)) is not None]
+        if len(found) >= count:
+            return found[:count]
+        known |= dict.fromkeys(_evolve(program, seed, llvm, major)[: count // 10])
+        file.write_text("\n".join(known) + "\n")
+    return [list_candidate(passes) for text in known if (passes := _read(text, major)) is not None][:count]
+
+
+def _read(text: str, major: int) -> PassList | None:
+    """A list of the file, unless a pass of it was left out since."""
+    try:
+        return PassList.parse(text, llvm_major=major)
+    except PassListError:
+        return None
+
+
+def _evolve(program: Program, seed: int, llvm: str | None, major: int) -> list[str]:
+    """Lists that evolution found for a program in 80 compilations, best first."""
+    source = Input(name=program.name, path=program.path, flags=program.all_flags)
+    with Workshop(protocol("oz"), llvm=llvm) as workshop, workshop.open(source) as piece:
+        task = Task(
+            evaluator=piece.evaluator,
+            budget=Budget(compilations=80),
+            rng=random.Random(seed),
+            coreset=load_coreset("oz", major),
+        )
+        search(task, "evolve")
+        ended = sorted((one for one in piece.evaluator.trials if one.outcome.ok), key=task.cost)
+        return [str(one.plan.as_list()) for one in ended if one.plan.is_one_list]
 
 
 def candidates_of(what: str, major: int, args: argparse.Namespace) -> list[Candidate]:
