@@ -16,6 +16,7 @@ import pytest
 from evaluation_tools import write_suite
 from irwright.cli import main
 from irwright.errors import InputError, StorageError
+from irwright.evaluation import run
 from irwright.evaluation.cases import Settings
 from irwright.evaluation.report import report_page, sections_of, summary_text, write_report
 from irwright.evaluation.run import ROWS, Evaluation, RowStore, evaluate
@@ -181,3 +182,25 @@ def test_the_command(suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
             main([*words, *wrong])
         assert end.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_rows_depend_on_what_their_proposer_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("data", "feedback"):
+        (tmp_path / name).mkdir()
+    for name in ("data/coreset-oz-22.json", "data/feedback-oz-22.npz", "data/feedback-paper-22.npz"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "feedback" / "guess.py").write_text("")
+    monkeypatch.setattr(run.resources, "files", lambda _: tmp_path)  # pyright: ignore
+
+    def hashes() -> list[str]:
+        run._shipped.cache_clear()
+        return [run._shipped("oz", name) for name in ("coreset", "random", "feedback", "mix", "mix:bundled")]
+
+    coreset, random, feedback, mix, mixed = hashes()
+    assert coreset == random != feedback == mix == mixed
+    (tmp_path / "data" / "feedback-paper-22.npz").write_text("other")
+    assert hashes() == [coreset, random, feedback, mix, mixed]
+    (tmp_path / "feedback" / "guess.py").write_text("1 + 1\n")
+    changed = hashes()
+    assert changed[:2] == [coreset, coreset] and changed[2] == changed[4] != feedback
+    run._shipped.cache_clear()

@@ -129,13 +129,23 @@ def _wanted(
 
 @cache
 def _shipped(protocol: str, proposer: str) -> str:
-    """Hash of what irwright brings for a protocol: the table, and what is called after the proposer (a mix: all)."""
-    files = sorted((resources.files(irwright) / "data").iterdir(), key=lambda file: file.name)
+    """Hash of what irwright brings for a protocol: the table, and what is called after the proposer (a mix: all).
+
+    How outcomes are made use of is part of it, the table's order and searches (FORMAT) are not.
+    """
+    package = resources.files(irwright)
+    learnt = proposer == "feedback" or proposer.startswith("mix")
+    kinds = ("coreset", "feedback") if learnt else ("coreset",)
+    files = [
+        file
+        for file in (package / "data").iterdir()
+        if any(file.name.startswith(f"{kind}-{protocol}-") for kind in kinds)
+    ]
+    if learnt:
+        files += [file for file in (package / "feedback").iterdir() if file.name.endswith(".py")]
     digest = hashlib.sha256()
-    for file in files:
-        name, _, rest = file.name.partition("-")
-        if rest.startswith(f"{protocol}-") and (name in ("coreset", proposer) or proposer.startswith("mix")):
-            digest.update(file.name.encode() + file.read_bytes())
+    for file in sorted(files, key=lambda file: file.name):
+        digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 
 
