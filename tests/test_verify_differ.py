@@ -213,3 +213,11 @@ def test_a_function_called_first_that_never_ends_is_left_out(compile_c: Compile)
     verdict = compare_objects(compile_c(text, "-O1"), compile_c(text, "-O0"), signatures=emulator.signatures)
     found = {one.function: one for one in verdict.functions}
     assert found["f"].num_conclusive == found["f"].num_runs, found["f"]
+
+
+def test_programs_that_take_their_time_are_run_to_their_end_once(compile_c: Compile) -> None:
+    text = "int f(void) { unsigned x = 7; for (int n = 0; n < 400000; n++) x = x * 1103515245 + 12345; return x >> 8; }"
+    for changed, kind in ((text, VerdictKind.EQUAL), (text.replace("12345;", "12347;"), VerdictKind.DIFFERENT)):
+        original, candidate = compile_c(text, "-O1"), compile_c(changed, "-O0")
+        verdict = compare_objects(original, candidate, signatures=compile_c.signatures(text))
+        assert verdict.functions[0].kind is kind, verdict.functions[0]

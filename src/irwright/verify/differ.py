@@ -344,9 +344,10 @@ class Comparer:
         first, inputs = attempt.run, attempt.inputs
         if not first.is_complete:
             return self._compare_beginnings(ours, theirs, attempt)
-        second = self._candidate.run(theirs, inputs, calls=2 * attempt.calls)
+        second = self._candidate.run(theirs, inputs, patience=attempt.patience, calls=2 * attempt.calls)
         if second.ending is Ending.LIMIT and self.limits.patience > 1:
-            second = self._candidate.run(theirs, inputs, patience=self.limits.patience, calls=2 * attempt.calls)
+            patience = attempt.patience * self.limits.patience
+            second = self._candidate.run(theirs, inputs, patience=patience, calls=2 * attempt.calls)
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
@@ -357,7 +358,7 @@ class Comparer:
 
     def _compare_beginnings(self, ours: Named, theirs: Named, attempt: Attempt) -> Finding:
         """What was seen before a run was broken off, or ended badly, may differ; it is never known to be the same."""
-        first, inputs = attempt.run, attempt.inputs
+        first = attempt.run
         unknown = Finding(Match.UNKNOWN, _why(first))
         if self._is_static(ours, theirs):
             return unknown
@@ -370,7 +371,7 @@ class Comparer:
         versions.append((self._emulator(0, 3), self._emulator(0, 3).image.functions[ours.name]))
         found = unknown
         for number, (emulator, function) in enumerate(versions):
-            run = emulator.run(function, inputs, calls=attempt.calls)
+            run = _again(emulator, function, attempt)
             finding = compare_beginnings((self._original, first), (emulator, run))
             if number == 0:
                 if finding is None:
@@ -412,15 +413,15 @@ class Comparer:
 
         Of the unoptimised code too, since optimised code may make room on the stack by pushing any register.
         """
-        calls = attempt.calls
-        second = self._candidate.run(theirs, attempt.inputs, patience=self.limits.patience, calls=2 * calls)
+        patience = attempt.patience * self.limits.patience
+        second = self._candidate.run(theirs, attempt.inputs, patience=patience, calls=2 * attempt.calls)
         for which in (0, 2)[: len(self.objects) - 1]:
             remembers, forgets = self._emulator(which), self._emulator(which, FORGETFUL)
             function = forgets.image.functions.get(ours.name)
             if function is None:
                 continue
-            first = forgets.run(function, attempt.inputs, calls=calls)
-            own = remembers.run(function, attempt.inputs, calls=calls)
+            first = _again(forgets, function, attempt)
+            own = _again(remembers, function, attempt)
             if _find((forgets, first), (remembers, own), signature) is not None:
                 return True
             if not own.is_complete and len(first.events) < len(attempt.run.events):
@@ -454,12 +455,12 @@ class Comparer:
 
     def _doubt(self, ours: Named, attempt: Attempt, signature: Signature | None) -> str | None:
         """Why the program is not defined on this input, if so. The original's memory is still that of the attempt."""
-        first, inputs, calls = attempt.run, attempt.inputs, attempt.calls
+        first = attempt.run
         if len(self.objects) > 2:
             unoptimised = self._emulator(2)
             function = unoptimised.image.functions.get(ours.name)
             if function is not None:
-                run = unoptimised.run(function, inputs, calls=calls)
+                run = _again(unoptimised, function, attempt)
                 if not run.is_complete:
                     return f"undefined behaviour: -O0 code ends in {run.ending} ({run.detail})"
                 if compare_runs((self._original, first), (unoptimised, run), signature) is not None:
@@ -467,7 +468,7 @@ class Comparer:
                 if self._is_punned(ours, attempt):
                     return "undefined behaviour: a place in memory is used as two types"
                 moved = self._emulator(2, fill=3)
-                again = moved.run(moved.image.functions[ours.name], inputs, calls=calls)
+                again = _again(moved, moved.image.functions[ours.name], attempt)
                 if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
         for fill in (3, 5):  # in two ways: a result of few bits is the same in one of them by chance
@@ -477,7 +478,7 @@ class Comparer:
             watch = self._copies[fill]
             watch.overlapped = False
             moved.memory.forget_pages()
-            again = moved.run(moved.image.functions[ours.name], inputs, calls=calls)
+            again = _again(moved, moved.image.functions[ours.name], attempt)
             if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
                 return "depends on addresses or unwritten memory"
             # A place by its number, from memory or a callee, is where it was; an index from a variable moved with it.
@@ -487,6 +488,11 @@ class Comparer:
             if watch.overlapped:
                 return "areas of a copy overlap"
         return None
+
+
+def _again(emulator: Emulator, function: Named, attempt: Attempt) -> Run:
+    """Another version on the same inputs, with the same limits."""
+    return emulator.run(function, attempt.inputs, patience=attempt.patience, calls=attempt.calls)
 
 
 def _find(first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None) -> Finding | None:

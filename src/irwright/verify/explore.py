@@ -34,6 +34,8 @@ FEW = 3
 """such runs for each seed are few"""
 LONG = 8
 """times as many calls get runs that need them, while such a run comes to an end"""
+PATIENT = 100
+"""times as many instructions gets one run of a function of which no seed came to an end"""
 MAX_FUTILE = 2
 """such runs without an end"""
 MENDING = 0.6
@@ -60,6 +62,8 @@ class Attempt:
     """it reached blocks of the function that no run before it did"""
     calls: int = 1
     """times the calls that a run may make"""
+    patience: int = 1
+    """times the instructions between two of them"""
 
 
 class Explorer:
@@ -106,6 +110,8 @@ class Explorer:
         """good inputs that were traced, with what their runs took in"""
         self.num_runs = 0
         self._num_endless = self._num_futile = 0
+        self._is_patient = False
+        """a long run was tried"""
         self.work = 0.0
         """what the runs cost, in short runs without calls"""
         original.forget_code()
@@ -218,20 +224,28 @@ class Explorer:
         if attempt.run.stuck:
             self._others = [name for name in self._others if name != attempt.run.stuck]
             attempt = self._run(replace(inputs, before=()))
+        if self._is_hopeless(attempt):
+            self._is_patient = True
+            return self._run(replace(inputs, before=()), calls=LONG, patience=PATIENT)
         if not attempt.run.detail.endswith("calls") or self._num_futile >= MAX_FUTILE or self.work > self.budget / 2:
             return attempt
         longer = self._run(inputs, calls=LONG)
         self._num_futile += longer.run.ending is Ending.LIMIT
         return replace(longer, is_new=longer.is_new or attempt.is_new)
 
-    def _run(self, inputs: Inputs, calls: int = 1) -> Attempt:
-        run = self._original.run(self._function, inputs, calls=calls)
+    def _is_hopeless(self, attempt: Attempt) -> bool:
+        """The last seed, where no run came to an end: some programs take their time, whatever they are called with."""
+        is_last = attempt.inputs.number == self._seeds - 1 and not self._is_patient
+        return is_last and not self._num_complete and attempt.run.ending is Ending.LIMIT
+
+    def _run(self, inputs: Inputs, calls: int = 1, patience: int = 1) -> Attempt:
+        run = self._original.run(self._function, inputs, patience=patience, calls=calls)
         self.num_runs += 1
         self.work += 1 + run.num_calls / 2 + (15 if run.ending is Ending.LIMIT else 0)
         covered = self._covered | self._blocks.covered(self._original.executed)
         is_new = covered != self._covered
         self._covered = covered
-        return Attempt(inputs, run, is_new, calls)
+        return Attempt(inputs, run, is_new, calls, patience)
 
     def _seed(self, number: int) -> Inputs:
         machine, hints = self._original.machine, self._blocks.hints
