@@ -139,3 +139,15 @@ def test_long_doubles(value: float) -> None:
 def test_how_many_functions_are_known() -> None:
     assert len(known_names()) > 500
     assert {"memcpy", "printf", "open", "pthread_mutex_lock", "_Znwm", "sinf", "__aarch64_cas4_acq"} <= known_names()
+
+
+def test_files_are_of_all_kinds(compile_c: Compile) -> None:
+    text = """#include <sys/stat.h>
+    int f(const char *path) {
+        struct stat s;
+        if (stat(path, &s)) return -1;
+        return S_ISDIR(s.st_mode) ? 1 : S_ISLNK(s.st_mode) ? 2 : 3 + (s.st_size > 4096);
+    }"""
+    for before, after in (("? 1", "? 5"), ("? 2", "? 6"), ("> 4096", "< 4096")):
+        verdict = compile_c.compare(text, text.replace(before, after))
+        assert verdict.different == 1, (before, verdict.functions[0])

@@ -104,8 +104,20 @@ def _fill_record(call: Call, size: int, number: int) -> None:
     call.give(0)
 
 
-for _name in ("stat", "lstat", "fstat", "stat64", "lstat64", "fstat64"):
-    MODELS[_name] = functools.partial(_fill_record, size=144, number=1)
+FILE_MODES = (0o100644, 0o40755, 0o100755, 0o120777, 0o20620, 0o10600, 0o60660, 0o140777)
+
+
+@model("stat", "lstat", "fstat", "stat64", "lstat64", "fstat64")
+def _stat(call: Call) -> None:
+    """A file of some kind: what programs ask first."""
+    place = call.bank[call.machine.integer_arguments[1]]
+    _fill_record(call, size=144, number=1)
+    if call.chance() % 4:
+        at = 24 if call.machine.link is None else 16
+        call.memory.write(place + at, struct.pack("<I", FILE_MODES[call.chance(1) % len(FILE_MODES)]))
+        call.memory.write(place + 48, struct.pack("<Q", call.chance(2) >> (call.chance(3) & 0x3F | 1)))
+
+
 for _name, _size, _number in (("getrusage", 144, 1), ("uname", 390, 0), ("times", 32, 0), ("tcgetattr", 60, 1)):
     MODELS[_name] = functools.partial(_fill_record, size=_size, number=_number)
 for _name in ("sigemptyset", "sigfillset"):
