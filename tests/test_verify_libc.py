@@ -151,3 +151,17 @@ def test_files_are_of_all_kinds(compile_c: Compile) -> None:
     for before, after in (("? 1", "? 5"), ("? 2", "? 6"), ("> 4096", "< 4096")):
         verdict = compile_c.compare(text, text.replace(before, after))
         assert verdict.different == 1, (before, verdict.functions[0])
+
+
+def test_what_a_callee_reads_on_the_stack_is_compared(compile_c: Compile) -> None:
+    text = """#include <sys/socket.h>
+    #include <sys/time.h>
+    int f(int fd, int seconds) {
+        struct sockaddr_storage name; socklen_t size = 128; struct timeval wait = {seconds, 7};
+        if (setsockopt(fd, 1, 20, &wait, sizeof wait)) return -1;
+        return getsockname(fd, (struct sockaddr *)&name, &size);
+    }"""
+    for before, after in (("= 128", "= 127"), ("{seconds, 7}", "{seconds, 8}"), ("{seconds,", "{(unsigned)seconds,")):
+        verdict = compile_c.compare(text, text.replace(before, after))
+        assert verdict.different == 1, (before, verdict.functions[0])
+    assert compile_c.compare(text).equal == 1

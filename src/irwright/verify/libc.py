@@ -1,7 +1,8 @@
 """Who plays which callee: models of the C library, prototypes of functions that are only recorded, signatures.
 
-A prototype is a word: parameters, `>`, result. i is an int, l a long or size_t, p a pointer, s a string whose text
-is recorded, b a buffer whose size is the next l, d a double, `.` the end of what is known of a variadic one.
+A prototype is a word: parameters, `>`, result. i is an int, l a long or size_t, p a pointer, s a string whose text is
+recorded, b a buffer whose size is the next l or k (an int), w the address of an int and t that of two longs, which the
+callee reads, d a double, `.` the end of what is known of a variadic one.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ fopen:ss>p fopen64:ss>p fdopen:is>p freopen:ssp>p fclose:p>i fseek:pli>i fseeko:
 feof:p>i ferror:p>i fileno:p>i getline:ppp>l getdelim:ppip>l tmpfile:>p popen:ss>p pclose:p>i fgetpos:pp>i fsetpos:pp>i
 getpid:>i getppid:>i getuid:>i geteuid:>i getgid:>i getegid:>i setuid:i>i setgid:i>i getpwnam:s>p getpwuid:i>p
 getgrgid:i>p getlogin:>p gethostname:pl>i sysconf:i>l getpagesize:>i getopt:ips>i getopt_long:ipspp>i
-fork:>i vfork:>i wait:p>i waitpid:ipi>i kill:ii>i raise:i>i alarm:i>i sleep:i>i usleep:i>i nanosleep:pp>i
+fork:>i vfork:>i wait:p>i waitpid:ipi>i kill:ii>i raise:i>i alarm:i>i sleep:i>i usleep:i>i nanosleep:tp>i
 signal:ip>p sigaction:ipp>i sigprocmask:ipp>i sigaddset:pi>i sigdelset:pi>i sigismember:pi>i sigsuspend:p>i system:s>i
 execv:sp>i execve:spp>i setenv:ssi>i unsetenv:s>i putenv:p>i
 srand:i>v srandom:i>v srand48:l>v drand48:>d clock:>l mktime:p>l strftime:plsp>l difftime:ll>d asctime:p>p ctime:p>p
-tzset:>v strptime:ssp>p clock_settime:ip>i timegm:p>l
-socket:iii>i bind:ipi>i listen:ii>i accept:ipp>i connect:ipi>i sendto:ibliipi>l recvfrom:ipliipp>l shutdown:ii>i
-setsockopt:iiipi>i getsockopt:iiipp>i getsockname:ipp>i getpeername:ipp>i select:ipppp>i poll:pli>i inet_ntoa:i>p
+tzset:>v strptime:ssp>p clock_settime:it>i timegm:p>l
+socket:iii>i bind:ibk>i listen:ii>i accept:ipp>i connect:ibk>i sendto:ibliipi>l recvfrom:ipliipp>l shutdown:ii>i
+setsockopt:iiibk>i getsockopt:iiipw>i getsockname:ipw>i getpeername:ipw>i select:ipppt>i poll:pli>i inet_ntoa:i>p
 inet_addr:s>i inet_pton:isp>i inet_ntop:ippi>p getaddrinfo:sspp>i freeaddrinfo:p>v gethostbyname:s>p
 mmap:pliiil>p munmap:pl>i mprotect:pli>i msync:pli>i madvise:pli>i
 pthread_mutex_init:pp>0 pthread_mutex_destroy:p>0 pthread_mutex_lock:p>0 pthread_mutex_trylock:p>i
 pthread_mutex_unlock:p>0 pthread_create:pppp>i pthread_join:lp>i pthread_self:>l pthread_detach:l>i
 pthread_cond_init:pp>0 pthread_cond_destroy:p>0 pthread_cond_wait:pp>0 pthread_cond_signal:p>0
-pthread_cond_broadcast:p>0 pthread_cond_timedwait:ppp>i pthread_once:pp>0 pthread_key_create:pp>0
+pthread_cond_broadcast:p>0 pthread_cond_timedwait:ppt>i pthread_once:pp>0 pthread_key_create:pp>0
 pthread_getspecific:i>p pthread_setspecific:ip>0 pthread_rwlock_rdlock:p>0 pthread_rwlock_wrlock:p>0
 pthread_rwlock_unlock:p>0 pthread_rwlock_init:pp>0 pthread_rwlock_destroy:p>0 sched_yield:>i
 setlocale:is>p localeconv:>p nl_langinfo:i>p iconv_open:ss>p iconv_close:p>i
@@ -43,7 +44,10 @@ dlopen:si>p dlsym:ps>p dlclose:p>i dlerror:>p syslog:is.>v openlog:sii>v closelo
 tcsetattr:iip>i cfgetospeed:p>i cfsetospeed:pi>i ftok:si>i getrlimit:ip>i setrlimit:ip>i
 """
 
-_KINDS = {"i": I32, "l": I64, "p": POINTER, "s": POINTER, "b": POINTER, "d": DOUBLE}
+MAX_CONTENT = 1 << 16
+_KINDS = {"i": I32, "k": I32, "l": I64, "d": DOUBLE} | dict.fromkeys("psbwt", POINTER)
+_READ = {"w": 4, "t": 16}
+"""bytes that a callee reads there"""
 RECORDED: dict[str, str] = dict(word.split(":", 1) for word in _PROTOTYPES.split())  # type: ignore[misc]
 """name to prototype of what is recorded as it is called"""
 
@@ -85,14 +89,16 @@ def _record(call: Call, prototype: str) -> None:
         if letter == ".":
             break
         kind = _KINDS[letter]
-        if letter == "l" and buffer is not None:
-            size = checked_size(call)
-            content.append(call.memory.read(buffer, size))
+        if letter in "lk" and buffer is not None:
+            size = checked_size(call) if letter == "l" else call.next(kind)
+            content.append(_bytes(call, buffer, size))
             buffer = None
             continue
         value = call.next(kind)
         if letter == "b":
             buffer = value
+        elif letter in _READ:
+            content.append(_bytes(call, value, _READ[letter]))
         elif letter == "s" and value:
             content.append(_text(call, value))
         else:
@@ -108,6 +114,14 @@ def _record(call: Call, prototype: str) -> None:
 
 def _result(value: Value) -> Value:
     return value if value.kind is not Kind.INT else Value(kind=Kind.INT, bits=value.bits)
+
+
+def _bytes(call: Call, address: int, size: int) -> bytes:
+    """What is there; nothing where there is nothing to be read."""
+    try:
+        return call.memory.read(address, size) if address and size <= MAX_CONTENT else b""
+    except Fault:
+        return b""
 
 
 def _text(call: Call, address: int) -> bytes:

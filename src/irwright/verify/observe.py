@@ -162,7 +162,7 @@ class _Comparison:
                 self.require(self.addresses.word(value, y[2]), what)
             elif not _same_bits(kind, bits, value, y[2]):
                 raise _Stop(Match.DIFFERENT, what)
-        if one.content != other.content:
+        if one.content != other.content and not (self.refilled and _same_content(one.content, other.content)):
             raise _Stop(Match.DIFFERENT, f"{where}: what {one.name} is given to read differs")
 
     def require(self, match: Match, what: str) -> None:
@@ -309,6 +309,12 @@ def _is_unwritten(value: int, bits: int) -> bool:
     """Memory of the original that nothing wrote: what the candidate has there does not matter."""
     content = value.to_bytes(16, "little")[: bits // 8]
     return len(content) > 1 and content[0] in FILLS and content == content[:1] * len(content)
+
+
+def _same_content(x: tuple[bytes, ...], y: tuple[bytes, ...]) -> bool:
+    """The same texts, but for what nothing wrote."""
+    sizes = [[len(text) for text in texts] for texts in (x, y)]
+    return sizes[0] == sizes[1] and all(_refilled(*both) for both in zip(x, y, strict=True))
 
 
 def _refilled(x: bytes, y: bytes) -> bool:
