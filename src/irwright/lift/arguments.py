@@ -21,7 +21,7 @@ from irwright.lift.inference import (
 )
 from irwright.lift.lifted import SOUND, Guess, Lifted
 from irwright.lift.narrow_arguments import How, agreed, as_parameter, settings
-from irwright.lift.program import Instruction, Program
+from irwright.lift.program import Instruction, Program, Reg
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
 from irwright.lift.webs import Analysis
@@ -335,12 +335,14 @@ class CallSites:
             live = dict(analysis.live_out[index])
             pending: list[int] = []
             done: set[tuple[int, str]] = set()
+            is_count = False
+            """rcx holds how far something is shifted"""
             named: set[str] = set()
             """what instructions between here and the call read, needed or not"""
             for step in reversed(flow.blocks[index].steps):
                 for effect in step.effects:
                     if effect.kind == "call":
-                        pending, named = [effect.aux.index], set()
+                        pending, named, is_count = [effect.aux.index], set(), False
                         lifted.zeroed[effect.aux.index] = set(zeroes)
                     elif effect.kind == "set" and effect.unit in FLOAT_ARGUMENTS and pending:
                         if (pending[0], effect.unit) not in done:
@@ -352,12 +354,14 @@ class CallSites:
                     elif effect.kind == "set" and effect.unit in (*INTEGER_ARGUMENTS, "rax") and pending:
                         is_dead = not live.get(effect.unit) and not (effect.unit == "rax" and "rax" in named)
                         is_dead = is_dead and step.insn.prefix not in ("rep", "repne")
+                        is_dead = is_dead and not (effect.unit == "rcx" and is_count)
                         if is_dead and (pending[0], effect.unit) not in done:
                             lifted.unread.setdefault(pending[0], set()).add(effect.unit)
                             if effect.unit not in named:
                                 lifted.given.setdefault(pending[0], set()).add(effect.unit)
                         done.add((pending[0], effect.unit))
                 named |= {node.aux for e in step.effects for node in walk(e.value) if node.op == "reg"}
+                is_count = any(op == Reg("rcx", 8) for op in step.insn.operands[1:]) or (is_count and "rcx" in named)
                 analysis.before(step.effects, live)
         if self.likely:
             ways = settings(flow)

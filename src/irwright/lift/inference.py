@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from irwright.lift.blocks import CALLER_SAVED, Block, Call, Flow
-from irwright.lift.expressions import Effect, bits, walk
+from irwright.lift.expressions import E, Effect, bits, walk
 from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
 from irwright.lift.webs import Analysis
@@ -206,6 +206,8 @@ def _advance(
             width = bits(effect.value.ty)
             if effect.value.op == "const" and width == 64 and mnemonic == "pop":
                 width = 32  # `push -1; pop rax` says nothing of the width
+            if mnemonic == "shr" and _is_upper_half(effect.value):
+                width = 32
             if not effect.partial or effect.unit in state:
                 state[effect.unit] = DEFINED
                 if not effect.partial or effect.unit.startswith("xmm") or (mnemonic and not mnemonic.startswith("set")):
@@ -213,6 +215,12 @@ def _advance(
             else:
                 state[effect.unit] = DEFINED if effect.unit.startswith("xmm") else "part"
                 state[f"{effect.unit}.width"] = str(width)
+
+
+def _is_upper_half(value: E) -> bool:
+    """A number of 64 bits shifted to the right by 32 or more."""
+    count = value.args[1] if value.op == "lshr" and value.ty == "i64" else None
+    return count is not None and count.op == "const" and count.aux >= 32
 
 
 def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: bool, likely: bool) -> None:

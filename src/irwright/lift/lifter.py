@@ -120,6 +120,7 @@ class FileLifter(OwnSignatures):
             self.settled = True
             if not any(changed):
                 break
+        self.widths = {}
         self._narrow_bounds(good)  # own callees give back less than was allowed for
         self.externals = {}
         for lifted in good:
