@@ -20,7 +20,7 @@ from irwright.lift.inference import (
     widen_by_order,
 )
 from irwright.lift.lifted import SOUND, Guess, Lifted
-from irwright.lift.narrow_arguments import How, agreed, as_parameter, settings
+from irwright.lift.narrow_arguments import How, agreed, as_parameter, repeated, settings
 from irwright.lift.program import Instruction, Program, Reg
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
@@ -43,6 +43,8 @@ class CallSites:
         """by callee: how many argument registers look as if set for it"""
         self.needed: dict[str, int] = {}
         """by callee: the same, by what nothing else can have been set for"""
+        self.wide: set[tuple[str, str]] = set()
+        """by the same: constants of 64 bits, as far as one sees"""
         self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
         self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
         self.externals: dict[str, Signature] = {}
@@ -183,6 +185,8 @@ class CallSites:
 
     def _append(self, signature: Signature, key: str, unit: str, ty: str) -> None:
         """Add a parameter: narrower than 32 bits where callers extend it."""
+        if (key, unit) in self.wide and self.guess.narrow:
+            ty = "i64"
         how = agreed(self.ways.get((key, unit), ())) if ty == "i32" else ""
         if how:
             ty, signature.attributes[len(signature.params)] = as_parameter(how)
@@ -293,6 +297,27 @@ class CallSites:
         self._narrow_bounds(good)
         for lifted in good:
             self._collect_evidence(lifted)
+        for lifted in good if self.likely else ():
+            self._find_wide(lifted)
+
+    def _find_wide(self, lifted: Lifted) -> None:
+        """Of two arguments with a constant of their own each, one has 64 bits."""
+        assert lifted.flow is not None
+        for before, after in repeated(lifted.flow):
+            keys = [(_key(lifted, call), unit) for call, unit in (before, after)]
+            known = [prototype(call.name) for call, _ in (before, after)]
+            if keys[0] == keys[1] or any(key in self.wide or key[0] in self.functions for key in keys):
+                continue
+            is_open = [
+                one is None and all(isinstance(how, int) for how in self.ways.get(key, ()))
+                for one, key in zip(known, keys, strict=True)
+            ]
+            types = [dict(one.params).get(unit, "") if one is not None else "i32" for one, (_, unit) in
+                     zip(known, (before, after), strict=True)]  # fmt: skip
+            if all(is_open):
+                self.wide.add(keys[1] if before[0] is after[0] else keys[0])
+            elif any(is_open) and types[is_open.index(False)] == "i32":
+                self.wide.add(keys[is_open.index(True)])
 
     def _narrow_bounds(self, good: list[Lifted]) -> None:
         """Lower bounds by what is available at calls, as far as it is known."""

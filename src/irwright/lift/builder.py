@@ -102,6 +102,18 @@ class Builder:
         self.made[result] = (op, ty, a, b)
         return result
 
+    def of_conditions(self, op: str, a: str, b: str) -> str:
+        """and, or, xor of bytes: of two conditions, one condition."""
+        found = [self._condition(value) for value in (a, b)]
+        if found[0] is None or found[1] is None:
+            return self.new(f"{op} i8 {a}, {b}")
+        return self.convert("zext", "i1", self.new(f"{op} i1 {found[0]}, {found[1]}"), "i8")
+
+    def _condition(self, value: str) -> str | None:
+        """The condition that a byte says, where it does."""
+        made = self.made.get(value, ("",))
+        return made[2] if made[:2] == ("zext", "i1") else None
+
     def _chosen(self, ty: str, kept: str, other: str) -> str | None:
         """`(mask and x) or (not mask and y)`."""
         for mask, x in self._operands("and", kept):
@@ -130,8 +142,10 @@ class Builder:
 
     def compare(self, op: str, ty: str, a: str, b: str) -> str:
         """`icmp` or `fcmp` with its predicate."""
-        result = self.new(f"{op} {ty} {a}, {b}")
         kind, predicate = op.split()
+        if b in ("0", "1") and predicate in ("eq", "ne") and (condition := self._condition(a)) is not None:
+            return condition if (b == "1") == (predicate == "eq") else self.inverse(condition)
+        result = self.new(f"{op} {ty} {a}, {b}")
         self.made[result] = (kind, predicate, ty, a, b)
         return result
 

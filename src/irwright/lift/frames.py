@@ -125,7 +125,7 @@ def frame_use(
     starts = [base]
     if split and not spans:
         starts += [offset for offset in sorted(taken) if base < offset < top]
-    widths = {at: max(direct[at]) for offsets in outgoing.values() for at in offsets}
+    widths = {at: min(direct[at]) for offsets in outgoing.values() for at in offsets}
     return Frame(
         slots=slots,
         escapes=escapes,

@@ -58,7 +58,7 @@ class FileLifter(OwnSignatures):
     def _analyse(self, known: dict[str, str]) -> None:
         self.functions = {code.name: Lifted(code, problem=known.get(code.name, "")) for code in self.program.functions}
         self.externals, self.bounds, self.widths, self.evidence, self.needed = {}, {}, {}, {}, {}
-        self.vector_evidence, self.ways = {}, {}
+        self.vector_evidence, self.ways, self.wide = {}, {}, set()
         self.wanted_areas = {}
         self.settled = False
         decoder = Decoder(self.program)

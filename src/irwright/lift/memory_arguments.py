@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.blocks import INTEGER_ARGUMENTS, NOT_ARGUMENTS, Call, Flow
+from irwright.lift.blocks import INTEGER_ARGUMENTS, NOT_ARGUMENTS, Call, Flow, Step
 from irwright.lift.expressions import E, Effect, walk
 
 
@@ -61,6 +61,7 @@ def find_outgoing(
         for step in flow.blocks[index].steps:
             if step.insn.mnemonic == "push" and any(e.kind == "store" for e in step.effects):
                 since.pushed += 1
+            since.note_narrow(step)
             for effect in step.effects:
                 if effect.kind != "call" or effect.aux.is_tail:
                     since.note(effect)
@@ -68,7 +69,7 @@ def find_outgoing(
                 call: Call = effect.aux
                 first = at = call.stack
                 offsets: list[int] = []
-                while first in since.stored and at in unread and direct[at] in ({32}, {64}):
+                while first in since.stored and at in unread and _is_word(direct[at], at in since.narrow):
                     offsets.append(at)
                     at += 8
                 is_whole = len(offsets) >= since.pushed and at not in since.stored & unread
@@ -110,6 +111,10 @@ class _Since:
     """where block copies went"""
     touched: set[int] = field(default_factory=set[int])
     """stored, or their address computed"""
+    room: set[int] = field(default_factory=set[int])
+    """where `push rax` made room"""
+    narrow: set[int] = field(default_factory=set[int])
+    """where 32 bits were stored in such room"""
     rdi: int = 0
     registers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """argument registers that were set, and the places whose address they got"""
@@ -125,6 +130,16 @@ class _Since:
                 break
             found |= self.registers.get(unit, set())
         return found
+
+    def note_narrow(self, step: Step) -> None:
+        """See what is pushed for its room, and what is stored there."""
+        for effect in step.effects:
+            if effect.kind != "store" or effect.addr is None or effect.addr.op != "frame" or effect.value is None:
+                continue
+            if step.insn.mnemonic == "push":
+                self.room.add(effect.addr.aux)
+            elif effect.value.ty == "i32" and effect.addr.aux in self.room:
+                self.narrow.add(effect.addr.aux)
 
     def note(self, effect: Effect) -> None:
         if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
@@ -143,6 +158,11 @@ class _Since:
             self.registers[effect.unit] = taken
         if effect.kind == "set" and effect.unit == "rdi" and effect.value is not None:
             self.rdi = effect.value.aux if effect.value.op == "frame" else 0
+
+
+def _is_word(widths: set[int], is_narrow: bool) -> bool:
+    """One argument: stored as 32 or 64 bits, or as 32 into the room that a push made."""
+    return widths in ({32}, {64}) or (is_narrow and widths == {32, 64})
 
 
 def _is_copy(call: Call) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from irwright.lift.blocks import CALLER_SAVED, Block, Flow
+from irwright.lift.blocks import CALLER_SAVED, Block, Call, Flow
 from irwright.lift.expressions import Effect
 from irwright.lift.program import Instruction, Mem, Reg
 from irwright.lift.signatures import INTEGER_ARGUMENTS
@@ -37,6 +37,28 @@ def settings(flow: Flow) -> dict[int, dict[str, How]]:
                         known.pop(unit, None)
                 elif effect.kind in ("set", "kill"):
                     known[effect.unit] = _how(step.insn, effect, of)
+    return found
+
+
+def repeated(flow: Flow) -> list[tuple[tuple[Call, str], tuple[Call, str]]]:
+    """Arguments for which one block makes the same constant twice, by `push` and `pop`: one of two types has it once."""
+    found: list[tuple[tuple[Call, str], tuple[Call, str]]] = []
+    for index in flow.order:
+        first: dict[int, tuple[Call, str]] = {}
+        made: dict[str, int] = {}
+        for step in flow.blocks[index].steps:
+            for effect in step.effects:
+                if effect.kind == "call":
+                    for unit, value in made.items():
+                        if (before := first.setdefault(value, (effect.aux, unit))) != (effect.aux, unit):
+                            found.append((before, (effect.aux, unit)))
+                    made = {}
+                elif effect.kind in ("set", "kill"):
+                    made.pop(effect.unit, None)
+                    value = effect.value
+                    is_made = step.insn.mnemonic == "pop" and value is not None and value.op == "const"
+                    if is_made and value is not None and effect.unit in INTEGER_ARGUMENTS:
+                        made[effect.unit] = value.aux
     return found
 
 

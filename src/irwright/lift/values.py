@@ -323,6 +323,8 @@ class Values(Variables):
             return self.new(f"fneg {ty} {self.value(args[0])}")
         if op.startswith("wide "):
             return self._divide(op[5:], ty, args)
+        if ty == "i8" and op in ("and", "or", "xor"):
+            return self.of_conditions(op, self.value(args[0]), self.value(args[1]))
         flag = " nsw" if self.is_likely and op in ("add", "sub") and self._is_compared_signed() else ""
         return self.new(f"{op}{flag} {ty} {self.value(args[0])}, {self.value(args[1])}")
 
