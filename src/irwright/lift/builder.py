@@ -107,7 +107,16 @@ class Builder:
         found = [self._condition(value) for value in (a, b)]
         if found[0] is None or found[1] is None:
             return self.new(f"{op} i8 {a}, {b}")
-        return self.convert("zext", "i1", self.new(f"{op} i1 {found[0]}, {found[1]}"), "i8")
+        both = self.new(f"{op} i1 {found[0]}, {found[1]}")
+        self.made[both] = (op, "i1", found[0], found[1])
+        return self.convert("zext", "i1", both, "i8")
+
+    def _is_true(self, condition: str) -> str:
+        """A condition that code generation compares with 1: of two, the second was asked for after the first."""
+        made = self.made.get(condition, ("",))
+        if made[:2] != ("and", "i1"):
+            return condition
+        return self.new(f"select i1 {made[3]}, i1 {made[2]}, i1 false")
 
     def _condition(self, value: str) -> str | None:
         """The condition that a byte says, where it does."""
@@ -144,6 +153,7 @@ class Builder:
         """`icmp` or `fcmp` with its predicate."""
         kind, predicate = op.split()
         if b in ("0", "1") and predicate in ("eq", "ne") and (condition := self._condition(a)) is not None:
+            condition = self._is_true(condition) if b == "1" else condition
             return condition if (b == "1") == (predicate == "eq") else self.inverse(condition)
         result = self.new(f"{op} {ty} {a}, {b}")
         self.made[result] = (kind, predicate, ty, a, b)
