@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from irwright.lift.program import Instruction, Reg
+from irwright.lift.program import Instruction, Mem, Reg
 from irwright.lift.signatures import INTEGER_ARGUMENTS
 
 LONGEST = 10
@@ -85,16 +85,34 @@ def _num_arguments(insns: list[Instruction], successors: list[int], ends: list[l
     call = next((n for n, insn in enumerate(insns) if insn.mnemonic == "call" or _leaves(insn, successors)), None)
     if call is None:
         return 0
-    here = {name for insn in insns[:call] for name in _written(insn)}
-    sets = [{name for insn in end[-LONGEST:] for name in _written(insn)} for end in ends]
-    common = sets[0].intersection(*sets[1:]) & set(INTEGER_ARGUMENTS)
-    return len(common - here)
+    here = {name for insn in insns[:call] for name in (*_written(insn), *_read(insn))}
+    sets = [_left(end) for end in ends]
+    return len(sets[0].intersection(*sets[1:]) & set(INTEGER_ARGUMENTS) - here)
+
+
+def _left(end: list[Instruction]) -> set[str]:
+    """Registers that a block sets after its last call and does not read itself."""
+    found: set[str] = set()
+    read: set[str] = set()
+    for insn in reversed(end[-LONGEST:]):
+        if insn.mnemonic == "call":
+            break
+        found |= set(_written(insn)) - read
+        read |= set(_read(insn))
+    return found
 
 
 def _written(insn: Instruction) -> list[str]:
     """The register an instruction sets."""
     first = insn.operands[0] if insn.operands else None
     return [first.name] if isinstance(first, Reg) and insn.mnemonic not in ("push", "cmp", "test") else []
+
+
+def _read(insn: Instruction) -> list[str]:
+    """Registers that an instruction reads."""
+    found = [name for op in insn.operands if isinstance(op, Mem) for name in (op.base, op.index) if name]
+    is_plain = insn.mnemonic in ("mov", "movzx", "movsx", "movsxd", "lea", "pop") or insn.operands[:1] == insn.operands[1:]
+    return found + [op.name for op in insn.operands[is_plain:] if isinstance(op, Reg)]
 
 
 def _without_jump(insns: list[Instruction]) -> list[Instruction]:

@@ -39,7 +39,7 @@ class Values(Variables):
         if e.op == "const" and isinstance(e.aux, int) and ty[0] == "i":
             return self._constant(e, ty)
         if e.op == "load" and width % 8 == 0 and e.args[0] is not None:
-            if self.is_likely and e.ty in ("i32", "i64") and ty[0] == "i" and not self.analysis.slot(e.args[0]):
+            if self.is_likely and e.ty in ("i16", "i32", "i64") and ty[0] == "i" and not self.analysis.slot(e.args[0]):
                 return self.coerce(self._load(e, e.ty), e.ty, ty)
             return self._load(e, ty)
         if e.op in ("and", "or", "xor") and e.ty[0] == "<" and width in (32, 64):
