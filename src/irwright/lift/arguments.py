@@ -15,6 +15,7 @@ from irwright.lift.inference import (
     RESULT,
     availability,
     first_calls,
+    is_loaded_before,
     kept_narrow,
     unread_at_end,
     widen_by_order,
@@ -266,7 +267,8 @@ class CallSites:
         bound = self.bounds.get(lifted.code.name, (6, 8))
         integers = _prefix(status, INTEGER_ARGUMENTS, bound[0])
         if self.likely:
-            integers = min(integers, _evidence(status, lifted.unread.get(call.index, set())))
+            given = min(integers, 2) if lifted.flow is not None and is_loaded_before(lifted.flow, call) else 0
+            integers = max(given, min(integers, _evidence(status, lifted.unread.get(call.index, set()))))
         floats = self._floats(status, bound[1])
         if self.likely:
             floats = min(floats, _vector_evidence(status, lifted.zeroed.get(call.index, set())))

@@ -281,6 +281,19 @@ def first_calls(flow: Flow, index: int, unit: str) -> list[Call]:
     return found
 
 
+def is_loaded_before(flow: Flow, call: Call) -> bool:
+    """True for `mov rax, [rdi]; ...; jmp rax`: with one argument, code generation jumps through memory."""
+    if not call.is_tail or call.pointer is None or call.pointer.op != "reg":
+        return False
+    block = next(b for b in flow.blocks if any(e.kind == "call" and e.aux is call for s in b.steps for e in s.effects))
+    for step in reversed(block.steps[:-1]):
+        if any(effect.unit == call.pointer.aux for effect in step.effects):
+            return step.insn.mnemonic == "mov" and isinstance(step.insn.operands[1], Mem)
+        if any(isinstance(op, Reg) and op.name == call.pointer.aux for op in step.insn.operands):
+            return False
+    return False
+
+
 def kept_narrow(flow: Flow) -> set[str]:
     """Argument registers of which the first block keeps 32 bits for later."""
     found: set[str] = set()
