@@ -323,6 +323,9 @@ class Values(Variables):
             return self.new(f"fneg {ty} {self.value(args[0])}")
         if op.startswith("wide "):
             return self._divide(op[5:], ty, args)
+        if self.is_likely and op in ("shl", "lshr", "ashr") and args[1].op == "and" and args[1].args[0] is not None:
+            # C shifts by less than the width.
+            return self.new(f"{op} {ty} {self.value(args[0])}, {self.value(args[1].args[0])}")
         if ty == "i8" and op in ("and", "or", "xor"):
             return self.of_conditions(op, self.value(args[0]), self.value(args[1]))
         flag = " nsw" if self.is_likely and op in ("add", "sub") and self._is_compared_signed() else ""
