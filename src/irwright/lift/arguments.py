@@ -21,7 +21,7 @@ from irwright.lift.inference import (
     widen_by_order,
 )
 from irwright.lift.lifted import SOUND, Guess, Lifted
-from irwright.lift.narrow_arguments import How, agreed, as_parameter, repeated, settings
+from irwright.lift.narrow_arguments import How, agreed, as_parameter, settings, wide_constants
 from irwright.lift.program import Instruction, Program, Reg
 from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
@@ -277,7 +277,7 @@ class CallSites:
             integers -= 1
         found = Signature()
         for unit in INTEGER_ARGUMENTS[:integers]:
-            self._append(found, _key(lifted, call), unit, self._narrow(status, unit))
+            self._append(found, _key(lifted.code.name, call), unit, self._narrow(status, unit))
         found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]]
         return found
 
@@ -300,26 +300,22 @@ class CallSites:
         for lifted in good:
             self._collect_evidence(lifted)
         for lifted in good if self.likely else ():
-            self._find_wide(lifted)
+            assert lifted.flow is not None
+            name = lifted.code.name
+            self.wide |= wide_constants(
+                lifted.flow, lambda at, name=name: (_key(name, at[0]), at[1]), self._is_open, self._has_32_bits
+            )
 
-    def _find_wide(self, lifted: Lifted) -> None:
-        """Of two arguments with a constant of their own each, one has 64 bits."""
-        assert lifted.flow is not None
-        for before, after in repeated(lifted.flow):
-            keys = [(_key(lifted, call), unit) for call, unit in (before, after)]
-            known = [prototype(call.name) for call, _ in (before, after)]
-            if keys[0] == keys[1] or any(key in self.wide or key[0] in self.functions for key in keys):
-                continue
-            is_open = [
-                one is None and all(isinstance(how, int) for how in self.ways.get(key, ()))
-                for one, key in zip(known, keys, strict=True)
-            ]
-            types = [dict(one.params).get(unit, "") if one is not None else "i32" for one, (_, unit) in
-                     zip(known, (before, after), strict=True)]  # fmt: skip
-            if all(is_open):
-                self.wide.add(keys[1] if before[0] is after[0] else keys[0])
-            elif any(is_open) and types[is_open.index(False)] == "i32":
-                self.wide.add(keys[is_open.index(True)])
+    def _is_open(self, key: tuple[str, str]) -> bool:
+        """Nothing but constants is ever given to a callee of which nothing else is known."""
+        is_known = key[0] in self.functions or prototype(key[0]) is not None
+        return not is_known and all(isinstance(how, int) for how in self.ways.get(key, ()))
+
+    def _has_32_bits(self, key: tuple[str, str]) -> bool:
+        known = prototype(key[0])
+        if known is not None:
+            return dict(known.params).get(key[1]) == "i32"
+        return key[0] not in self.functions and self.widths.get(key, 64) <= 32
 
     def _narrow_bounds(self, good: list[Lifted]) -> None:
         """Lower bounds by what is available at calls, as far as it is known."""
@@ -369,7 +365,7 @@ class CallSites:
             for step in reversed(flow.blocks[index].steps):
                 for effect in step.effects:
                     if effect.kind == "call":
-                        pending, named, is_count = [effect.aux.index], set(), False
+                        pending, named, is_count = [effect.aux.index], set[str](), False
                         lifted.zeroed[effect.aux.index] = set(zeroes)
                     elif effect.kind == "set" and effect.unit in FLOAT_ARGUMENTS and pending:
                         if (pending[0], effect.unit) not in done:
@@ -394,7 +390,7 @@ class CallSites:
             ways = settings(flow)
             for call in flow.calls:
                 for unit, how in ways.get(call.index, {}).items():
-                    self.ways.setdefault((_key(lifted, call), unit), set()).add(how)
+                    self.ways.setdefault((_key(lifted.code.name, call), unit), set()).add(how)
             for index, unit in unread_at_end(flow, analysis):
                 for call in first_calls(flow, index, unit):
                     lifted.unread.setdefault(call.index, set()).add(unit)
@@ -436,9 +432,9 @@ class CallSites:
         return all(unit in site for site in own.available.at_return)
 
 
-def _key(lifted: Lifted, call: Call) -> str:
-    """What calls of one callee share; an indirect call is alone."""
-    return call.name or f"{lifted.code.name} {call.index}"
+def _key(name: str, call: Call) -> str:
+    """What calls of one callee share; an indirect call is alone in its function."""
+    return call.name or f"{name} {call.index}"
 
 
 def area_attribute(size: int) -> str:

@@ -40,26 +40,103 @@ def settings(flow: Flow) -> dict[int, dict[str, How]]:
     return found
 
 
-def repeated(flow: Flow) -> list[tuple[tuple[Call, str], tuple[Call, str]]]:
-    """Arguments for which one block makes the same constant twice, by `push` and `pop`: one of two types has it once."""
-    found: list[tuple[tuple[Call, str], tuple[Call, str]]] = []
+Argument = tuple[Call, str]
+Key = tuple[str, str]
+
+
+def wide_constants(
+    flow: Flow, key_of: Callable[[Argument], Key], is_open: Callable[[Key], bool], has_32_bits: Callable[[Key], bool]
+) -> set[Key]:
+    """Arguments that are constants of 64 bits, by `key_of` what is known of them.
+
+    Code generation makes a constant of one type once in a block, and once for all that follow a use in another. Where
+    `push 1; pop rdi` stands again, one of the two has another type. `is_open`: nothing else tells the width.
+    """
+    pairs = _repeated(flow)
+    in_pairs = {call.index for before, after in pairs if after is not None for call, _ in (before, after)}
+    found: set[Key] = set()
+    for before, after in pairs:
+        key = key_of(before)
+        if after is None:
+            if before[0].index not in in_pairs and is_open(key):
+                found.add(key)
+            continue
+        second = key_of(after)
+        if key == second or {key, second} & found:
+            continue
+        if is_open(key) and is_open(second):
+            found.add(second if before[0] is after[0] else key)
+        elif is_open(key) and has_32_bits(second):
+            found.add(key)
+        elif is_open(second) and has_32_bits(key):
+            found.add(second)
+    return found
+
+
+def _repeated(flow: Flow) -> list[tuple[Argument, Argument | None]]:
+    """Arguments whose constant is made again for another one, or (None) for another number of 32 bits."""
+    made = _constants(flow)
+    found: list[tuple[Argument, Argument | None]] = []
+    for number, (index, value, owner) in enumerate(made):
+        for other, same, before in made[:number]:
+            if value != same or (index != other and (owner is not None) == (before is not None)):
+                continue
+            if index != other and not _leads(flow, other, index):
+                continue
+            if before is not None:
+                found.append((before, owner))
+            elif owner is not None:
+                found.append((owner, None))
+    return found
+
+
+def _constants(flow: Flow) -> list[tuple[int, int, Argument | None]]:
+    """Blocks, values and uses of small constants."""
+    wide = _wide_registers(flow)
+    found: list[tuple[int, int, Argument | None]] = []
     for index in flow.order:
-        first: dict[int, tuple[Call, str]] = {}
         made: dict[str, int] = {}
         for step in flow.blocks[index].steps:
             for effect in step.effects:
                 if effect.kind == "call":
-                    for unit, value in made.items():
-                        if (before := first.setdefault(value, (effect.aux, unit))) != (effect.aux, unit):
-                            found.append((before, (effect.aux, unit)))
+                    found += [(index, value, (effect.aux, unit)) for unit, value in made.items()]
                     made = {}
                 elif effect.kind in ("set", "kill"):
                     made.pop(effect.unit, None)
                     value = effect.value
-                    is_made = step.insn.mnemonic == "pop" and value is not None and value.op == "const"
-                    if is_made and value is not None and effect.unit in INTEGER_ARGUMENTS:
-                        made[effect.unit] = value.aux
+                    if step.insn.mnemonic == "pop" and value is not None and value.op == "const":
+                        if effect.unit in INTEGER_ARGUMENTS:
+                            made[effect.unit] = value.aux
+                        elif effect.unit not in wide:
+                            found.append((index, value.aux, None))
     return found
+
+
+def _wide_registers(flow: Flow) -> set[str]:
+    """Registers of which something reads or writes 64 bits, other than saving them."""
+    found: set[str] = set()
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            if step.insn.mnemonic not in ("push", "pop"):
+                for op in step.insn.operands:
+                    if isinstance(op, Mem):
+                        found |= {op.base, op.index}
+                    elif isinstance(op, Reg) and op.width == 64:
+                        found.add(op.name)
+    return found
+
+
+def _leads(flow: Flow, first: int, index: int) -> bool:
+    """Every way to a block leads through another."""
+    seen, todo = {0, first}, [0]
+    while todo and first:
+        for successor in flow.blocks[todo.pop()].successors:
+            if successor == index:
+                return False
+            if successor not in seen:
+                seen.add(successor)
+                todo.append(successor)
+    return True
 
 
 def agreed(ways: Iterable[How]) -> str:
@@ -80,9 +157,13 @@ def as_parameter(how: str) -> tuple[str, str]:
     return f"i{how[1:]}", "zeroext" if how[0] == "z" else "signext"
 
 
-def taken_narrow(flow: Flow, unit: str, width: int) -> str:
-    """How a parameter of which no more than `width` bits are read was extended; empty where its function extends it."""
-    names = {unit}
+def taken_narrow(flow: Flow, unit: str, width: int, *, masked: bool) -> str:
+    """How a parameter of which no more than `width` bits are read was extended; empty where its function extends it.
+
+    `masked`: more are read, but only for `and`; then an instruction on the part alone has to tell of it.
+    """
+    size = 8 if width <= 8 else 16
+    names, ever = {unit}, {unit}
     for step in flow.blocks[0].steps:
         insn = step.insn
         source = insn.operands[1] if len(insn.operands) == 2 else None
@@ -93,7 +174,10 @@ def taken_narrow(flow: Flow, unit: str, width: int) -> str:
         names -= written
         if is_copy:
             names |= written
-    size = 8 if width <= 8 else 16
+            ever |= written
+    operands = [op for index in flow.order for step in flow.blocks[index].steps for op in step.insn.operands]
+    if masked and not any(isinstance(op, Reg) and op.width == size and op.name in ever for op in operands):
+        return ""
     signed = any(
         step.insn.mnemonic == "movsx"
         and isinstance(step.insn.operands[1], Reg)

@@ -189,12 +189,16 @@ class OwnSignatures(CallSites):
         """Parameters of 8 and 16 bits, which callers extend."""
         assert lifted.flow is not None
         lifted.signature.attributes.clear()
+        masked = entry
         if masks(lifted.flow.blocks):
             analysis = self._analysis(lifted)
             analysis.by_mask = True
-            entry = analysis.demands()
+            masked = analysis.demands()
         for number, (unit, ty) in enumerate(params):
-            if ty == "i32" and entry.get(unit, 32) <= 16 and (how := taken_narrow(lifted.flow, unit, entry[unit])):
+            if ty != "i32" or masked.get(unit, 32) > 16:
+                continue
+            is_masked = entry.get(unit, 32) > masked[unit]
+            if how := taken_narrow(lifted.flow, unit, masked[unit], masked=is_masked):
                 ty, lifted.signature.attributes[number] = as_parameter(how)
                 params[number] = (unit, ty)
 

@@ -111,7 +111,9 @@ def _written(insn: Instruction) -> list[str]:
 def _read(insn: Instruction) -> list[str]:
     """Registers that an instruction reads."""
     found = [name for op in insn.operands if isinstance(op, Mem) for name in (op.base, op.index) if name]
-    is_plain = insn.mnemonic in ("mov", "movzx", "movsx", "movsxd", "lea", "pop") or insn.operands[:1] == insn.operands[1:]
+    is_plain = (
+        insn.mnemonic in ("mov", "movzx", "movsx", "movsxd", "lea", "pop") or insn.operands[:1] == insn.operands[1:]
+    )
     return found + [op.name for op in insn.operands[is_plain:] if isinstance(op, Reg)]
 
 
