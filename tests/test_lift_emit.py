@@ -111,3 +111,23 @@ def test_a_table_of_addresses_comes_with_the_function() -> None:
     table = '.section .data.rel.ro,"aw"\n.p2align 3\n.Lt:\n.quad one\n.quad two\n.text'
     text = emitted(f"leaq .Lt(%rip), %rax\nmovq (%rax,%rdi,8), %rax\nretq\n{table}", Options())
     assert "private unnamed_addr constant <{ ptr, ptr }> <{ ptr @one, ptr @two }>" in text
+
+
+TWO = "testl %edi, %edi\nsets %al\ntestq %rsi, %rsi\nsete %cl\n"
+ENDS = "jne .L1\nmovl $7, (%rdx)\nretq\n.L1:\nmovl $9, (%rdx)\nretq"
+
+
+def test_bytes_of_conditions_are_conditions() -> None:
+    text = emitted(f"{TWO}orb %al, %cl\n{ENDS}", Options())
+    assert "or i1" in text
+    assert "or i8" not in text
+
+
+def test_two_conditions_that_are_compared_with_one_were_a_choice() -> None:
+    text = emitted(f"{TWO}andb %al, %cl\ncmpb $1, %cl\n{ENDS}", Options(falls_first=True))
+    assert ", i1 false" in text
+    assert "select i1" not in emitted(f"{TWO}andb %al, %cl\n{ENDS}", Options(falls_first=True))
+
+
+def test_shifts_are_by_less_than_the_width() -> None:
+    assert "and i32" not in emitted("leal 16(%rsi), %ecx\nmovl %edi, %eax\nshll %cl, %eax\nretq", Options())

@@ -8,6 +8,7 @@ import pytest
 
 from irwright.lift.disassembler import Verdict
 from lifted_programs import kept, same_after_lifting
+from lifted_text import lifted
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,10 @@ def test_plain_words_stay_arguments_of_their_own(tmp_path: Path) -> None:
     many = next(one for one in result.functions if one.function == "many")
     assert many.verdict is Verdict.EXACT
     assert "byval" not in many.ir
+
+
+def test_half_of_the_room_that_a_push_made_is_an_argument() -> None:
+    registers = "".join(f"movl $7, %{name}\n" for name in ("edi", "esi", "edx", "ecx", "r8d", "r9d"))
+    lifter = lifted(f"pushq %rax\nmovl $1, (%rsp)\n{registers}callq g@PLT\npopq %rax\nretq")
+    (signature,) = lifter.functions["f"].call_signatures.values()
+    assert signature.params[-1] == ("stack.0", "i32")

@@ -35,3 +35,25 @@ def test_a_parameter_of_which_a_byte_is_read() -> None:
     assert signature.attributes == {1: "zeroext"}
     itself = "movzbl %sil, %eax\nmovl %eax, (%rdi)\nretq"  # callers had done that
     assert lifted(itself).functions["f"].signature.params[1] == ("rsi", "i32")
+
+
+def test_an_and_alone_makes_no_byte() -> None:
+    body = "movl %esi, %eax\nandl $15, %eax\nmovl %eax, (%rdi)\nretq"
+    assert lifted(body).functions["f"].signature.params[1] == ("rsi", "i32")
+
+
+def widths(body: str) -> list[str]:
+    return [ty for name in ("g", "h") for _, ty in lifted(body).externals[name].params]
+
+
+def test_a_constant_that_one_block_makes_twice_has_two_types() -> None:
+    once = "pushq %rbx\npushq $16\npopq %rdi\ncallq g@PLT\n{}\npopq %rbx\njmp h@PLT"
+    assert widths(once.format("pushq $16\npopq %rdi")) == ["i64", "i32"]
+    assert widths(once.format("pushq $17\npopq %rdi")) == ["i32", "i32"]
+
+
+def test_a_result_of_32_bits_tells_of_the_constant_before_it() -> None:
+    body = "pushq %rbx\nmovl %edi, %ebx\npushq $3\npopq %rdi\ncallq g@PLT\nmovl %ebx, %edi\ncallq h@PLT\n"
+    body += "testl %eax, %eax\njne .L1\npushq ${}\npopq %rax\n.L1:\npopq %rbx\nretq"
+    assert widths(body.format(3)) == ["i64", "i32"]
+    assert widths(body.format(4)) == ["i32", "i32"]

@@ -41,3 +41,21 @@ def test_zeroes_for_memory_and_parameters_that_nobody_touches_are_no_arguments()
     stored = lifted(f"{start}movups %xmm0, (%rdi)\n{call}").externals["g"]
     assert not any(unit.startswith("xmm") for unit, _ in stored.params)
     assert "xmm0" in dict(lifted(start + call).externals["g"].params)
+
+
+def test_how_far_something_is_shifted_is_no_argument() -> None:
+    body = "movl %edx, %ecx\nnegb %cl\npushq $-1\npopq %rdi\nshll %cl, %edi\njmp g@PLT"
+    assert [unit for unit, _ in lifted(body).externals["g"].params] == ["rdi"]
+
+
+def test_the_upper_half_of_a_number_has_32_bits() -> None:
+    body = "movq %rdi, %rsi\nshrq ${}, %rsi\njmp g@PLT"
+    types = [dict(lifted(body.format(count)).externals["g"].params)["rsi"] for count in (32, 31)]
+    assert types == ["i32", "i64"]
+
+
+def test_a_target_that_is_loaded_before_the_jump_takes_two_arguments() -> None:
+    body = "movq {}(%rdi), %rax\nmovq 104(%rdi), %rdi\njmpq *%rax"
+    assert [unit for unit, _ in lifted(body.format(96)).functions["f"].signature.params] == ["rdi", "rsi"]
+    tested = body.format(96).replace("\njmpq", "\ntestq %rax, %rax\njmpq")
+    assert [unit for unit, _ in lifted(tested).functions["f"].signature.params] == ["rdi"]
