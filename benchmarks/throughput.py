@@ -143,61 +143,93 @@ def start_pool(library: Path, jobs: int) -> WorkerPool:
     return pool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The same lists on one module: by processes, and by irwright in three ways."""
+
+    subject: Subject
+    rival: processes.Run
+    pooled: Rate
+    """irwright on its own libLLVM"""
+    alike: Rate
+    """on the library of the processes"""
+    alone: Rate
+    """one worker, its own libLLVM"""
+
+    @property
+    def ratio(self) -> float:
+        return self.pooled.per_second / self.rival.per_second
+
+    @property
+    def like_ratio(self) -> float:
+        return self.alike.per_second / self.rival.per_second
+
+    @property
+    def by_jobs(self) -> float:
+        return self.pooled.per_second / self.alone.per_second
+
+    def against_processes(self) -> tuple[Cell, ...]:
+        sizes = [trial.sizes.total if trial.sizes else None for trial in self.alike.trials]
+        return (
+            self.subject.name,
+            self.subject.num_instructions,
+            1000 * self.rival.cpu_seconds / len(self.rival.sizes),
+            self.rival.per_second,
+            self.rival.form,
+            self.pooled.per_second,
+            self.ratio,
+            self.alike.per_second,
+            self.like_ratio,
+            mean_difference(sizes, self.rival.sizes),
+            f"{sum(size is None for size in self.rival.sizes)} / {sum(size is None for size in sizes)}",
+        )
+
+    def scaling(self) -> tuple[Cell, ...]:
+        outside = self.alone.share_outside, self.pooled.share_outside
+        return (self.subject.name, self.alone.per_second, self.pooled.per_second, self.by_jobs, *outside)
+
+
 def compare_rates(
     report: Report, subjects: Sequence[Subject], setting: Setting, tools: processes.Tools, like: LibraryFacts
 ) -> None:
     """irwright against processes, both on the tools' library; two workers against one; time outside LLVM."""
     pipelines = [passes.pipeline(setting.llvm_major) for passes in setting.lists]
-    against: list[tuple[Cell, ...]] = []
-    scaling: list[tuple[Cell, ...]] = []
-    ratios: dict[str, list[float]] = {"function": [], "file": []}
-    like_ratios: dict[str, list[float]] = {"function": [], "file": []}
-    by_jobs: dict[str, list[float]] = {"function": [], "file": []}
-    slower: list[float] = []
+    compared: list[Compared] = []
     started = time.perf_counter()
     with start_pool(setting.library, 1) as one:
         start_seconds = time.perf_counter() - started
         with start_pool(setting.library, JOBS) as two, start_pool(like.path, JOBS) as same:
             for subject in subjects:
                 say(subject.name)
-                rival = processes.run(tools, subject.bitcode, pipelines, jobs=JOBS, timeout_seconds=TIMEOUT_SECONDS)
-                pooled = measure_rate(two, subject, setting)
-                alike = measure_rate(same, subject, setting)
-                alone = measure_rate(one, subject, setting)
-                ratios[subject.kind].append(pooled.per_second / rival.per_second)
-                like_ratios[subject.kind].append(alike.per_second / rival.per_second)
-                slower.append(pooled.per_second / alike.per_second)
-                by_jobs[subject.kind].append(pooled.per_second / alone.per_second)
-                sizes = [trial.sizes.total if trial.sizes else None for trial in alike.trials]
-                against.append(
-                    (
-                        subject.name,
-                        subject.num_instructions,
-                        1000 * rival.cpu_seconds / len(rival.sizes),
-                        rival.per_second,
-                        rival.form,
-                        pooled.per_second,
-                        ratios[subject.kind][-1],
-                        alike.per_second,
-                        like_ratios[subject.kind][-1],
-                        mean_difference(sizes, rival.sizes),
-                        f"{sum(size is None for size in rival.sizes)} / {sum(size is None for size in sizes)}",
-                    )
+                rates = Compared(
+                    subject=subject,
+                    rival=processes.run(tools, subject.bitcode, pipelines, jobs=JOBS, timeout_seconds=TIMEOUT_SECONDS),
+                    pooled=measure_rate(two, subject, setting),
+                    alike=measure_rate(same, subject, setting),
+                    alone=measure_rate(one, subject, setting),
                 )
-                scaling.append(
-                    (
-                        subject.name,
-                        alone.per_second,
-                        pooled.per_second,
-                        by_jobs[subject.kind][-1],
-                        alone.share_outside,
-                        pooled.share_outside,
-                    )
-                )
-    names = {"function": "function objects", "file": "whole files"}
-    for kind, name in names.items():
-        against.append((f"geomean, {name}", *[None] * 5, geomean(ratios[kind]), None, geomean(like_ratios[kind])))
-        scaling.append((f"geomean, {name}", None, None, geomean(by_jobs[kind])))
+                compared.append(rates)
+    report_rates(report, compared, len(setting.lists), tools)
+    report.notes.append(f"A worker starts in {start_seconds:.2f} s, once per pool; not part of the rates.")
+
+
+def report_rates(report: Report, compared: Sequence[Compared], num_lists: int, tools: processes.Tools) -> None:
+    """The two tables, the goals, and what part of the ratios the library is."""
+    against = [rates.against_processes() for rates in compared]
+    scaling = [rates.scaling() for rates in compared]
+    for kind, name in {"function": "function objects", "file": "whole files"}.items():
+        of_kind = [rates for rates in compared if rates.subject.kind == kind]
+        ratio = geomean([rates.ratio for rates in of_kind])
+        like_ratio = geomean([rates.like_ratio for rates in of_kind])
+        by_jobs = geomean([rates.by_jobs for rates in of_kind])
+        against.append((f"geomean, {name}", *[None] * 5, ratio, None, like_ratio))
+        scaling.append((f"geomean, {name}", None, None, by_jobs))
+        wanted = {"function": 10, "file": 3}[kind]
+        report.goals += [
+            at_least(f"evaluations per second against processes, {name}", wanted, ratio),
+            at_least(f"the same on the same libLLVM, {name}", wanted, like_ratio),
+            at_least(f"two workers against one, {name}", 1.8, by_jobs),
+        ]
     with_assertions = ", built with assertions" if tools.assertions else ""
     report.add_table(
         "Evaluations per second",
@@ -216,7 +248,7 @@ def compare_rates(
         ),
         against,
         note=(
-            f"{len(setting.lists)} random lists of length 1 to 50 on each module, {JOBS} at a time; processes are"
+            f"{num_lists} random lists of length 1 to 50 on each module, {JOBS} at a time; processes are"
             f" `opt | llc -O2 | llvm-size` {tools.version}{with_assertions}. irwright begins with running workers"
             " and parses the module anew. Like for like is irwright on the library that opt and llc load; sizes apart"
             " is its mean difference from the sizes of the processes (the order of uses differs, and long lists"
@@ -236,19 +268,11 @@ def compare_rates(
         scaling,
         note="The share of the workers' wall time: 1 - (pass seconds + emission seconds) / (workers * wall).",
     )
-    report.goals += [
-        at_least("evaluations per second against processes, function objects", 10, geomean(ratios["function"])),
-        at_least("the same on the same libLLVM", 10, geomean(like_ratios["function"])),
-        at_least("evaluations per second against processes, whole files", 3, geomean(ratios["file"])),
-        at_least("the same on the same libLLVM", 3, geomean(like_ratios["file"])),
-        at_least("two workers against one, function objects", 1.8, geomean(by_jobs["function"])),
-        at_least("two workers against one, whole files", 1.8, geomean(by_jobs["file"])),
-    ]
+    slower = geomean([rates.pooled.per_second / rates.alike.per_second for rates in compared])
     report.notes.append(
-        f"irwright is {geomean(slower):.2f} times as fast on its own libLLVM as on the tools' (geomean): that much of"
+        f"irwright is {slower:.2f} times as fast on its own libLLVM as on the tools' (geomean): that much of"
         " the ratio is the build of the library."
     )
-    report.notes.append(f"A worker starts in {start_seconds:.2f} s, once per pool; not part of the rates.")
 
 
 def mean_difference(ours: Sequence[int | None], theirs: Sequence[int | None]) -> float:
