@@ -89,3 +89,10 @@ def test_named_types_come_in_any_order() -> None:
     assert types.name(5, types.read(Reader("{ i32 }", whole=True)))
     assert types.name(2, types.read(Reader("{ %t5 }", whole=True)))
     assert not types.owed and {1, 3, 4, 6} <= set(types.ahead)
+
+
+@pytest.mark.parametrize("text", ["<4 x <", "<4 x [", "<4 x {", "<4 x %"])
+def test_vectors_of_vectors_end_where_they_begin(text: str) -> None:
+    with pytest.raises(GrammarError) as caught:
+        Types().read(Reader(text, whole=False))
+    assert caught.value.position == 5

@@ -146,6 +146,8 @@ class Types:
         length = line.number(1, 4096)
         line.need(" x ")
         start = line.position
+        if line.looks_at("<", "[", "{", "%"):  # before more of it is said: a guide would let it nest without end
+            raise line.fail()
         element = self.read(line)
         if element.kind not in ("int", "float", "ptr"):
             raise GrammarError(start)
