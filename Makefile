@@ -52,6 +52,7 @@ MODEL_CACHE ?= $(MODEL)/cache
 MODEL_START ?=
 MODEL_MORE ?=
 MODEL_PRESET ?= tiny
+MODEL_BEGIN ?= --copying
 MODEL_TOKENS ?= 5M 4M 1M 6M
 MODEL_CODE ?= 30000
 MODEL_EMULATE ?= 5000
@@ -81,7 +82,7 @@ model-examples: $(VENV)/.dev
 		--limit $(MODEL_LABELS) -o $(MODEL)/tune
 
 model-training: $(VENV)/.dev
-	$(if $(MODEL_START),,$(TRAIN) --preset $(MODEL_PRESET) --stages pretrain --tokens $(word 1,$(MODEL_TOKENS)) \
+	$(if $(MODEL_START),,$(TRAIN) --preset $(MODEL_PRESET) $(MODEL_BEGIN) --stages pretrain --tokens $(word 1,$(MODEL_TOKENS)) \
 		$(call OF,code) -o $(MODEL)/run-pretrain)
 	$(TRAIN) --init $(or $(MODEL_START),$(MODEL)/run-pretrain/model) --stages emulate --kept pretrain=8 \
 		--tokens $(word 2,$(MODEL_TOKENS)) $(call OF,code emulate short) -o $(MODEL)/run-emulate
