@@ -18,35 +18,23 @@ from dataclasses import replace
 
 from irwright.errors import InputError
 from irwright.verify.blocks import Blocks, find_blocks
-from irwright.verify.copies import CopyWatch
+from irwright.verify.doubts import Doubts
 from irwright.verify.elf import read_elf
 from irwright.verify.emulate import LOOKED, Emulator, Ending, Run
 from irwright.verify.explore import Attempt, Explorer
-from irwright.verify.image import BESIDE, IMAGE_BASE, Externals, Image, Named
+from irwright.verify.image import Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_at_call, compare_beginnings, compare_runs
-from irwright.verify.punning import TypeWatch
 from irwright.verify.same_code import same_functions
 from irwright.verify.signatures import Signature
 from irwright.verify.tracing import Tracer
 from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
+from irwright.verify.versions import CANDIDATE, FORGETFUL, ORIGINAL, TRACER, UNOPTIMISED, Versions, run_again
 
-TRACER = -1
-"""the second emulator of the original, whose reads are recorded"""
-WATCHED = -3
-"""another of the unoptimised code, whose accesses are watched"""
-FORGETFUL = -2
-"""the third, in which functions leave nothing on the stack"""
 MAX_CALLEES = 4
 """static functions whose comparisons are traced with those of their caller"""
 MAX_BEGUN = 6
 """runs of a function without an end whose beginnings are compared: they take long"""
-MAX_USUAL = 3
-"""runs that show what a function does with its types"""
-BEYOND = 1 << 36
-"""below is nothing but the object, and where an index of 32 bits may lead from there"""
-SHIFT = 37
-"""pages by which the second layout of an object is moved"""
 
 
 def compare_objects(
@@ -113,16 +101,11 @@ class Comparer:
         self.limits = limits or Limits()
         others = [] if before is None else [read_elf(before, names[1])]
         self.externals = Externals([*self.objects, *others])
-        self._emulators: dict[tuple[int, int], Emulator] = {}
-        self._original, self._candidate = self._emulator(0), self._emulator(1)
+        self._versions = Versions(self.objects, self.externals, self.signatures, self.limits)
+        self._doubts = Doubts(self._versions)
+        self._original, self._candidate = self._versions.emulator(ORIGINAL), self._versions.emulator(CANDIDATE)
         self._name_kept()
         self._traces: Tracer | None = None
-        self._copies: dict[int, CopyWatch] = {}
-        self._types: TypeWatch | None = None
-        self._equal: list[Attempt] = []
-        """the first of this function's runs in which nothing differed"""
-        self._punned: list[Attempt] = []
-        """the first in which a place was used as two types"""
         self._blocks: dict[str, Blocks] = {}
         self._executed: dict[int, int] = {}
         """as Emulator.executed, of all functions so far"""
@@ -140,21 +123,6 @@ class Comparer:
             changed = Image(other, self.externals), self._candidate.image
             self.unchanged = same_functions(*changed, follow_data=False)
 
-    def _emulator(self, which: int, fill: int = 0) -> Emulator:
-        """The emulator of an object; with `fill`, laid out and filled in another way."""
-        key = (which, fill)
-        if key not in self._emulators:
-            beside = BESIDE ^ 0xFF if fill == 5 else BESIDE
-            image = Image(self.objects[which], self.externals, shift=SHIFT if fill > 0 else 0, beside=beside)
-            self._emulators[key] = Emulator(
-                image,
-                signatures=self.signatures,
-                limits=self.limits,
-                fill=max(0, fill),
-                forgets_frames=fill == FORGETFUL,
-            )
-        return self._emulators[key]
-
     def _name_kept(self) -> None:
         """Variables that have names in the original, and are places in a section that lifting kept whole."""
         ours, theirs = self._original, self._candidate
@@ -168,7 +136,7 @@ class Comparer:
 
     def _tracer(self) -> Tracer:
         if self._traces is None:
-            self._traces = Tracer(self._emulator(0, TRACER))
+            self._traces = Tracer(self._versions.emulator(ORIGINAL, TRACER))
         return self._traces
 
     def _choose(self, wanted: Collection[str] | None) -> list[str]:
@@ -183,7 +151,7 @@ class Comparer:
 
     def _find_callable(self) -> list[str]:
         """Functions that a program may call at any time, where there is static data that they may change."""
-        images = [self._emulator(which).image for which in range(len(self.objects))]
+        images = [self._versions.emulator(which).image for which in range(len(self.objects))]
         if not any(named.is_local for named in images[0].writable_names()):
             return []
         return [
@@ -280,8 +248,7 @@ class Comparer:
         )
         self.inputs_used.clear()
         self._num_begun = 0
-        self._equal.clear()
-        self._punned.clear()
+        self._doubts.restart()
         for attempt in explorer.attempts():
             if time.thread_time() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
@@ -295,11 +262,10 @@ class Comparer:
             finding = self._compare_on(ours, theirs, attempt, signature)
             if finding is None:
                 num_conclusive += 1
-                if len(self._equal) < MAX_USUAL:
-                    self._equal.append(attempt)
+                self._doubts.note_equal(attempt)
                 continue
             is_doubtful = finding.match is Match.DIFFERENT and not finding.is_certain
-            if is_doubtful and self._is_left_over(ours, theirs, attempt, signature):
+            if is_doubtful and self._doubts.is_left_over(ours, theirs, attempt, signature):
                 finding = Finding(Match.UNKNOWN, "what an earlier call left on the stack is read")
             if finding.match is Match.UNKNOWN:
                 reasons[finding.text] += 1
@@ -353,7 +319,7 @@ class Comparer:
             return finding
         if self._is_static(ours, theirs):
             return Finding(Match.UNKNOWN, "a static function: its callers may know more of its arguments")
-        doubt = self._doubt(ours, attempt, signature)
+        doubt = self._doubts.reason(ours, attempt, signature)
         return finding if doubt is None else Finding(Match.UNKNOWN, doubt)
 
     def _compare_beginnings(self, ours: Named, theirs: Named, attempt: Attempt) -> Finding:
@@ -365,13 +331,14 @@ class Comparer:
         if first.ending not in (Ending.LIMIT, Ending.FAULT) or not first.events or self._num_begun >= MAX_BEGUN:
             return unknown
         self._num_begun += 1
-        versions = [(self._candidate, theirs)]
-        if len(self.objects) > 2 and ours.name in self._emulator(2).image.functions:
-            versions += [(one, one.image.functions[ours.name]) for one in (self._emulator(2), self._emulator(2, 3))]
-        versions.append((self._emulator(0, 3), self._emulator(0, 3).image.functions[ours.name]))
+        others = [self._candidate]
+        if self._versions.has_unoptimised:
+            others += [self._versions.emulator(UNOPTIMISED, fill) for fill in (0, 3)]
+        others.append(self._versions.emulator(ORIGINAL, 3))
+        versions = [(one, one.image.functions[ours.name]) for one in others if ours.name in one.image.functions]
         found = unknown
         for number, (emulator, function) in enumerate(versions):
-            run = _again(emulator, function, attempt)
+            run = run_again(emulator, function, attempt)
             finding = compare_beginnings((self._original, first), (emulator, run))
             if number == 0:
                 if finding is None:
@@ -398,108 +365,16 @@ class Comparer:
         finding = compare_at_call(first, second) if first and second else None
         if finding is None or finding.match is Match.UNKNOWN:
             return None
-        others = [self._emulator(0, fill) for fill in (3, 5, FORGETFUL)]
-        others += [self._emulator(2, fill) for fill in (0, 3)] if len(self.objects) > 2 else []
+        others = [self._versions.emulator(ORIGINAL, fill) for fill in (3, 5, FORGETFUL)]
+        others += (
+            [self._versions.emulator(UNOPTIMISED, fill) for fill in (0, 3)] if self._versions.has_unoptimised else []
+        )
         for emulator in others:
             function = emulator.image.functions.get(ours.name)
             other = run(emulator, function) if function is not None else None
             if first is None or other is None or compare_at_call(first, other, refilled=True) is not None:
                 return None
         return replace(finding, text=f"at call {looks}: {finding.text}", is_certain=True)
-
-    def _is_left_over(self, ours: Named, theirs: Named, attempt: Attempt, signature: Signature | None) -> bool:
-        """A variable that nothing wrote holds what an earlier call left on the stack, and each version has its own:
-        nothing differs where functions forget what was there before them, or the original then does another thing.
-
-        Of the unoptimised code too, since optimised code may make room on the stack by pushing any register.
-        """
-        patience = attempt.patience * self.limits.patience
-        second = self._candidate.run(theirs, attempt.inputs, patience=patience, calls=2 * attempt.calls)
-        for which in (0, 2)[: len(self.objects) - 1]:
-            remembers, forgets = self._emulator(which), self._emulator(which, FORGETFUL)
-            function = forgets.image.functions.get(ours.name)
-            if function is None:
-                continue
-            first = _again(forgets, function, attempt)
-            own = _again(remembers, function, attempt)
-            if _find((forgets, first), (remembers, own), signature) is not None:
-                return True
-            if not own.is_complete and len(first.events) < len(attempt.run.events):
-                continue  # it did not come to where the others differ
-            finding = _find((forgets, first), (self._candidate, second), signature)
-            if finding is None or (which == 0 and finding.match is Match.UNKNOWN):
-                return True
-        return False
-
-    def _is_punned(self, ours: Named, attempt: Attempt) -> bool:
-        """Unoptimised code stores one type and reads another at one place, by instructions that do not always do so."""
-        emulator = self._emulator(2, WATCHED)
-        self._types = watch = self._types or TypeWatch(emulator)
-
-        def watched(one: Attempt) -> tuple[set[tuple[int, int]], set[int]]:
-            watch.restart()
-            emulator.run(emulator.image.functions[ours.name], one.inputs, calls=one.calls)
-            return set(watch.pairs), set(watch.seen)
-
-        pairs, _ = watched(attempt)
-        others = [watched(one) for one in (*self._equal, *self._punned)] if pairs else []
-        if pairs and len(self._punned) < MAX_USUAL:
-            self._punned.append(attempt)
-        usual = {
-            pair
-            for pair in pairs
-            if any(pair in found for found, _ in others)
-            and all(pair in found or not seen.issuperset(pair) for found, seen in others)
-        }
-        return pairs != usual
-
-    def _doubt(self, ours: Named, attempt: Attempt, signature: Signature | None) -> str | None:
-        """Why the program is not defined on this input, if so. The original's memory is still that of the attempt."""
-        first = attempt.run
-        if len(self.objects) > 2:
-            unoptimised = self._emulator(2)
-            function = unoptimised.image.functions.get(ours.name)
-            if function is not None:
-                run = _again(unoptimised, function, attempt)
-                if not run.is_complete:
-                    return f"undefined behaviour: -O0 code ends in {run.ending} ({run.detail})"
-                if compare_runs((self._original, first), (unoptimised, run), signature) is not None:
-                    return "undefined behaviour: -O0 and the original differ"
-                if self._is_punned(ours, attempt):
-                    return "undefined behaviour: a place in memory is used as two types"
-                moved = self._emulator(2, fill=3)
-                again = _again(moved, moved.image.functions[ours.name], attempt)
-                if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
-                    return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
-        for fill in (3, 5):  # in two ways: a result of few bits is the same in one of them by chance
-            moved = self._emulator(0, fill=fill)
-            if fill not in self._copies:
-                self._copies[fill] = CopyWatch(moved)
-            watch = self._copies[fill]
-            watch.overlapped = False
-            moved.memory.forget_pages()
-            again = _again(moved, moved.image.functions[ours.name], attempt)
-            if compare_runs((self._original, first), (moved, again), signature, refilled=True) is not None:
-                return "depends on addresses or unwritten memory"
-            # A place by its number, from memory or a callee, is where it was; an index from a variable moved with it.
-            beyond = moved.memory.pages.keys() - self._original.memory.pages.keys()
-            if any(at < IMAGE_BASE or self.externals.end <= at < BEYOND for at in beyond):
-                return "an index leads far past a variable"
-            if watch.overlapped:
-                return "areas of a copy overlap"
-        return None
-
-
-def _again(emulator: Emulator, function: Named, attempt: Attempt) -> Run:
-    """Another version on the same inputs, with the same limits."""
-    return emulator.run(function, attempt.inputs, patience=attempt.patience, calls=attempt.calls)
-
-
-def _find(first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None) -> Finding | None:
-    """Where two runs differ, or their beginnings where the first has no end."""
-    if first[1].is_complete:
-        return compare_runs(first, second, signature)
-    return compare_beginnings(first, second)
 
 
 def _why(run: Run) -> str:
