@@ -25,7 +25,6 @@ from irwright.corpus.selection import Chosen, check_leaks, select
 from irwright.corpus.statistics import count
 from irwright.corpus.store import Found, default_corpus, module_columns, module_row, open_corpus
 from irwright.errors import IrwrightError
-from irwright.evaluator import Plan
 from irwright.labels.job import SEARCH_FOLDER
 from irwright.labels.portions import load_portion, plan_portions, spread
 from irwright.labels.search import KIND
@@ -34,6 +33,7 @@ from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain, find
 from irwright.llvm.worker import WorkerPool
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.shards import ShardFolder, encode
 
 EVALUATIONS = 60

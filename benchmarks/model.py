@@ -20,7 +20,6 @@ import torch
 from report import Goal, Report, Table, add_out_option, at_least, geomean
 
 from irwright.emulation import PREDICTORS, trivial_answer
-from irwright.evaluator import Plan
 from irwright.labels.asking import ask_code, ask_name, ask_often
 from irwright.labels.scoring import score
 from irwright.labels.units import Bench
@@ -37,6 +36,7 @@ from irwright.lm.train import heldout_row
 from irwright.models.answers import LanguageModel
 from irwright.models.local import LocalModel
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.proposers import CoresetProposer, ListProposer, ModelProposer
 from irwright.tasks.text import ASM, IR, split_tags
 

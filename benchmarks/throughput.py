@@ -30,7 +30,7 @@ from report import ROOT, Cell, Report, add_out_option, at_least, below, geomean
 
 from irwright.coreset import load_coreset
 from irwright.errors import IrwrightError
-from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.evaluator import Evaluator
 from irwright.llvm import clang, toolchain
 from irwright.llvm import compiler as worker_side
 from irwright.llvm.codegen import CodegenLevel, ObjectInfo, TargetMachines
@@ -40,8 +40,10 @@ from irwright.llvm.toolchain import LibraryFacts, Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.search import search
 from irwright.task import Budget, Task
+from irwright.trials import Trial
 
 T = TypeVar("T")
 

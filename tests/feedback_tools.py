@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from irwright.evaluator import Plan
 from irwright.feedback.features import NAMES
 from irwright.feedback.knowledge import numpy
 from irwright.feedback.learn import Observed
 from irwright.passes import PassList
+from irwright.plan import Plan
 
 LISTS = ("sroa", "early-cse", "instcombine", "dse", "gvn", "simplifycfg")
 

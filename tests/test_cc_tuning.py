@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from irwright.cc.tuning import Candidate, promising, verified_choice
-from irwright.evaluator import Plan, Trial
 from irwright.llvm.compiler import OK
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.symbols import ALWAYS_THERE, IN_LIBC
+from irwright.trials import Trial
 
 PLAIN = "int there(int); char name[9]; int f(int x) { return there(x) + name[0]; }\n"
 

@@ -14,12 +14,13 @@ from conftest import Seeds
 from irwright.coreset import BUILT_FOR, first_plans, load_coreset, portable, read_coreset, write_coreset
 from irwright.coreset_build import Builder, BuildSettings, Sample, spread
 from irwright.errors import CorpusError
-from irwright.evaluator import Plan, TrialStore
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import PROTOCOLS, protocol
 from irwright.pass_table import PASSES
 from irwright.passes import PassList, function_local
+from irwright.plan import Plan
 from irwright.task import Coreset
+from irwright.trials import TrialStore
 
 MAJORS = range(17, 24)
 SETTINGS = BuildSettings(

@@ -18,12 +18,13 @@ from irwright.coreset_order import (
     order_table,
     weights_of,
 )
-from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.compiler import OK, Outcome, OutcomeKind
 from irwright.llvm.pieces import Promoted
 from irwright.measure import Sizes
 from irwright.passes import PassList
+from irwright.plan import Plan
+from irwright.trials import FunctionTrial, Trial
 
 PLANS = [Plan(base=PassList.parse(text)) for text in ("sroa", "gvn", "dse", "adce", "instcombine")]
 COSTS = [

@@ -6,10 +6,10 @@ import pytest
 
 from conftest import Seeds
 from irwright.console import print_explanation
-from irwright.evaluator import NOTHING, Plan
 from irwright.explain import explain, functions_of_assembly, side_by_side
 from irwright.files import as_input
 from irwright.passes import PassList
+from irwright.plan import NOTHING, Plan
 from irwright.task import Coreset
 from irwright.tuner import make_settings
 

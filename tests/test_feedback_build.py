@@ -10,7 +10,6 @@ import pytest
 from conftest import Run, Seeds
 from irwright.coreset_build import Builder, BuildSettings, Sample
 from irwright.errors import InputError
-from irwright.evaluator import Plan
 from irwright.feedback.knowledge import Outcome
 from irwright.feedback.learn import LearnSettings
 from irwright.feedback_build import OutcomeBuilder, learn_from, read_plans
@@ -18,6 +17,7 @@ from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from test_search import task_on
 
 PLANS = (

@@ -7,12 +7,13 @@ import math
 import pytest
 
 from conftest import Seeds
-from irwright.evaluator import Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.feedback.features import NAMES, count_body, describe, named_in
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.module import Module
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import protocol
+from irwright.plan import Plan
 
 LOOP = """define internal void @f(ptr %p, i32 %n) {
   %c = call i32 @g(ptr %p)

@@ -8,11 +8,11 @@ import pytest
 
 from conftest import Seeds
 from irwright.coreset import load_coreset
-from irwright.evaluator import Plan
 from irwright.feedback.knowledge import load_knowledge
 from irwright.feedback.mix import Arm, Bandit, search_by_bandit
 from irwright.llvm.worker import WorkerPool
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.search import search
 from test_feedback_search import alone
 from test_search import task_on

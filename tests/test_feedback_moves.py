@@ -8,12 +8,12 @@ import pytest
 
 from conftest import Seeds
 from irwright.coreset import load_coreset
-from irwright.evaluator import Plan
 from irwright.feedback.knowledge import load_knowledge
 from irwright.feedback.moves import FIRST, LONGEST, is_turn, joined, make_move
 from irwright.feedback.search import Alone, described
 from irwright.llvm.worker import WorkerPool
 from irwright.passes import PassList
+from irwright.plan import Plan
 from test_feedback_search import alone
 
 LIST = Plan(base=PassList.parse("iroutliner,cgscc(devirt<4>(inline,function(sroa))),function(early-cse),gvn"))

@@ -8,13 +8,13 @@ import pytest
 
 from conftest import Seeds
 from irwright.coreset import load_coreset
-from irwright.evaluator import Plan
 from irwright.feedback.features import named_in
 from irwright.feedback.knowledge import Knowledge, load_knowledge
 from irwright.feedback.search import described, search_by_outcomes
 from irwright.function_search import FunctionSearch
 from irwright.llvm.module import Module
 from irwright.llvm.worker import Call, WorkerPool
+from irwright.plan import Plan
 from irwright.search import search
 from irwright.task import Task
 from test_search import baseline_of, task_on

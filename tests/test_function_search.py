@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from irwright.evaluator import FunctionTrial, Plan
 from irwright.function_search import FunctionSearch, reached
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.compiler import OK
 from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.task import Task
+from irwright.trials import FunctionTrial
 
 PLANS = [Plan(preparation="raw", tail=PassList.parse(text)) for text in ("sroa", "gvn", "dse")]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import Plan
 from irwright.grammar.intrinsics import FLAG, SIGNATURES, THREAD_LOCAL, VARIABLE
 from irwright.grammar.types import Type
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain
+from irwright.plan import Plan
 
 
 def calling(names: list[str]) -> str:

@@ -8,11 +8,11 @@ import pytest
 
 from conftest import Seeds
 from irwright.errors import IrwrightError
-from irwright.evaluator import Plan
 from irwright.grammar.module import CodeState, whole
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain
 from irwright.passes import PassList
+from irwright.plan import Plan
 
 LOOP = """declare i32 @f1(ptr noundef) local_unnamed_addr
 define dso_local i32 @f0(i32 noundef %0, ptr noundef %1) local_unnamed_addr minsize nounwind optsize uwtable {

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from conftest import Seeds
-from irwright.evaluator import Plan
 from irwright.files import as_input
 from irwright.judge import Judge, ranked
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.verify.verdicts import FunctionVerdict, ObjectVerdict, VerdictKind
 from irwright.workpiece import Workpiece, Workshop
 

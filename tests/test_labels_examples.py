@@ -12,7 +12,6 @@ from corpus_tools import LOOP, corpus_of, found
 from irwright.coreset_build import key_of_name
 from irwright.corpus.stripping import strip_lines
 from irwright.errors import InputError, IrwrightError, LeakError, ToolchainError
-from irwright.evaluator import Plan, Trial, TrialStore
 from irwright.labels.examples import Made, open_examples
 from irwright.labels.job import Job
 from irwright.labels.portions import Tools
@@ -24,10 +23,12 @@ from irwright.llvm.module import Context, Library
 from irwright.llvm.toolchain import Toolchain, find
 from irwright.measure import Sizes
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.shards import ShardFolder
 from irwright.tasks import emulate
 from irwright.tasks.disassemble import plain_assembly
 from irwright.tasks.text import split_tags
+from irwright.trials import Trial, TrialStore
 
 OZ = PassList.parse("default<Oz>")
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irwright.coreset_build import key_of_name
-from irwright.evaluator import Plan, Trial, TrialStore
 from irwright.labels.outcomes import KnownTrials, Measured, next_lists
 from irwright.llvm.compiler import OK, Outcome, OutcomeKind
 from irwright.measure import Sizes
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.tasks.tune import MAX_TRIED
+from irwright.trials import Trial, TrialStore
 
 LISTS = [PassList.parse(text) for text in ("sroa", "sroa,gvn", "gvn", "dse", "adce", "early-cse", "licm,sroa", "sink")]
 OZ = PassList.parse("default<Oz>")

@@ -12,7 +12,6 @@ from conftest import Seeds
 from corpus_tools import corpus_of, found
 from irwright.coreset import load_coreset
 from irwright.errors import InputError
-from irwright.evaluator import Plan
 from irwright.labels import search
 from irwright.labels.examples import open_examples
 from irwright.labels.job import SEARCH_FOLDER, Job
@@ -22,6 +21,7 @@ from irwright.labels.texts import TextSettings
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.screen_results import Judgement, ProgramReport, Verdict
 from irwright.shards import ShardFolder, encode, key_of
 from irwright.tasks import tune

@@ -18,7 +18,7 @@ from elftools.elf.sections import SymbolTableSection
 from conftest import MODULES
 from irwright.coreset import first_plans
 from irwright.errors import LLVMError
-from irwright.evaluator import NOTHING, Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.llvm import clang
 from irwright.llvm.codegen import read_object
 from irwright.llvm.compiler import OutcomeKind
@@ -28,6 +28,7 @@ from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import protocol
 from irwright.passes import PassList, PassSpace, oz_pipeline
+from irwright.plan import NOTHING, Plan
 
 MAJOR = 22
 PIECES = MODULES / "pieces"

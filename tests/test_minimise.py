@@ -11,11 +11,12 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irwright.evaluator import Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.measure import PROTOCOLS
 from irwright.minimise import minimise, minimise_plan, minimise_steps
 from irwright.pass_items import Pass
 from irwright.passes import PassList
+from irwright.plan import Plan
 
 
 class Cost:

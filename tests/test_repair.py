@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from conftest import Seeds
-from irwright.evaluator import Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import measure_object, protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.repair import Refusal, Repaired, callees, difference, first_that_passes, link_refusal, with_oz_bodies
 from irwright.symbols import read_symbols
 from irwright.verify.differ import compare_objects

@@ -22,8 +22,8 @@ from irwright.candidates import (
 )
 from irwright.coreset import first_plans, load_coreset
 from irwright.errors import InputError, PassListError, StorageError
-from irwright.evaluator import Plan
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.screen import Screener, screen
 from irwright.screen_results import Summary, Verdict
 from irwright.task import Budget

@@ -15,14 +15,16 @@ import pytest
 from conftest import Seeds
 from irwright.coreset import first_plans
 from irwright.errors import IrwrightError, LLVMError
-from irwright.evaluator import Evaluator, Plan, TrialStore
+from irwright.evaluator import Evaluator
 from irwright.llvm.compiler import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import measure_object, protocol
 from irwright.passes import PassList, function_local
+from irwright.plan import Plan
 from irwright.search import FINISHES, STRATEGIES, search
 from irwright.task import Budget, Coreset, Switches, Task
+from irwright.trials import TrialStore
 
 MAJOR = 22
 FIRST = first_plans(MAJOR)

@@ -16,13 +16,15 @@ import pytest
 import irwright
 from conftest import AARCH64, Seeds, named_llvms
 from irwright.errors import InputError, IRError, IrwrightError, LLVMError, SourceError, StorageError, ToolchainError
-from irwright.evaluator import Evaluator, Plan, Trial, TrialStore
+from irwright.evaluator import Evaluator
 from irwright.llvm import clang, toolchain
 from irwright.llvm.compiler import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import measure_object
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.task import Coreset
+from irwright.trials import Trial, TrialStore
 from irwright.tuner import TuneFailure, TuneResult, make_settings, tune, tune_files
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

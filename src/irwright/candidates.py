@@ -14,10 +14,10 @@ from pathlib import Path
 
 from irwright.coreset import read_coreset
 from irwright.errors import InputError
-from irwright.evaluator import NOTHING, Plan
 from irwright.function_search import RUN_ON_FUNCTION_SINCE
 from irwright.pass_table import params_worth_trying, usable_passes
 from irwright.passes import PassList
+from irwright.plan import NOTHING, Plan
 from irwright.search import FINISHES, search
 from irwright.task import Budget, Coreset, Task
 from irwright.workpiece import Workpiece

@@ -20,7 +20,7 @@ from irwright.cli_options import debug_option
 from irwright.errors import ToolchainError
 
 if TYPE_CHECKING:
-    from irwright.evaluator import Plan
+    from irwright.plan import Plan
     from irwright.task import Task
     from irwright.tuner import Propose
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import irwright
 from irwright.errors import PassListError
-from irwright.evaluator import Plan
+from irwright.plan import Plan
 from irwright.task import Coreset
 
 BUILT_FOR = 22

@@ -23,13 +23,15 @@ from irwright.coreset import first_plans
 from irwright.coreset_order import BroadcastRow, order_for_large, order_table
 from irwright.corpus.modules import modules, shared_functions
 from irwright.errors import CorpusError, IrwrightError
-from irwright.evaluator import Evaluator, FunctionTrial, Plan, TrialStore
+from irwright.evaluator import Evaluator
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import Protocol
 from irwright.minimise import minimise
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.search import search
 from irwright.task import Budget, Coreset, Task
+from irwright.trials import FunctionTrial, TrialStore
 
 log = logging.getLogger(__name__)
 

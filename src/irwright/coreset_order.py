@@ -12,10 +12,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.function_search import reached
 from irwright.llvm.pieces import Promoted
+from irwright.plan import Plan
 from irwright.task import Coreset
+from irwright.trials import FunctionTrial, Trial
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 from irwright.errors import LLVMError
-from irwright.evaluator import NOTHING, Plan
 from irwright.files import Input
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import default_jobs
 from irwright.passes import PassList
+from irwright.plan import NOTHING, Plan
 from irwright.tuner import OnProgress, Settings, Tuner, TuneResult
 from irwright.workpiece import Workpiece
 

@@ -19,12 +19,13 @@ from irwright.coreset import portable
 from irwright.coreset_build import Builder, BuildSettings, Sample, spread
 from irwright.corpus.modules import modules, shared_functions
 from irwright.errors import CorpusError, InputError
-from irwright.evaluator import NOTHING, Plan, TrialStore
 from irwright.feedback.knowledge import FAILED, Knowledge, Outcome, numpy
 from irwright.feedback.learn import LearnSettings, Observed, cross_validate, cross_validate_order, learn
 from irwright.feedback.search import described
 from irwright.llvm.worker import WorkerPool
+from irwright.plan import NOTHING, Plan
 from irwright.task import Budget, Task
+from irwright.trials import TrialStore
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from irwright.evaluator import NOTHING, FunctionTrial, Plan, Trial
 from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList, PassSpace
+from irwright.plan import NOTHING, Plan
 from irwright.task import BATCH, Task
+from irwright.trials import FunctionTrial, Trial
 
 RUN_ON_FUNCTION_SINCE = 20
 """the first LLVM whose C API runs passes on one function"""

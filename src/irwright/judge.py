@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from irwright.errors import InputError, IrwrightError, WorkerError
-from irwright.evaluator import Plan, Trial
 from irwright.measure import Sizes, measure_object
+from irwright.plan import Plan
 from irwright.repair import UNCHANGED, Refusal, Repaired, difference, first_that_passes, link_refusal
 from irwright.symbols import may_be_called, read_symbols
+from irwright.trials import Trial
 from irwright.workpiece import Workpiece
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from irwright.evaluator import NOTHING, Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.pass_items import Item, Pass, map_leaves
 from irwright.passes import PassList
+from irwright.plan import NOTHING, Plan
 
 MINIMISE_EVALUATIONS = 100
 """at most, for each list of a plan"""

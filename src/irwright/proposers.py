@@ -20,7 +20,6 @@ from typing import Protocol
 import irwright
 from irwright.coreset import load_coreset
 from irwright.errors import InputError
-from irwright.evaluator import Plan
 from irwright.lm.tokenizer import Tokenizer
 from irwright.models.answers import Answer, Choice, Constraint, LanguageModel, Request
 from irwright.models.endpoint import EndpointModel, check_url
@@ -29,6 +28,7 @@ from irwright.models.gguf_file import read_head
 from irwright.models.lists import ListLanguage
 from irwright.models.local import LocalModel
 from irwright.passes import DEFAULT_LLVM, PassList
+from irwright.plan import Plan
 from irwright.task import Task
 from irwright.tasks import tune
 from irwright.tasks.text import SIZES

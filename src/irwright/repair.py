@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from irwright.evaluator import NOTHING, Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.llvm.pieces import PREPARATIONS
 from irwright.passes import PassList
+from irwright.plan import NOTHING, Plan
 from irwright.symbols import Symbols, link_problem, read_symbols, users
 from irwright.verify.verdicts import ObjectVerdict, VerdictKind
 

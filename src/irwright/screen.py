@@ -24,12 +24,12 @@ from typing import Self
 
 from irwright.candidates import Candidate
 from irwright.errors import InputError, LLVMError, StorageError
-from irwright.evaluator import Plan
 from irwright.files import Input, write_output
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call
 from irwright.measure import protocol
 from irwright.minimise import shorten_plan
+from irwright.plan import Plan
 from irwright.screen_results import PASSED, Judgement, JudgementStore, ProgramReport, Verdict
 from irwright.verify.bundle import MAX_BUILDS, Bundler, exported
 from irwright.verify.programs import (

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from irwright.candidates import Candidate
 from irwright.errors import StorageError
-from irwright.evaluator import Plan
+from irwright.plan import Plan
 from irwright.verify.programs import Program
 
 

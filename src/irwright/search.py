@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from irwright.errors import IrwrightError, LLVMError
-from irwright.evaluator import Plan, Trial
 from irwright.feedback.knowledge import load_knowledge
 from irwright.feedback.mix import search_by_bandit
 from irwright.feedback.search import search_by_outcomes
 from irwright.function_search import FunctionSearch, compose_best, compose_winners, families_of
 from irwright.passes import PassList, PassSpace
+from irwright.plan import Plan
 from irwright.task import BATCH, Task
+from irwright.trials import Trial
 
 FINISHES = (
     "globaldce,constmerge",

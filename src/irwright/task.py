@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import Evaluator, FunctionTrial, Plan, Trial
+from irwright.evaluator import Evaluator
 from irwright.measure import Sizes
 from irwright.passes import PassList
+from irwright.plan import Plan
+from irwright.trials import FunctionTrial, Trial
 
 BATCH = 8
 """Plans proposed at a time; fixed, so that the number of workers does not change what is proposed."""

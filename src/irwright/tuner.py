@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from irwright.corpus.canonical import canonicalise
 from irwright.errors import IrwrightError, LLVMError
-from irwright.evaluator import Plan
 from irwright.files import HasBitcode, Input, as_input, plan_outputs, write_output
 from irwright.judge import Choice, Judge, ranked
 from irwright.llvm.worker import default_jobs
 from irwright.measure import Protocol, Sizes, measure_object, protocol
 from irwright.minimise import minimise_plan
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.repair import UNCHANGED, Repaired
 from irwright.search import search
 from irwright.task import Budget, Coreset, Switches, Task

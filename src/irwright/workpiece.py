@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import Evaluator, Plan, TrialStore
+from irwright.evaluator import Evaluator
 from irwright.files import Input, read_ir
 from irwright.llvm import clang
 from irwright.llvm.compiler import ModuleFacts
@@ -24,6 +24,8 @@ from irwright.llvm.toolchain import Toolchain, backend_for, find
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
+from irwright.trials import TrialStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,15 +21,17 @@ from irwright.cc.arguments import Compile
 from irwright.cc.compilers import Compiler
 from irwright.coreset import load_coreset
 from irwright.errors import InputError, IrwrightError, LLVMError, WorkerError
-from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.evaluator import Evaluator
 from irwright.llvm.compiler import OK
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.repair import UNCHANGED, Refusal, Repaired, difference, first_that_passes, link_refusal
 from irwright.search import search
 from irwright.symbols import may_be_called, read_symbols
 from irwright.task import Budget, Task
+from irwright.trials import Trial
 
 if TYPE_CHECKING:
     from irwright.verify.verdicts import ObjectVerdict

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from irwright.evaluation.cases import MODEL, Proposer
-from irwright.evaluator import Plan
 from irwright.files import Input
 from irwright.measure import PROTOCOLS
 from irwright.models.answers import LanguageModel
+from irwright.plan import Plan
 from irwright.proposers import ModelProposer, proposed
 from irwright.search import FIRST_TRIES
 from irwright.task import Budget, Switches, Task

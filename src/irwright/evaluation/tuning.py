@@ -22,15 +22,17 @@ from irwright.coreset import load_coreset
 from irwright.corpus.canonical import canonicalise
 from irwright.errors import LLVMError, ModelError
 from irwright.evaluation.cases import Proposer
-from irwright.evaluator import Evaluator, Plan, Trial
+from irwright.evaluator import Evaluator
 from irwright.llvm import clang
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Protocol, measure_object
 from irwright.models.answers import LanguageModel
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.proposers import ModelProposer, Proposal, measured
 from irwright.search import STRATEGIES, Strategy, search_by
 from irwright.task import Budget, Switches, Task
+from irwright.trials import Trial
 
 MODULE = "case"
 """the key of the case's module in the pool"""

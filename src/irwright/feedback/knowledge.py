@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import irwright
 from irwright.coreset import BUILT_FOR, portable
 from irwright.errors import InputError
-from irwright.evaluator import Plan
 from irwright.feedback.features import NAMES
+from irwright.plan import Plan
 
 FORMAT = 1
 UNITS_PER_LOG = 10_000

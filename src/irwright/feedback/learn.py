@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irwright.evaluator import Plan
 from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome, numpy
+from irwright.plan import Plan
 
 SMALLEST_SCALE = 0.3
 """added to the deviation of a feature: one that hardly varies is not blown up"""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import Plan, Trial
 from irwright.feedback.knowledge import Knowledge
 from irwright.feedback.search import Alone, described, search_by_outcomes
+from irwright.plan import Plan
 from irwright.task import Task
+from irwright.trials import Trial
 
 WIDTH = 0.01
 """of the confidence bound, as a share of the module"""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
-from irwright.evaluator import Plan
 from irwright.pass_items import Item, Pass
 from irwright.passes import PassList, function_local
+from irwright.plan import Plan
 
 FIRST = 6
 """plans that are tried as they are; from then on every second one is a move"""

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import FunctionTrial, Plan, Trial
 from irwright.feedback.features import describe, named_in
 from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome
@@ -23,7 +22,9 @@ from irwright.function_search import FunctionSearch, compose_best, families_of
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.module import Module
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.task import Task
+from irwright.trials import FunctionTrial, Trial
 
 log = logging.getLogger(__name__)
 

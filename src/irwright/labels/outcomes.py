@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irwright.coreset_build import key_of_name
-from irwright.evaluator import TrialStore
 from irwright.measure import PROTOCOLS
 from irwright.passes import PassList
 from irwright.tasks.tune import MAX_TRIED, Outcomes, Tried
+from irwright.trials import TrialStore
 
 ATTEMPTS = 4
 """drawn histories for each that is wanted: behind some no list saves anything more"""

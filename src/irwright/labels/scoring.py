@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import Plan
 from irwright.labels.units import Bench
 from irwright.measure import measure_object
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.tasks import disassemble, emulate, tune
 from irwright.tasks.emulate import same_text
 from irwright.tasks.text import ASM, IR, Style, Target, code_of, split_tags

@@ -22,7 +22,6 @@ from irwright.coreset import load_coreset
 from irwright.corpus.selection import Chosen
 from irwright.distribute import distribute
 from irwright.errors import PassListError
-from irwright.evaluator import Plan
 from irwright.labels.portions import (
     Portion,
     Tools,
@@ -37,6 +36,7 @@ from irwright.labels.portions import (
 from irwright.labels.units import Unit
 from irwright.minimise import minimise
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.screen import screen
 from irwright.screen_results import Verdict
 from irwright.search import search

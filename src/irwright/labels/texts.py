@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from irwright.errors import IrwrightError
-from irwright.evaluator import Plan
 from irwright.labels.outcomes import Measured, NextList, next_lists
 from irwright.labels.units import Bench, Unit
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.tasks import disassemble, emulate, tune
 from irwright.tasks.text import ASM, IR, Style, target_tag
 from irwright.tasks.tune import Outcomes

@@ -18,11 +18,12 @@ from typing import Self
 from irwright.corpus.canonical import canonicalise, rename, strip
 from irwright.corpus.stripping import dress
 from irwright.errors import IrwrightError
-from irwright.evaluator import Evaluator, Plan
+from irwright.evaluator import Evaluator
 from irwright.llvm.compiler import ModuleFacts
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import PROTOCOLS, Protocol
 from irwright.passes import PassList
+from irwright.plan import Plan
 from irwright.tasks.disassemble import plain_assembly
 from irwright.tasks.emulate import Counts
 from irwright.tasks.text import Target
