@@ -192,3 +192,30 @@ def test_coroutines_are_split_whatever_the_list(tools: Toolchain, text: str) -> 
         parts = {name.partition(".")[2] for name in trial.sizes.functions if "numbers" in name}
         assert {"resume", "destroy"} <= parts
         assert evaluator.survey("raw") is None
+
+
+LABELS = """
+int code[] = {0, 0, 1};
+void note(int);
+void run(int *at) {
+  static const void *labels[] = {&&step, &&end};
+  goto *labels[*at];
+step:
+  note(*at++);
+  goto *labels[*at];
+end:
+  return;
+}
+"""
+
+
+def test_labels_whose_addresses_data_hold_stay_labels(llvm: LLVM) -> None:
+    command = [str(llvm.toolchain.need_clang()), "-Oz", "-Xclang", "-disable-llvm-passes", "-x", "c", "-"]
+    command += ["-emit-llvm", "-c", "-o", "-"]
+    bitcode = subprocess.run(command, input=LABELS.encode(), capture_output=True, check=True).stdout
+    with llvm.pool() as pool:
+        facts = pool.add_module("labels", bitcode, name="labels.c")
+        evaluator = Evaluator(pool, "labels", facts, protocol("oz"), llvm_major=llvm.major)
+        text = evaluator.compile(Plan(base=PassList.parse("default<Oz>", llvm_major=llvm.major)), "ll")
+        assert text.count(b"blockaddress(@run, ") == 2
+        assert b"call void @note" in text

@@ -47,6 +47,10 @@ class Linkage(IntEnum):
     PRIVATE = 9
 
 
+CLONES_BLOCK_ADDRESSES = 22
+"""the first LLVM that is known to copy labels whose address data hold: 17 makes them labels of the original"""
+
+
 class Library:
     """One loaded libLLVM: version, backends, and what differs between the majors."""
 
@@ -209,6 +213,8 @@ class Module:
         self.api = context.api
         self.name = name
         self._ref: int | None = ref
+        self._is_cloned_wrong: bool | None = None
+        """LLVM's own copy would be another program; None: not looked at yet"""
 
     @property
     def ref(self) -> int:
@@ -418,7 +424,16 @@ class Module:
             raise LLVMError(f"modules do not link: {self.context.take_diagnostics()}")
 
     def clone(self) -> Module:
-        return self.context.adopt(self.api.LLVMCloneModule(self.ref), self.name)
+        """The same module once more, in the same context."""
+        if self._is_cloned_wrong is None:
+            wrong = self.library.major < CLONES_BLOCK_ADDRESSES and "blockaddress(" in self.text()
+            self._is_cloned_wrong = wrong
+        if self._is_cloned_wrong:
+            made = self.context.parse(self.bitcode(), name=self.name)
+        else:
+            made = self.context.adopt(self.api.LLVMCloneModule(self.ref), self.name)
+        made._is_cloned_wrong = self._is_cloned_wrong
+        return made
 
     def text(self) -> str:
         """Textual IR."""
