@@ -53,7 +53,7 @@ def gains(table: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def tests(table: Mapping[str, Any]) -> list[str]:
+def comparisons(table: Mapping[str, Any]) -> list[str]:
     """Who is better over all numbers of compilations."""
     lines = ["| one | other | points | projects ahead | p (Holm) |", "|---|---|--:|--:|--:|"]
     for row in table["rows"]:
@@ -82,7 +82,7 @@ def section(report: Mapping[str, Any], protocol: str) -> list[str]:
         "",
         "Over all numbers of compilations, paired permutation test over projects:",
         "",
-        *tests(found[f"Who is better: {objects}, protocol {protocol}"]),
+        *comparisons(found[f"Who is better: {objects}, protocol {protocol}"]),
         "",
     ]
 

@@ -164,13 +164,15 @@ def _today() -> str:
 
 
 def _command() -> str:
-    """What was typed, from the root of the repository; `~` is the home folder."""
+    """What was typed, from the root of the repository, but where the report goes; `~` is the home folder."""
     script = Path(sys.argv[0]).resolve()
     name = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
     home = f"{Path.home()}/"
+    typed = list(sys.argv[1:])
+    if "--out" in typed:
+        del typed[typed.index("--out") : typed.index("--out") + 2]
     words = [
-        f"~/{shlex.quote(word.removeprefix(home))}" if word.startswith(home) else shlex.quote(word)
-        for word in sys.argv[1:]
+        f"~/{shlex.quote(word.removeprefix(home))}" if word.startswith(home) else shlex.quote(word) for word in typed
     ]
     return " ".join(["python", shlex.quote(str(name)), *words])
 
