@@ -23,7 +23,7 @@ from irwright.lift.lifted import SOUND
 from irwright.lift.lifter import FileLifter
 from irwright.lift.objects import Decoder
 from irwright.lift.variants import PLAIN, Search, Variant
-from irwright.lift.x86_64 import TABLE
+from irwright.lift.x86_64.instructions import TABLE
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import WorkerPool
 

@@ -19,16 +19,17 @@ def rooms() -> list[str]:
     readme = (ROOT / "README.md").read_text()
     block = readme.split("```text\nsrc/irwright/\n")[1].split("```")[0]
     found: list[str] = []
-    folder = ""
+    folders: list[str] = []
     for line in block.splitlines():
         match = re.match(r"( +)((?:[\w.]+(?:/|\.py)(?: |$))+)", line)
         if match is None:
             continue
-        indent, names = len(match.group(1)), match.group(2).split()
+        depth, names = len(match.group(1)) // 2 - 1, match.group(2).split()
+        del folders[depth:]
         if names[0].endswith("/"):
-            folder = names[0]
+            folders.append(names[0])
             continue
-        found += [(folder if indent > 2 else "") + name for name in names]
+        found += ["".join(folders) + name for name in names]
     return found
 
 

@@ -31,7 +31,7 @@ from irwright.lift.variants import Candidate, Search
 from irwright.lift.verdicts import ArchiveResult, LiftedFunction, LiftResult, Verdict
 from irwright.lift.volatile import is_smallest
 from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
-from irwright.lift.x86_64_sse4 import FEATURES
+from irwright.lift.x86_64.sse4 import FEATURES
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool
 

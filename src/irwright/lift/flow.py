@@ -8,9 +8,6 @@ offsets; the same pass proves that callee-saved registers and the stack pointer 
 from __future__ import annotations
 
 from irwright.errors import LiftError, X87UnderflowError
-from irwright.lift import x86_64_sse as _sse  # fills the table
-from irwright.lift import x86_64_sse4 as _sse4
-from irwright.lift import x86_64_x87 as _x87
 from irwright.lift.blocks import (
     CALLEE_SAVED,
     CC_UNITS_,
@@ -29,9 +26,8 @@ from irwright.lift.blocks import (
 from irwright.lift.expressions import E, Effect, bits
 from irwright.lift.program import Instruction, Reg
 from irwright.lift.stack_flow import SPECIAL, StackFlow
-from irwright.lift.x86_64 import TABLE, Machine
-
-assert _sse and _sse4 and _x87
+from irwright.lift.x86_64.instructions import TABLE
+from irwright.lift.x86_64.machine import Machine
 
 COMPUTED_STACK = "a stack pointer that is computed"
 

@@ -9,7 +9,8 @@ from irwright.lift.blocks import CALLEE_SAVED, CALLER_SAVED, CC_UNITS_, DYNAMIC,
 from irwright.lift.control_flow import ControlFlow
 from irwright.lift.expressions import E, Effect, Ref, bits, const, reg
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program, Reg
-from irwright.lift.x86_64 import CONDITION_CODES, TABLE, Machine
+from irwright.lift.x86_64.instructions import TABLE
+from irwright.lift.x86_64.machine import CONDITION_CODES, Machine
 
 
 class StackFlow(ControlFlow):

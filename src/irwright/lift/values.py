@@ -12,7 +12,7 @@ from irwright.lift.builder import OPPOSITE, literal
 from irwright.lift.expressions import Address, E, Ref, bits, element
 from irwright.lift.variables import Variables
 from irwright.lift.webs import LANEWISE
-from irwright.lift.x86_64 import CONDITION_CODES
+from irwright.lift.x86_64.machine import CONDITION_CODES
 
 NATURAL = frozenset(["i16", "i32", "i64", "ptr", "float", "double"])
 """types that C aligns to their size"""

@@ -1,4 +1,4 @@
-"""What SSE3, SSSE3, SSE4.1 and SSE4.2 instructions do (Intel SDM volume 2): entries of the same table as x86_64.py.
+"""What SSE3, SSSE3, SSE4.1 and SSE4.2 instructions do (Intel SDM volume 2).
 
 Generic IR where there is some, LLVM's x86 intrinsics else. `FEATURES` says what a processor needs for a mnemonic, so
 that what is lifted is compiled for the processor it was compiled for.
@@ -6,11 +6,24 @@ that what is lifted is compiled for the processor it was compiled for.
 
 from __future__ import annotations
 
-from irwright.errors import LiftError
 from irwright.lift.expressions import E, binary, bits, cast, const, element, icmp, invert
 from irwright.lift.program import Imm, Instruction, Mem, Reg
-from irwright.lift.x86_64 import TABLE, Machine, instruction
-from irwright.lift.x86_64_sse import LANES, PACKED, WHOLE, lane, low, packed, shuffle, splat
+from irwright.lift.x86_64.machine import Machine
+from irwright.lift.x86_64.table import Table
+from irwright.lift.x86_64.vectors import (
+    LANES,
+    PACKED,
+    WHOLE,
+    lane,
+    low,
+    packed,
+    shuffle,
+    splat,
+    type_suffix,
+    xmm_target,
+)
+
+TABLE = Table()
 
 _EXTENSIONS = ("bw", "bd", "bq", "wd", "wq", "dq")
 _BOUNDS = tuple(f"p{kind}{part}" for kind in ("min", "max") for part in ("sb", "uw", "sd", "ud"))
@@ -35,13 +48,6 @@ FEATURES = (
 """what the processor needs, by mnemonic"""
 
 
-def _target(i: Instruction) -> str:
-    target = i.operands[0]
-    if not isinstance(target, Reg) or not target.name.startswith("xmm"):
-        raise LiftError("not an xmm register")
-    return target.name
-
-
 def _both(m: Machine, i: Instruction, ty: str) -> tuple[E, E]:
     return low(m, i.operands[0], ty), packed(m, i.operands[1], ty)
 
@@ -52,64 +58,59 @@ def _number(i: Instruction, at: int = 2) -> int:
     return number.value & 0xFF
 
 
-def _spelled(ty: str) -> str:
-    """A vector type as names of intrinsics have it."""
-    return f"v{bits(ty) // bits(element(ty))}" + {"float": "f32", "double": "f64"}.get(element(ty), element(ty))
-
-
 # SSE3
 
 
-@instruction("haddps", "haddpd", "hsubps", "hsubpd")
+@TABLE.enter("haddps", "haddpd", "hsubps", "hsubpd")
 def horizontal(m: Machine, i: Instruction) -> None:
     ty = PACKED[i.mnemonic[-2:]]
     a, b = _both(m, i, ty)
     count = bits(ty) // bits(element(ty))
     even, odd = (shuffle(ty, a, b, list(range(start, 2 * count, 2))) for start in (0, 1))
-    m.set(_target(i), binary("fadd" if "add" in i.mnemonic else "fsub", even, odd))
+    m.set(xmm_target(i), binary("fadd" if "add" in i.mnemonic else "fsub", even, odd))
 
 
-@instruction("addsubps", "addsubpd")
+@TABLE.enter("addsubps", "addsubpd")
 def add_and_subtract(m: Machine, i: Instruction) -> None:
     ty = PACKED[i.mnemonic[-2:]]
     a, b = _both(m, i, ty)
     count = bits(ty) // bits(element(ty))
     lanes = [k if k % 2 == 0 else count + k for k in range(count)]
-    m.set(_target(i), shuffle(ty, binary("fsub", a, b), binary("fadd", a, b), lanes))
+    m.set(xmm_target(i), shuffle(ty, binary("fsub", a, b), binary("fadd", a, b), lanes))
 
 
-@instruction("movddup", "movshdup", "movsldup")
+@TABLE.enter("movddup", "movshdup", "movsldup")
 def duplicate(m: Machine, i: Instruction) -> None:
     if i.mnemonic == "movddup":
         one = low(m, i.operands[1], "double")
         whole = E("insertelement", PACKED["pd"], (E("poison", PACKED["pd"]), one), 0)
-        m.set(_target(i), shuffle(PACKED["pd"], whole, whole, [0, 0]))
+        m.set(xmm_target(i), shuffle(PACKED["pd"], whole, whole, [0, 0]))
         return
     a = packed(m, i.operands[1], PACKED["ps"])
-    m.set(_target(i), shuffle(a.ty, a, a, [1, 1, 3, 3] if i.mnemonic == "movshdup" else [0, 0, 2, 2]))
+    m.set(xmm_target(i), shuffle(a.ty, a, a, [1, 1, 3, 3] if i.mnemonic == "movshdup" else [0, 0, 2, 2]))
 
 
 # SSSE3
 
 
-@instruction("pabsb", "pabsw", "pabsd")
+@TABLE.enter("pabsb", "pabsw", "pabsd")
 def absolute(m: Machine, i: Instruction) -> None:
     ty = LANES[i.mnemonic[-1]]
     a = packed(m, i.operands[1], ty)
-    m.set(_target(i), E("call", ty, (a, binary("sub", splat(ty, 0), a)), f"llvm.umin.{_spelled(ty)}"))
+    m.set(xmm_target(i), E("call", ty, (a, binary("sub", splat(ty, 0), a)), f"llvm.umin.{type_suffix(ty)}"))
 
 
-@instruction("palignr")
+@TABLE.enter("palignr")
 def align(m: Machine, i: Instruction) -> None:
     high, low_ = _both(m, i, LANES["b"])
     by = _number(i)
     if by >= 32:
-        m.set(_target(i), splat(WHOLE, 0))
+        m.set(xmm_target(i), splat(WHOLE, 0))
     elif by <= 16:
-        m.set(_target(i), shuffle(LANES["b"], low_, high, [k + by for k in range(16)]))
+        m.set(xmm_target(i), shuffle(LANES["b"], low_, high, [k + by for k in range(16)]))
     else:
         zero = splat(LANES["b"], 0)
-        m.set(_target(i), shuffle(LANES["b"], high, zero, [min(k + by - 16, 16) for k in range(16)]))
+        m.set(xmm_target(i), shuffle(LANES["b"], high, zero, [min(k + by - 16, 16) for k in range(16)]))
 
 
 _INTRINSICS = {
@@ -131,7 +132,7 @@ _INTRINSICS = {
 
 def _by_intrinsic(m: Machine, i: Instruction) -> None:
     name, source, target = _INTRINSICS[i.mnemonic]
-    m.set(_target(i), E("call", LANES[target], _both(m, i, LANES[source]), f"llvm.x86.{name}"))
+    m.set(xmm_target(i), E("call", LANES[target], _both(m, i, LANES[source]), f"llvm.x86.{name}"))
 
 
 TABLE.update(dict.fromkeys(_INTRINSICS, _by_intrinsic))
@@ -140,31 +141,31 @@ TABLE.update(dict.fromkeys(_INTRINSICS, _by_intrinsic))
 # SSE4.1
 
 
-@instruction("pmulld", "pmuldq")
+@TABLE.enter("pmulld", "pmuldq")
 def multiply(m: Machine, i: Instruction) -> None:
     if i.mnemonic == "pmulld":
-        m.set(_target(i), binary("mul", *_both(m, i, LANES["d"])))
+        m.set(xmm_target(i), binary("mul", *_both(m, i, LANES["d"])))
         return
     a, b = (binary("ashr", binary("shl", v, splat(WHOLE, 32)), splat(WHOLE, 32)) for v in _both(m, i, WHOLE))
-    m.set(_target(i), binary("mul", a, b))
+    m.set(xmm_target(i), binary("mul", a, b))
 
 
 def _bound(m: Machine, i: Instruction) -> None:
     ty = LANES[i.mnemonic[-1]]
-    m.set(_target(i), E("call", ty, _both(m, i, ty), f"llvm.{i.mnemonic[4]}{i.mnemonic[1:4]}.{_spelled(ty)}"))
+    m.set(xmm_target(i), E("call", ty, _both(m, i, ty), f"llvm.{i.mnemonic[4]}{i.mnemonic[1:4]}.{type_suffix(ty)}"))
 
 
 TABLE.update(dict.fromkeys(_BOUNDS, _bound))
 
 
-@instruction("pcmpeqq", "pcmpgtq")
+@TABLE.enter("pcmpeqq", "pcmpgtq")
 def compare(m: Machine, i: Instruction) -> None:
     a, b = _both(m, i, WHOLE)
     test = E("icmp eq" if i.mnemonic == "pcmpeqq" else "icmp sgt", "<2 x i1>", (a, b))
-    m.set(_target(i), E("sext", WHOLE, (test,)))
+    m.set(xmm_target(i), E("sext", WHOLE, (test,)))
 
 
-@instruction("ptest")
+@TABLE.enter("ptest")
 def test(m: Machine, i: Instruction) -> None:
     a, b = (E("bitcast", "i128", (v,)) for v in _both(m, i, WHOLE))
     zero = const("i128", 0)
@@ -183,7 +184,7 @@ def _extend(m: Machine, i: Instruction) -> None:
     else:
         whole = low(m, i.operands[1], source)
         part = shuffle(ty, whole, whole, list(range(count)))
-    m.set(_target(i), E("sext" if i.mnemonic[4] == "s" else "zext", target, (part,)))
+    m.set(xmm_target(i), E("sext" if i.mnemonic[4] == "s" else "zext", target, (part,)))
 
 
 for _sign in "sz":
@@ -191,7 +192,7 @@ for _sign in "sz":
         TABLE[f"pmov{_sign}x{_widths}"] = _extend
 
 
-@instruction("pinsrb", "pinsrd", "pinsrq")
+@TABLE.enter("pinsrb", "pinsrd", "pinsrq")
 def insert(m: Machine, i: Instruction) -> None:
     ty = LANES[i.mnemonic[-1]]
     source, one = i.operands[1], element(ty)
@@ -201,10 +202,10 @@ def insert(m: Machine, i: Instruction) -> None:
         assert isinstance(source, Mem)
         value = E("load", one, (m.address(source),), 1)
     at = _number(i) & (bits(ty) // bits(one) - 1)
-    m.set(_target(i), E("insertelement", ty, (low(m, i.operands[0], ty), value), at))
+    m.set(xmm_target(i), E("insertelement", ty, (low(m, i.operands[0], ty), value), at))
 
 
-@instruction("pextrb", "pextrd", "pextrq", "extractps")
+@TABLE.enter("pextrb", "pextrd", "pextrq", "extractps")
 def extract(m: Machine, i: Instruction) -> None:
     ty = LANES["d" if i.mnemonic == "extractps" else i.mnemonic[-1]]
     value = lane(low(m, i.operands[1], ty), _number(i) & (bits(ty) // bits(element(ty)) - 1))
@@ -219,35 +220,35 @@ def extract(m: Machine, i: Instruction) -> None:
 _ROUNDINGS = {0: "roundeven", 1: "floor", 2: "ceil", 3: "trunc"}
 
 
-@instruction("roundss", "roundsd", "roundps", "roundpd")
+@TABLE.enter("roundss", "roundsd", "roundps", "roundpd")
 def to_whole(m: Machine, i: Instruction) -> None:
     how, kind = _number(i), i.mnemonic[-2:]
     name = _ROUNDINGS[how & 3] if not how & 4 else "nearbyint" if how & 8 else "rint"
     is_scalar = kind in ("ss", "sd")
     ty = {"ss": "float", "sd": "double"}.get(kind) or PACKED[kind]
     value = low(m, i.operands[1], ty) if is_scalar else packed(m, i.operands[1], ty)
-    suffix = {"ss": "f32", "sd": "f64"}.get(kind) or _spelled(ty)
-    m.set(_target(i), E("call", ty, (value,), f"llvm.{name}.{suffix}"), partial=is_scalar)
+    suffix = {"ss": "f32", "sd": "f64"}.get(kind) or type_suffix(ty)
+    m.set(xmm_target(i), E("call", ty, (value,), f"llvm.{name}.{suffix}"), partial=is_scalar)
 
 
-@instruction("pblendw", "blendps", "blendpd")
+@TABLE.enter("pblendw", "blendps", "blendpd")
 def blend(m: Machine, i: Instruction) -> None:
     ty = LANES["w"] if i.mnemonic == "pblendw" else PACKED[i.mnemonic[-2:]]
     count = bits(ty) // bits(element(ty))
     number = _number(i)
-    m.set(_target(i), shuffle(ty, *_both(m, i, ty), [k + count * (number >> k & 1) for k in range(count)]))
+    m.set(xmm_target(i), shuffle(ty, *_both(m, i, ty), [k + count * (number >> k & 1) for k in range(count)]))
 
 
-@instruction("blendvps", "blendvpd", "pblendvb")
+@TABLE.enter("blendvps", "blendvpd", "pblendvb")
 def blend_by_signs(m: Machine, i: Instruction) -> None:
     ty = LANES[{"ps": "d", "pd": "q"}.get(i.mnemonic[-2:], "b")]
     mask = low(m, Reg("xmm0", 128), ty)
     a, b = _both(m, i, ty)
     negative = E("icmp slt", f"<{bits(ty) // bits(element(ty))} x i1>", (mask, splat(ty, 0)))
-    m.set(_target(i), E("select", ty, (negative, b, a)))
+    m.set(xmm_target(i), E("select", ty, (negative, b, a)))
 
 
-@instruction("insertps")
+@TABLE.enter("insertps")
 def insert_lane(m: Machine, i: Instruction) -> None:
     number = _number(i)
     a, ty = low(m, i.operands[0], PACKED["ps"]), PACKED["ps"]
@@ -257,10 +258,10 @@ def insert_lane(m: Machine, i: Instruction) -> None:
         value = lane(low(m, i.operands[1], ty), number >> 6)
     whole = E("insertelement", ty, (a, value), number >> 4 & 3)
     zero = E("const", ty, (), (0, 0, 0, 0))
-    m.set(_target(i), shuffle(ty, whole, zero, [4 + k if number >> k & 1 else k for k in range(4)]))
+    m.set(xmm_target(i), shuffle(ty, whole, zero, [4 + k if number >> k & 1 else k for k in range(4)]))
 
 
-@instruction("crc32")
+@TABLE.enter("crc32")
 def checksum(m: Machine, i: Instruction) -> None:
     target, source = i.operands
     assert isinstance(target, Reg)

@@ -19,8 +19,9 @@ import pytest
 from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.expressions import CC_UNITS
 from irwright.lift.objects import Decoder, read_object
-from irwright.lift.x86_64 import TABLE, Machine
-from irwright.lift.x86_64_sse4 import FEATURES
+from irwright.lift.x86_64.instructions import PARTS, TABLE
+from irwright.lift.x86_64.machine import Machine
+from irwright.lift.x86_64.sse4 import FEATURES
 from irwright.llvm.toolchain import find
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86-64 code")
@@ -315,6 +316,11 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, ct
         subprocess.run([clang, "-shared", "-fPIC", "-w", *arguments, "-o", str(path)], check=True)
         paths.append(path)
     return ctypes.CDLL(str(paths[0])), ctypes.CDLL(str(paths[1])), problems
+
+
+def test_no_mnemonic_stands_in_two_tables_by_accident() -> None:
+    names = [name for part in PARTS for name in part.TABLE]
+    assert {name for name in names if names.count(name) > 1} == {"movsd", "cmpsd"}
 
 
 def test_every_form_is_lifted(libraries: tuple[ctypes.CDLL, ctypes.CDLL, dict[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""What x87 instructions do (Intel SDM volume 2), for long double: entries of the same table as x86_64.py.
+"""What x87 instructions do (Intel SDM volume 2), for long double.
 
 The register stack is resolved: `st(i)` at depth d is the unit `f{d-1-i}`, of type x86_fp80. The depth is 0 at entry and
 before calls; a result is `f0`. The rounding mode is to nearest, but between an `fldcw` that sets another one for a
@@ -11,7 +11,10 @@ from __future__ import annotations
 from irwright.errors import LiftError
 from irwright.lift.expressions import E, binary, cast, const, fcmp, intrinsic, invert, select
 from irwright.lift.program import Instruction, Mem, Operand, Reg
-from irwright.lift.x86_64 import TABLE, Machine, instruction
+from irwright.lift.x86_64.machine import Machine
+from irwright.lift.x86_64.table import Table
+
+TABLE = Table()
 
 LONG = "x86_fp80"
 CONSTANTS = {
@@ -51,17 +54,17 @@ def _rounded(m: Machine, a: E) -> E:
     return a if name is None else intrinsic(f"llvm.{name}.f80", LONG, a)
 
 
-@instruction("fld", "fild")
+@TABLE.enter("fld", "fild")
 def load(m: Machine, i: Instruction) -> None:
     m.push(_source(m, i.operands[0], integer=i.mnemonic == "fild"))
 
 
-@instruction(*CONSTANTS)
+@TABLE.enter(*CONSTANTS)
 def load_constant(m: Machine, i: Instruction) -> None:
     m.push(cast("bitcast", LONG, const("i80", CONSTANTS[i.mnemonic])))
 
 
-@instruction("fst", "fstp")
+@TABLE.enter("fst", "fstp")
 def store(m: Machine, i: Instruction) -> None:
     op = i.operands[0]
     value = m.top(0)
@@ -79,7 +82,7 @@ def store(m: Machine, i: Instruction) -> None:
         m.pop()
 
 
-@instruction("fist", "fistp", "fisttp")
+@TABLE.enter("fist", "fistp", "fisttp")
 def store_integer(m: Machine, i: Instruction) -> None:
     op = i.operands[0]
     assert isinstance(op, Mem)
@@ -120,7 +123,7 @@ for _name in ("add", "sub", "subr", "mul", "div", "divr"):
         TABLE[_form] = _arithmetic
 
 
-@instruction("fchs", "fabs", "fsqrt", "frndint")
+@TABLE.enter("fchs", "fabs", "fsqrt", "frndint")
 def one_operand(m: Machine, i: Instruction) -> None:
     a = m.top(0)
     if i.mnemonic == "fchs":
@@ -135,7 +138,7 @@ def one_operand(m: Machine, i: Instruction) -> None:
     m.set_top(0, intrinsic(f"llvm.{name}.f80", LONG, a))
 
 
-@instruction("fxch")
+@TABLE.enter("fxch")
 def exchange(m: Machine, i: Instruction) -> None:
     number = next((int(op.name[2:]) for op in i.operands if isinstance(op, Reg) and op.name != "st0"), 0)
     a, b = m.top(0), m.top(number)
@@ -143,7 +146,7 @@ def exchange(m: Machine, i: Instruction) -> None:
     m.set_top(number, a)
 
 
-@instruction("fucomi", "fcomi", "fucompi", "fcompi")
+@TABLE.enter("fucomi", "fcomi", "fucompi", "fcompi")
 def compare(m: Machine, i: Instruction) -> None:
     a, b = m.top(0), _source(m, i.operands[-1])
     no = const("i1", 0)
@@ -167,7 +170,7 @@ for _code in _MOVES:
     TABLE[f"fcmov{_code}"] = _move_condition
 
 
-@instruction("fnstcw")
+@TABLE.enter("fnstcw")
 def store_control(m: Machine, i: Instruction) -> None:
     """The mode programs start in; what they make of it is found in flow.py."""
     op = i.operands[0]
@@ -175,6 +178,6 @@ def store_control(m: Machine, i: Instruction) -> None:
     m.store(m.address(op), const("i16", 0x37F))
 
 
-@instruction("wait")
+@TABLE.enter("wait")
 def wait(_m: Machine, _i: Instruction) -> None:
     """Exceptions are masked."""
