@@ -30,8 +30,9 @@ from proofs import same_code
 from irwright.errors import IrwrightError
 from irwright.lift.assembly import prepare
 from irwright.lift.compare import normalise, take_apart
-from irwright.lift.disassembler import Disassembler, LiftSettings, Source
+from irwright.lift.disassembler import Disassembler, LiftSettings
 from irwright.lift.equivalence import compare, with_evidence
+from irwright.lift.judging import Source
 from irwright.lift.lifter import FileLifter
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from irwright.lift.disassembler import LiftResult, LiftSettings, disassemble
+from irwright.lift.disassembler import LiftSettings, disassemble
+from irwright.lift.verdicts import LiftResult
 from irwright.llvm.toolchain import find
 
 SOURCES = Path(__file__).parent / "lifting"

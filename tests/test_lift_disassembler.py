@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from conftest import LLVM
 from irwright.errors import InputError, IrwrightError
 from irwright.lift.assembly import prepare
-from irwright.lift.disassembler import LiftSettings, Verdict, disassemble
+from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.objects import read_object
 from irwright.lift.report import report_page
+from irwright.lift.verdicts import Verdict
 from irwright.llvm.toolchain import find
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

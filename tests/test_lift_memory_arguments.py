@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from irwright.lift.disassembler import Verdict
+from irwright.lift.verdicts import Verdict
 from lifted_programs import kept, same_after_lifting
 from lifted_text import lifted
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from irwright.errors import ProposerError
-from irwright.lift.disassembler import LiftSettings, Verdict, disassemble
+from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.proposals import CommandProposer, Question, screened
+from irwright.lift.verdicts import Verdict
 
 QUESTION = Question(function="f", assembly="retq", ir="", reason="instruction x")
 # Two instructions that no rule lifts, and the same in IR.

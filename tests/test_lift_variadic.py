@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from irwright.lift.disassembler import LiftSettings, Verdict, disassemble
+from irwright.lift.disassembler import LiftSettings, disassemble
+from irwright.lift.verdicts import Verdict
 from irwright.llvm.toolchain import find
 from lifted_programs import kept, same_after_lifting
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from irwright.lift.disassembler import LiftSettings, Verdict, disassemble
+from irwright.lift.disassembler import LiftSettings, disassemble
+from irwright.lift.verdicts import Verdict
 from irwright.llvm.toolchain import find
 from lifted_programs import SOURCES
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from irwright.emulation import Emulation, emulate
     from irwright.evaluation.run import Evaluation, evaluate
-    from irwright.lift.disassembler import ArchiveResult, LiftResult, LiftSettings, disassemble, disassemble_archive
+    from irwright.lift.disassembler import LiftSettings, disassemble, disassemble_archive
+    from irwright.lift.verdicts import ArchiveResult, LiftResult
     from irwright.tuner import TuneResult, tune
 
 __version__ = "0.1.0"

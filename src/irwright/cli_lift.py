@@ -18,14 +18,12 @@ from irwright.cli_options import CompilerFlagsCommand, debug_option, llvm_option
 from irwright.errors import InputError, StorageError
 
 if TYPE_CHECKING:
-    from irwright.lift.disassembler import LiftSettings
     from irwright.lift.verdicts import ArchiveResult, LiftResult
 
 
-def _settings(budget: int, verify: bool, function: str | None, llvm: str | None) -> LiftSettings:
-    from irwright.lift.disassembler import LiftSettings
-
-    return LiftSettings(budget=budget, verify=verify, function=function, llvm=llvm)
+keep_option = click.option(
+    "--keep-different", is_flag=True, help="Hand out IR that behaved differently, to read it; else machine code is."
+)
 
 
 def _finish(result: LiftResult, output: str | None, report: Path | None, as_json: bool) -> int:
@@ -86,6 +84,7 @@ def _finish_archive(result: ArchiveResult, output: str | None, report: Path | No
 @click.option("--target", metavar="TRIPLE", default="x86_64", show_default=True, help="What the code is for.")
 @click.option("--budget", type=click.IntRange(1), default=24, show_default=True, help="Variants tried per function.")
 @click.option("--verify/--no-verify", default=True, help="Run what is not exact beside the original.")
+@keep_option
 @click.option("--function", metavar="NAME", help="Report on this function alone.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page of all functions.")
 @click.option(
@@ -102,6 +101,7 @@ def disassemble(
     target: str,
     budget: int,
     verify: bool,
+    keep_different: bool,
     function: str | None,
     report: Path | None,
     proposer: str | None,
@@ -127,7 +127,9 @@ def disassemble(
             if not words:
                 raise click.UsageError("--proposer needs a command")
             asked = stack.enter_context(CommandProposer(words))
-        settings = LiftSettings(budget=budget, verify=verify, function=function, llvm=llvm, proposer=asked)
+        settings = LiftSettings(
+            budget=budget, verify=verify, keep_different=keep_different, function=function, llvm=llvm, proposer=asked
+        )
         name = "<stdin>" if path == "-" else path
         data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1) if path == "-" else read_input(Path(path))
         if data.startswith((b"!<arch>\n", b"!<thin>\n")):
@@ -145,6 +147,7 @@ def disassemble(
 @click.option("-o", "--output", metavar="FILE", help="Write the module here as textual IR.")
 @click.option("--budget", type=click.IntRange(1), default=24, show_default=True, help="Variants tried per function.")
 @click.option("--verify/--no-verify", default=True, help="Run what is not exact beside the original.")
+@keep_option
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page of all functions.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @llvm_option
@@ -157,6 +160,7 @@ def roundtrip(
     output: str | None,
     budget: int,
     verify: bool,
+    keep_different: bool,
     report: Path | None,
     as_json: bool,
     llvm: str | None,
@@ -165,6 +169,7 @@ def roundtrip(
 
     Compiler flags come after --.
     """
+    from irwright.lift.disassembler import LiftSettings
     from irwright.lift.disassembler import disassemble as lift
     from irwright.llvm.toolchain import find
 
@@ -176,5 +181,6 @@ def roundtrip(
         if run.returncode != 0 or not assembly.exists():
             lines = [line for line in run.stderr.splitlines() if "error:" in line] or run.stderr.splitlines()
             raise InputError(path, f"does not compile: {lines[0] if lines else run.returncode}")
-        result = lift(assembly.read_bytes(), name=path, settings=_settings(budget, verify, None, llvm))
+        settings = LiftSettings(budget=budget, verify=verify, keep_different=keep_different, llvm=llvm)
+        result = lift(assembly.read_bytes(), name=path, settings=settings)
     return _finish(result, output, report, as_json)

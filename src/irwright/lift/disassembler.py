@@ -1,7 +1,7 @@
 """The whole job of `irwright disassemble`: a file in, one module and a verdict for each function out.
 
 Each function is lifted in variants (variants.py) until one recompiles to the very text it came from; the chosen
-texts are linked, and what is judged is the linked module as it is written, lowered by code generation alone.
+texts are linked, and the linked module is judged (judging.py).
 """
 
 from __future__ import annotations
@@ -9,28 +9,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-from irwright.errors import InputError, IrwrightError, LLVMError, NoFunctionError
+from irwright.errors import InputError, IrwrightError, NoFunctionError
 from irwright.lift.archives import members
 from irwright.lift.assembly import SPILL, as_module, prepare
-from irwright.lift.compare import Text, normalise, similarity, take_apart
+from irwright.lift.compare import normalise, similarity, take_apart
 from irwright.lift.data import Layout
 from irwright.lift.demangle import demangled
-from irwright.lift.equivalence import compare
-from irwright.lift.lifter import FileLifter
+from irwright.lift.judging import RIGHT, Judge, Source
 from irwright.lift.listing import listing
 from irwright.lift.objects import BITCODE, Decoder, read_object
-from irwright.lift.program import Program
 from irwright.lift.proposals import IrProposer, Question, screened
 from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search
-from irwright.lift.verdicts import ArchiveResult, LiftedFunction, LiftResult, Verdict
+from irwright.lift.verdicts import ArchiveResult, LiftResult
 from irwright.lift.volatile import is_smallest
-from irwright.lift.whole import TRIPLE, Assembler, LeftOverError, attributes_text
+from irwright.lift.whole import TRIPLE, attributes_text
 from irwright.lift.x86_64.sse4 import FEATURES
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import Call, WorkerPool
@@ -50,24 +47,14 @@ class LiftSettings:
     budget: int = DEFAULT_BUDGET
     """variants per function"""
     verify: bool = True
+    keep_different: bool = False
+    """hand out lifted code that behaved differently too"""
     function: str | None = None
     """report on this function alone"""
     llvm: str | None = None
     proposer: IrProposer | None = None
     """asked for IR of what does not come out exact"""
     timeout_seconds: float = 60.0
-
-
-@dataclass(slots=True)
-class Source:
-    """The input, read: a program, and the text its functions are compared with."""
-
-    program: Program
-    layout: Layout
-    text: Text
-    object_bytes: bytes
-    is_text: bool
-    local_names: set[str] = field(default_factory=set[str])
 
 
 def disassemble(
@@ -168,23 +155,24 @@ class Disassembler:
             for name_, one in rules.items():
                 if not one.is_exact and wanted in (None, name_):
                     candidates[name_] = self._proposed(self.settings.proposer, source, search, name_, one)
-        ir, asm, failed = self._whole(source, search, candidates)
-        sound = search.sound()
-        functions = self._judge(source, candidates, asm, ir, failed, sound)
-        refuted = [one.function for one in functions if candidates[one.function] is not rules[one.function]
-                   and one.verdict not in (Verdict.EXACT, Verdict.EQUIVALENT)]  # fmt: skip
+        judge = Judge(self.pool, source, search, verify=self.settings.verify)
+        judged = judge.judged(candidates)
+        refuted = {one.function for one in judged.functions if candidates[one.function] is not rules[one.function]
+                   and one.verdict not in RIGHT}  # fmt: skip
         if refuted:
             candidates |= {name_: rules[name_] for name_ in refuted}
-            ir, asm, failed = self._whole(source, search, candidates)
-            functions = self._judge(source, candidates, asm, ir, failed, sound)
+            judged = judge.judged(candidates, judged, refuted)
+        if not self.settings.keep_different:
+            judged = judge.settled(candidates, judged)
+        functions = judged.functions
         if wanted is not None:
-            functions = [one for one in functions if one.function == wanted]
+            functions = tuple(one for one in functions if one.function == wanted)
         return LiftResult(
             file=name,
             target=TRIPLE,
-            ir=ir,
-            asm=asm,
-            functions=tuple(functions),
+            ir=judged.ir,
+            asm=judged.asm,
+            functions=functions,
             seconds=time.monotonic() - started,
         )
 
@@ -275,111 +263,6 @@ class Disassembler:
             problem += "; AT&T and Intel syntax are mixed"
         raise InputError(name, problem)
 
-    # The whole
-
-    def _whole(
-        self, source: Source, search: Search, candidates: dict[str, Candidate]
-    ) -> tuple[str, str, dict[str, str]]:
-        """Linked module, its assembly, why functions failed; InputError where names or content make no module."""
-        try:
-            return self._linked(source, search, candidates)
-        except LLVMError as error:
-            raise InputError(source.program.name, f"can't be written as a module: {error}") from error
-
-    def _linked(
-        self, source: Source, search: Search, candidates: dict[str, Candidate]
-    ) -> tuple[str, str, dict[str, str]]:
-        """Linked module and its assembly; functions that only fail in the whole stay machine code."""
-        failed = {name: one.problem for name, one in candidates.items() if not one.ir}
-        for _ in range(len(candidates) + 1):
-            failed = search.sound().with_callees(failed)
-            assembler = Assembler(source.program, source.layout, search.sound(), search.attributes, pic=search.pic)
-            optimised = {name: one.ir for name, one in candidates.items() if name not in failed}
-            try:
-                parts = assembler.parts(optimised, set(failed))
-            except LeftOverError as error:
-                if error.functions <= failed.keys():
-                    raise LLVMError("places in code that are not understood") from error
-                reason = "a table of places in the code that is not understood"
-                failed.update(dict.fromkeys(error.functions - failed.keys(), reason))
-                continue
-            linked = self._call("link", {"texts": parts})
-            ir = assembler.finish(linked.ir, set(failed))
-            lowered = self._call("lower", {"jobs": [(ir, "")]})[0]
-            if not lowered.problem:
-                return ir, lowered.asm, failed
-            raise LLVMError(f"the module does not lower: {lowered.problem}")
-        raise LLVMError("the module holds tables of places in its code that are not understood")
-
-    def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        return self.pool.call(Call(operation=operation, arguments=arguments)).unwrap(operation)
-
-    # Judging
-
-    def _judge(
-        self,
-        source: Source,
-        candidates: dict[str, Candidate],
-        asm: str,
-        ir: str,
-        failed: dict[str, str],
-        sound: FileLifter,
-    ) -> list[LiftedFunction]:
-        new = take_apart(asm) if source.is_text else self._listing_of(asm, source.layout)
-        bodies = _bodies(ir)
-        lines = {
-            code.name: (normalise(source.text, code.name), normalise(new, code.name))
-            for code in source.program.functions
-            if code.name not in failed
-        }
-        verified = self._verify(source, asm, ir, [name for name, (a, b) in lines.items() if a != b], sound)
-        functions: list[LiftedFunction] = []
-        for code in source.program.functions:
-            one = candidates[code.name]
-            before, after = lines.get(code.name) or (normalise(source.text, code.name), [])
-            reason = failed.get(code.name, "")
-            alike = similarity(before, after)
-            if code.name in failed:
-                verdict, alike = Verdict.NOT_LIFTED, 0.0
-            elif before == after:
-                verdict = Verdict.EXACT
-            else:
-                verdict, reason = verified.get(code.name, (Verdict.INCONCLUSIVE, "not verified"))
-            functions.append(
-                LiftedFunction(
-                    function=code.name,
-                    verdict=verdict,
-                    similarity=alike,
-                    num_variants=one.num_variants,
-                    seconds=one.seconds,
-                    reason=reason,
-                    num_instructions=len(code.instructions),
-                    demangled=demangled(code.name),
-                    original=tuple(before),
-                    recompiled=tuple(after),
-                    ir=bodies.get(code.name, ""),
-                )
-            )
-        return functions
-
-    def _listing_of(self, asm: str, layout: Layout) -> Text:
-        prepared = prepare(asm, "recompiled")
-        program = read_object(self.assemble(prepared.text, "recompiled"), "recompiled")
-        return listing(program, Layout(program, prepared.locals), layout.inner_names())
-
-    def _verify(
-        self, source: Source, asm: str, ir: str, functions: list[str], sound: FileLifter
-    ) -> dict[str, tuple[Verdict, str]]:
-        """Verdicts of functions that are not exact, by running both versions."""
-        if not self.settings.verify or not functions:
-            return {}
-        try:
-            candidate = self.assemble(prepare(asm, "recompiled").text, "recompiled")
-            found = compare(source.object_bytes, candidate, ir, functions, given=sound.needed, ending=sound.ending())
-        except IrwrightError as error:
-            return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
-        return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}
-
 
 def attributes(source: Source) -> str:
     """Function attributes by what the code looks like: for speed (aligned), for size (short moves), or smallest."""
@@ -394,20 +277,3 @@ def attributes(source: Source) -> str:
         return attributes_text(size="", frame_pointer="none", features=features)
     size = "z" if is_smallest(i for code in source.program.functions for i in code.instructions) else "s"
     return attributes_text(size=size, frame_pointer="none", features=features)
-
-
-def _bodies(ir: str) -> dict[str, str]:
-    """Text of each function of a module."""
-    bodies: dict[str, str] = {}
-    lines: list[str] = []
-    name = ""
-    for line in ir.split("\n"):
-        if line.startswith("define "):
-            name = line[line.index("@") + 1 :].partition("(")[0].strip('"')
-            lines = []
-        if name:
-            lines.append(line)
-            if line == "}":
-                bodies[name] = "\n".join(lines)
-                name = ""
-    return bodies

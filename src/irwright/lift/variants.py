@@ -127,6 +127,8 @@ class Candidate:
     problem: str = ""
     variant: Variant | None = None
     tried: list[Variant] = field(default_factory=list[Variant])
+    is_refused: bool = False
+    """lifted, but it behaved differently"""
 
 
 class Search:
@@ -178,6 +180,22 @@ class Search:
         if best.ir:
             best.problem = ""
         return best
+
+    def others(self, name: str, known: list[str]) -> list[Candidate]:
+        """Other sound liftings than the one that recompiles to these lines, the most similar first."""
+        wanted = normalise(self.text, name)
+        seen = [known]
+        found: list[Candidate] = []
+        for variant in SOUND_ORDER:
+            try:
+                lowered = self.lower([(self.emit(name, variant), PIPELINES[variant.pipeline])])[0]
+                lines = [] if lowered.problem else normalise(self.take_apart(lowered.asm), name)
+            except IrwrightError:
+                continue
+            if lines and lines not in seen:
+                seen.append(lines)
+                found.append(Candidate(ir=lowered.ir, similarity=similarity(wanted, lines), variant=variant))
+        return sorted(found, key=lambda one: -one.similarity)
 
     def _batches(self, variants: tuple[Variant, ...]) -> Iterator[list[Variant]]:
         """The first alone, since most often it is the one; then a few at a time."""

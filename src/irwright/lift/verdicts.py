@@ -34,6 +34,8 @@ class LiftedFunction:
     seconds: float
     reason: str
     num_instructions: int
+    is_refused: bool = False
+    """not lifted because its lifting behaved differently"""
     demangled: str = ""
     """as C++ or Rust spell it, where that differs"""
     original: tuple[str, ...] = ()
@@ -50,6 +52,7 @@ class LiftedFunction:
             "num_variants": self.num_variants,
             "seconds": round(self.seconds, 4),
             "reason": self.reason,
+            "refused": self.is_refused,
             "instructions": self.num_instructions,
         }
 
@@ -69,9 +72,10 @@ class LiftResult:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Functions by verdict."""
+        """Functions by verdict; of those not lifted, how many because their lifting behaved differently."""
         counts = Counter(str(one.verdict) for one in self.functions)
-        return {"functions": len(self.functions), **{str(v): counts[str(v)] for v in Verdict}}
+        refused = sum(one.is_refused for one in self.functions)
+        return {"functions": len(self.functions), **{str(v): counts[str(v)] for v in Verdict}, "refused": refused}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -98,7 +102,7 @@ class ArchiveResult:
     @property
     def totals(self) -> dict[str, int]:
         """Functions by verdict, over all members."""
-        counts: Counter[str] = Counter(functions=0, **{str(v): 0 for v in Verdict})
+        counts: Counter[str] = Counter(functions=0, **{str(v): 0 for v in Verdict}, refused=0)
         for member in self.members:
             counts.update(member.totals)
         return dict(counts)
