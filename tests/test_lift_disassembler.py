@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,18 @@ def test_preparing_any_text(text: str) -> None:
     except InputError:
         return
     assert isinstance(prepared.text, str)
+
+
+def test_the_same_module_whatever_the_hashes_of_strings(tmp_path: Path) -> None:
+    source = tmp_path / "f.s"
+    body = "cvtsi2sd %eax, %xmm1\n cvtsi2sd %edx, %xmm2\n addsd %xmm1, %xmm0\n addsd %xmm2, %xmm0"
+    source.write_text(
+        ".globl f\n.type f,@function\nf:\n pushq %rbx\n testl %edi, %edi\n je .L1\n callq g\n jmp .L2\n"
+        f".L1:\n callq h\n.L2:\n {body}\n popq %rbx\n retq\n.size f, .-f\n"
+    )
+    command = [sys.executable, "-m", "irwright", "disassemble", "--no-verify", "--budget", "1", "-o", "-", str(source)]
+    modules = {
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in "123"
+    }
+    assert len(modules) == 1

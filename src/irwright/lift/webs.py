@@ -140,7 +140,7 @@ class Analysis:
             elif effect.kind == "store" and effect.addr is not None and (slot := self.slot(effect.addr)):
                 live.pop(slot, None)
             elif effect.kind == "call":
-                for unit in (*effect.aux.clobbered, *CC_UNITS_, *X87_UNITS):
+                for unit in (*sorted(effect.aux.clobbered), *CC_UNITS_, *X87_UNITS):
                     live.pop(unit, None)
             elif effect.kind in ("unreachable", "trap"):
                 live.clear()
@@ -369,7 +369,7 @@ class Analysis:
             return
         signature = self.signatures[call.index]
         returned = {unit for unit, _ in signature.returns}
-        for unit in (*call.clobbered, *CC_UNITS_, *X87_UNITS):
+        for unit in (*sorted(call.clobbered), *CC_UNITS_, *X87_UNITS):
             current.pop(unit, None)
             if after.get(unit, 0) and not call.is_tail:
                 node = current[unit] = self._node(unit)

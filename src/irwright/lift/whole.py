@@ -164,7 +164,7 @@ class Assembler:
                 problem = f"has {error} in {section}, which can't be written as IR"
                 raise InputError(self.program.name, problem) from error
             texts[one.name] = re.sub(r" = (private|internal) ", " = dso_local ", definition, count=1)
-            for name in set(names.declarations) - before:
+            for name in [one for one in names.declarations if one not in before]:
                 if name in self.layout_names:
                     todo.append(self.layout_names[name])
         if inside:
