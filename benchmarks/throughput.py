@@ -33,8 +33,9 @@ from irwright.errors import IrwrightError
 from irwright.evaluator import Evaluator
 from irwright.llvm import clang, toolchain
 from irwright.llvm import compiler as worker_side
+from irwright.llvm.builds import OK, Build, Measured, Outcome, OutcomeKind, Steps
 from irwright.llvm.codegen import CodegenLevel, ObjectInfo, TargetMachines
-from irwright.llvm.compiler import OK, Compiler, Outcome, OutcomeKind, Steps
+from irwright.llvm.compiler import Compiler
 from irwright.llvm.module import Module
 from irwright.llvm.toolchain import LibraryFacts, Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
@@ -352,7 +353,7 @@ class _Forgetful(Compiler):
         self._memo = memo
         self._prefixes = prefixes
 
-    def evaluate(self, key: str, build: worker_side.Build, count_instructions: bool = False) -> worker_side.Measured:
+    def evaluate(self, key: str, build: Build, count_instructions: bool = False) -> Measured:
         if not self._memo:
             self.known.clear()
         return super().evaluate(key, build, count_instructions)

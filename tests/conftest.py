@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, settings
 from irwright.cli import main
 from irwright.errors import ToolchainError
 from irwright.llvm import clang, toolchain
-from irwright.llvm.module import Context, Library, open_library
+from irwright.llvm.library import Library, open_library
+from irwright.llvm.module import Context
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool
 from verify_tools import Compile

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from irwright.cc.tuning import Candidate, promising, verified_choice
-from irwright.llvm.compiler import OK
+from irwright.llvm.builds import OK
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.passes import PassList

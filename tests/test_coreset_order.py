@@ -18,8 +18,8 @@ from irwright.coreset_order import (
     order_table,
     weights_of,
 )
+from irwright.llvm.builds import OK, Outcome, OutcomeKind
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.compiler import OK, Outcome, OutcomeKind
 from irwright.llvm.pieces import Promoted
 from irwright.measure import Sizes
 from irwright.passes import PassList

@@ -15,7 +15,8 @@ from irwright.corpus.canonical import Map, canonical_functions, canonicalise, or
 from irwright.corpus.stripping import dress, strip_lines
 from irwright.errors import SourceError
 from irwright.llvm import clang
-from irwright.llvm.module import Context, Library
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context
 from irwright.llvm.toolchain import Toolchain
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -7,7 +7,8 @@ from pathlib import Path
 from conftest import Seeds
 from corpus_tools import LOOP, corpus_of, found
 from irwright.corpus.store import add, open_corpus
-from irwright.llvm.module import Context, Library
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context
 from irwright.llvm.toolchain import Toolchain
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import LLVM, Seeds
 from irwright.errors import LLVMError
 from irwright.evaluator import Evaluator
-from irwright.llvm.compiler import OK, ModuleFacts, Outcome, OutcomeKind
+from irwright.llvm.builds import OK, ModuleFacts, Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import Sizes, measure_object, protocol

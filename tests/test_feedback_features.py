@@ -9,8 +9,8 @@ import pytest
 from conftest import Seeds
 from irwright.evaluator import Evaluator
 from irwright.feedback.features import NAMES, count_body, describe, named_in
+from irwright.llvm.bodies import split_text
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.module import Module
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import protocol
 from irwright.plan import Plan
@@ -44,7 +44,7 @@ def test_what_a_text_shows() -> None:
 def test_instructions_are_counted_as_llvm_counts_them(pool: WorkerPool, seeds: Seeds, name: str) -> None:
     facts = pool.add_module("m", seeds.bitcode(name), name=name)
     text = Evaluator(pool, "m", facts, protocol("oz"), llvm_major=22).compile(Plan(), "ll")
-    bodies = {name: body.decode().lstrip("\n") for name, body in Module.split_text(text).items()}
+    bodies = {name: body.decode().lstrip("\n") for name, body in split_text(text).items()}
     switches = {name: count_body(body)["switch"] for name, body in bodies.items()}
     counted = {name: count_body(body)["instructions"] for name, body in bodies.items()}
     assert counted == facts.instructions_by_function

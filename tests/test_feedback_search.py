@@ -12,7 +12,7 @@ from irwright.feedback.features import named_in
 from irwright.feedback.knowledge import Knowledge, load_knowledge
 from irwright.feedback.search import described, search_by_outcomes
 from irwright.function_search import FunctionSearch
-from irwright.llvm.module import Module
+from irwright.llvm.bodies import split_text
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.plan import Plan
 from irwright.search import search
@@ -71,7 +71,7 @@ def test_behind_a_base_that_inlines_callers_of_static_functions_keep_its_tail(
     search_by_outcomes(task, known)
     survey = task.evaluator.survey("raw")
     assert survey is not None and survey.functions
-    text = Module.split_text(task.evaluator.compile(Plan(), "ll"))
+    text = split_text(task.evaluator.compile(Plan(), "ll"))
     calling = {name for name, body in text.items() if named_in(body.decode().lstrip("\n")) & set(survey.functions)}
     assert calling
     own: dict[bool, set[str]] = {False: set(), True: set()}

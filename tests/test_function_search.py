@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from irwright.function_search import FunctionSearch, reached
+from irwright.llvm.builds import OK
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.compiler import OK
 from irwright.llvm.pieces import Promoted
 from irwright.passes import PassList
 from irwright.plan import Plan

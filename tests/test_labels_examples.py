@@ -18,8 +18,9 @@ from irwright.labels.portions import Tools
 from irwright.labels.search import SearchSettings
 from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench, targeted
-from irwright.llvm.compiler import OK
-from irwright.llvm.module import Context, Library
+from irwright.llvm.builds import OK
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context
 from irwright.llvm.toolchain import Toolchain, find
 from irwright.measure import Sizes
 from irwright.passes import PassList

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from irwright.coreset_build import key_of_name
 from irwright.labels.outcomes import KnownTrials, Measured, next_lists
-from irwright.llvm.compiler import OK, Outcome, OutcomeKind
+from irwright.llvm.builds import OK, Outcome, OutcomeKind
 from irwright.measure import Sizes
 from irwright.passes import PassList
 from irwright.plan import Plan

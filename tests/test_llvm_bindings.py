@@ -10,7 +10,7 @@ import pytest
 
 from conftest import LLVM
 from irwright.llvm import bindings
-from irwright.llvm.module import Library
+from irwright.llvm.library import Library
 
 
 def test_version_is_the_one_of_clang(library: Library, llvm: LLVM) -> None:

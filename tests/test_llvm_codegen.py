@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from conftest import AARCH64, LLVM, SEEDS, Seeds, output_of, tool
 from irwright.errors import LLVMError, ToolchainError
 from irwright.llvm import clang
+from irwright.llvm.builds import Build, Passes
 from irwright.llvm.codegen import (
     CodegenLevel,
     FileType,
@@ -27,8 +28,8 @@ from irwright.llvm.codegen import (
     emit,
     read_object,
 )
-from irwright.llvm.compiler import Build, Passes
-from irwright.llvm.module import Context, Library
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.passes import oz_pipeline

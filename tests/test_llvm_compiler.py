@@ -11,9 +11,10 @@ import pytest
 
 from conftest import LLVM, SEEDS, Seeds
 from irwright.errors import LLVMError
+from irwright.llvm.builds import Build, FunctionPasses, Outcome, OutcomeKind, Passes, Step
 from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.codegen import CodegenLevel, FunctionSize, read_object
-from irwright.llvm.compiler import PROMISES, Build, Compiler, FunctionPasses, Outcome, OutcomeKind, Passes, Step
+from irwright.llvm.compiler import PROMISES, Compiler
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.passes import PassList, PassSpace, oz_pipeline

@@ -7,19 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import SEEDS, Seeds, named_llvms, output_of, tool
 from irwright.errors import ClosedError, IRError, LLVMError
 from irwright.llvm import clang, toolchain
 from irwright.llvm.codegen import CodegenLevel, TargetMachines
-from irwright.llvm.module import (
-    Context,
-    Library,
-    Linkage,
-    _explain_bitcode,  # pyright: ignore[reportPrivateUsage]
-)
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context, Linkage
 from irwright.passes import PassList
 
 TWO = b"""
@@ -159,16 +153,6 @@ def test_truncated_bitcode(context: Context, seeds: Seeds) -> None:
             context.parse(data[:size], name="cut.bc")
 
 
-def test_what_the_reader_of_an_older_llvm_says() -> None:
-    problem = "Unknown attribute kind (105) (Producer: 'LLVM23.1.0' Reader: 'LLVM 22.1.8')"
-    assert _explain_bitcode(problem, 22) == (
-        "bitcode of LLVM 23, which LLVM 22 can't read; name that LLVM with --llvm, or compile with clang 22"
-    )
-    # A reader as new as the producer: the file is broken, not new.
-    assert _explain_bitcode(problem, 23) == f"broken bitcode ({problem}); compile the file again"
-    assert _explain_bitcode("", 22) == "broken bitcode (LLVM gives no reason); compile the file again"
-
-
 def test_bitcode_of_a_newer_llvm(context: Context, library: Library, seeds: Seeds) -> None:
     newer = [found for name in named_llvms() if (found := toolchain.find(llvm=name)).major > library.major]
     if not newer:
@@ -180,25 +164,6 @@ def test_bitcode_of_a_newer_llvm(context: Context, library: Library, seeds: Seed
         assert f"bitcode of LLVM {newer[0].major}, which LLVM {library.major} can't read" in str(error)
     else:
         assert module.verify() is None  # nothing in it that the older one does not know
-
-
-@given(st.text(), st.integers(0, 99))
-def test_explaining_bitcode_errors_never_fails(problem: str, major: int) -> None:
-    assert _explain_bitcode(problem, major)
-
-
-@given(st.from_regex(r"(.*Producer: 'LLVM\d{1,3}[. ].*)?", fullmatch=True))
-def test_explaining_bitcode_errors_of_some_producer(problem: str) -> None:
-    assert ("can't read" in _explain_bitcode(problem, 0)) == ("Producer: 'LLVM" in problem and _newer_than_0(problem))
-
-
-def _newer_than_0(problem: str) -> bool:
-    start = problem.find("Producer: 'LLVM") + len("Producer: 'LLVM")
-    digits = ""
-    while problem[start : start + 1].isdigit():
-        digits += problem[start]
-        start += 1
-    return int(digits or "0") > 0
 
 
 # ---- passes: the same as opt
@@ -292,57 +257,6 @@ def test_function_passes_equal_a_list_run_on_a_module_of_that_function(context: 
 
 
 # ---- hashes
-
-
-def test_hashes_survive_numbering_of_notes(context: Context) -> None:
-    """Metadata and attribute groups that other functions add shift the numbers, not the hash."""
-    kept = b"""define i32 @kept(ptr %p) minsize {
-  %v = load i32, ptr %p, !tbaa !0
-  ret i32 %v
-}
-"""
-    notes = b'!0 = !{!1, !1, i64 0}\n!1 = !{!"int", !2}\n!2 = !{!"root"}\n'
-    other = b"""define void @other(ptr %p) cold {
-  store i64 1, ptr %p, !tbaa !9
-  ret void
-}
-"""
-    more = b'!9 = !{!8, !8, i64 0}\n!8 = !{!"long", !2}\n'
-    one = context.parse(kept + notes).function_hashes()
-    two = context.parse(other + kept + more + notes).function_hashes()
-    assert one["kept"] == two["kept"]
-    changed = context.parse(kept + notes.replace(b'"int"', b'"float"')).function_hashes()
-    assert changed["kept"] != one["kept"]
-    cold = context.parse(kept.replace(b"minsize", b"minsize cold") + notes).function_hashes()
-    assert cold["kept"] != one["kept"]
-
-
-def test_hashes_know_what_is_said_of_the_functions_called(context: Context) -> None:
-    """The code of a call depends on the attributes of what is called, wherever they stand."""
-    text = b"""
-define internal i32 @callee(i32 %a) {
-  ret i32 %a
-}
-define i32 @caller(i32 %a) {
-  %r = call i32 @callee(i32 %a)
-  ret i32 %r
-}
-define i32 @stranger(i32 %a) {
-  ret i32 %a
-}
-"""
-    plain = context.parse(text).function_hashes()
-    known = context.parse(text.replace(b"internal i32 @callee", b"internal zeroext i32 @callee")).function_hashes()
-    assert {name for name in plain if plain[name] != known[name]} == {"callee", "caller"}
-    longer = context.parse(text.replace(b"  ret i32 %r", b"  %s = add i32 %r, 1\n  ret i32 %s")).function_hashes()
-    assert {name for name in plain if plain[name] != longer[name]} == {"caller"}
-
-
-def test_function_hashes_cover_every_definition(context: Context, seeds: Seeds) -> None:
-    for name in SEEDS:
-        module = context.parse(seeds.bitcode(name))
-        assert list(module.function_hashes()) == module.functions()
-    assert list(context.parse(TWO).function_hashes()) == ["first", 'second "f"']
 
 
 def test_state_hash_ignores_the_name_and_nothing_else(context: Context, seeds: Seeds) -> None:

@@ -20,9 +20,10 @@ from irwright.coreset import first_plans
 from irwright.errors import LLVMError
 from irwright.evaluator import Evaluator
 from irwright.llvm import clang
+from irwright.llvm.builds import OutcomeKind
 from irwright.llvm.codegen import read_object
-from irwright.llvm.compiler import OutcomeKind
-from irwright.llvm.module import Context, Library, Linkage, Module
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context, Linkage, Module
 from irwright.llvm.pieces import PREPARATIONS, STATIC, demote, promote, why_not
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import WorkerPool

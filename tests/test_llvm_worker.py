@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from conftest import LLVM, Seeds
 from irwright.errors import IRError, LLVMError, ToolchainError, WorkerError
-from irwright.llvm.compiler import Build, Measured, Outcome, OutcomeKind, Passes, Step
+from irwright.llvm.builds import Build, Measured, Outcome, OutcomeKind, Passes, Step
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool, default_jobs
 

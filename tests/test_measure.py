@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from conftest import AARCH64, SEEDS, Seeds, output_of, tool
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm import clang
+from irwright.llvm.builds import Build, Passes
 from irwright.llvm.codegen import CodegenLevel, ObjectInfo, Section
-from irwright.llvm.compiler import Build, Passes
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import PROTOCOLS, Sizes, gain, measure_object, protocol, sizes_of

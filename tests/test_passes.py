@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from irwright.errors import PassListError
 from irwright.pass_items import Pass
-from irwright.pass_table import LOSES_MEMORY_SSA, params_worth_trying
+from irwright.pass_rows import LOSES_MEMORY_SSA
+from irwright.pass_table import params_worth_trying
 from irwright.passes import PassList, PassSpace, function_local, oz_pipeline
 
 MAJORS = range(17, 24)

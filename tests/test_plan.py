@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irwright.errors import PassListError
-from irwright.llvm.compiler import FunctionPasses, Passes
+from irwright.llvm.builds import FunctionPasses, Passes
 from irwright.measure import protocol
 from irwright.passes import PassList, PassSpace
 from irwright.plan import CHUNK, NOTHING, Plan, chunks, function_pipeline

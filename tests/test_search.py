@@ -16,7 +16,7 @@ from conftest import Seeds
 from irwright.coreset import first_plans
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator
-from irwright.llvm.compiler import Outcome, OutcomeKind
+from irwright.llvm.builds import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import measure_object, protocol

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from irwright.errors import StorageError
+from irwright.llvm.builds import OK, Outcome, OutcomeKind
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.compiler import OK, Outcome, OutcomeKind
 from irwright.measure import Sizes
 from irwright.passes import PassList
 from irwright.plan import Plan

@@ -18,7 +18,7 @@ from conftest import AARCH64, Seeds, named_llvms
 from irwright.errors import InputError, IRError, IrwrightError, LLVMError, SourceError, StorageError, ToolchainError
 from irwright.evaluator import Evaluator
 from irwright.llvm import clang, toolchain
-from irwright.llvm.compiler import Outcome, OutcomeKind
+from irwright.llvm.builds import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.measure import measure_object
 from irwright.passes import PassList

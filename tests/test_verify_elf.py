@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conftest import Seeds
 from irwright.errors import InputError
 from irwright.llvm.codegen import CodegenLevel, TargetMachines, emit
-from irwright.llvm.module import open_library
+from irwright.llvm.library import open_library
 from irwright.llvm.toolchain import Toolchain
 from irwright.verify.differ import compare_objects
 from irwright.verify.elf import read_elf

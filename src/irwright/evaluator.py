@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from irwright.llvm.compiler import OK, Build, ModuleFacts, Passes
+from irwright.llvm.builds import OK, Build, ModuleFacts, Passes
 from irwright.llvm.pieces import Promoted
 from irwright.llvm.worker import Call, Reply, WorkerPool
 from irwright.measure import Protocol, Sizes, sizes_of

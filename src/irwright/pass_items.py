@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, TypeAlias, cast
 
-from irwright.pass_table import PASSES, Level, PassInfo, spell
+from irwright.pass_rows import Level
+from irwright.pass_table import PASSES, PassInfo, spell
 
 Adaptor = Literal["module", "cgscc", "function", "loop", "loop-mssa", "devirt", "coro-cond"]
 

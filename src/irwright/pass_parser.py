@@ -11,19 +11,8 @@ from typing import cast
 
 from irwright.errors import PassListError
 from irwright.pass_items import ADAPTORS, HOLDS, Adaptor, Group, Item, Pass, inner_level
-from irwright.pass_table import (
-    ANY_LEVEL,
-    IMPLIED_PARAMETERS,
-    LOSES_MEMORY_SSA,
-    PASSES,
-    RENAMED,
-    RENAMED_PARAMETERS,
-    Level,
-    Parameter,
-    PassInfo,
-    find_parameter,
-    spell_parameter,
-)
+from irwright.pass_rows import ANY_LEVEL, IMPLIED_PARAMETERS, LOSES_MEMORY_SSA, RENAMED, RENAMED_PARAMETERS, Level
+from irwright.pass_table import PASSES, Parameter, PassInfo, find_parameter, spell_parameter
 
 _KEYWORDS = (*ADAPTORS, "repeat")
 

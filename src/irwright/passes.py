@@ -35,16 +35,8 @@ from irwright.pass_items import (
     shortest_text,
 )
 from irwright.pass_parser import parse_items
-from irwright.pass_table import (
-    LOSES_MEMORY_SSA,
-    Level,
-    PassInfo,
-    params_worth_trying,
-    spell,
-    spell_parameter,
-    usable_passes,
-    words,
-)
+from irwright.pass_rows import LOSES_MEMORY_SSA, Level
+from irwright.pass_table import PassInfo, params_worth_trying, spell, spell_parameter, usable_passes, words
 
 if TYPE_CHECKING:
     import random

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from irwright.llvm.builds import Build, FunctionPasses, InlineStatics, Part, Passes, Promote, Step, Steps
 from irwright.llvm.codegen import CodegenLevel
-from irwright.llvm.compiler import Build, FunctionPasses, InlineStatics, Part, Passes, Promote, Step, Steps
 from irwright.llvm.pieces import PREPARATIONS
 from irwright.passes import PassList, function_local
 

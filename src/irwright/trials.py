@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from irwright.errors import StorageError
+from irwright.llvm.builds import OK, Outcome, OutcomeKind
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.compiler import OK, Outcome, OutcomeKind
 from irwright.measure import Protocol, Sizes
 from irwright.plan import Plan
 

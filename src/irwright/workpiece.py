@@ -19,7 +19,7 @@ from irwright.errors import IrwrightError
 from irwright.evaluator import Evaluator
 from irwright.files import Input, read_ir
 from irwright.llvm import clang
-from irwright.llvm.compiler import ModuleFacts
+from irwright.llvm.builds import ModuleFacts
 from irwright.llvm.toolchain import Toolchain, backend_for, find
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Protocol

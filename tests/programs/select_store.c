@@ -1,5 +1,5 @@
 /* A store through a pointer that is one of two: a function that does this writes memory, and its calls must stay.
-   (attributor-light of LLVM 22 and 23 takes it for a function without effects; see pass_table.py.) */
+   (attributor-light of LLVM 22 and 23 takes it for a function without effects; see pass_rows.py.) */
 #include "check.h"
 
 static int fallback;

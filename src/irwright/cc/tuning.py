@@ -22,7 +22,7 @@ from irwright.cc.compilers import Compiler
 from irwright.coreset import load_coreset
 from irwright.errors import InputError, IrwrightError, LLVMError, WorkerError
 from irwright.evaluator import Evaluator
-from irwright.llvm.compiler import OK
+from irwright.llvm.builds import OK
 from irwright.llvm.worker import WorkerPool
 from irwright.measure import Sizes, measure_object, protocol
 from irwright.passes import PassList

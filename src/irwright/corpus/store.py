@@ -20,7 +20,7 @@ from irwright.corpus.near import signature
 from irwright.corpus.packages import default_cache
 from irwright.distribute import distribute
 from irwright.errors import IrwrightError
-from irwright.llvm.compiler import Build
+from irwright.llvm.builds import Build
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.shards import ShardFolder, arrow, encode, key_of
 

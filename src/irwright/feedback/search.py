@@ -19,8 +19,8 @@ from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome
 from irwright.feedback.moves import is_turn, make_move
 from irwright.function_search import FunctionSearch, compose_best, families_of
+from irwright.llvm.bodies import split_text
 from irwright.llvm.codegen import FunctionSize
-from irwright.llvm.module import Module
 from irwright.passes import PassList
 from irwright.plan import Plan
 from irwright.task import Task
@@ -75,7 +75,7 @@ def _described(task: Task, raw: Mapping[str, str]) -> dict[str, list[float]]:
 
 def _bodies(task: Task, plan: Plan) -> dict[str, str]:
     text = task.evaluator.compile(plan, "ll")
-    return {name: body.decode(errors="replace").lstrip("\n") for name, body in Module.split_text(text).items()}
+    return {name: body.decode(errors="replace").lstrip("\n") for name, body in split_text(text).items()}
 
 
 class Alone:

@@ -19,7 +19,7 @@ from irwright.corpus.canonical import canonicalise, rename, strip
 from irwright.corpus.stripping import dress
 from irwright.errors import IrwrightError
 from irwright.evaluator import Evaluator
-from irwright.llvm.compiler import ModuleFacts
+from irwright.llvm.builds import ModuleFacts
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.measure import PROTOCOLS, Protocol
 from irwright.passes import PassList

@@ -15,7 +15,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from irwright.errors import LLVMError, ToolchainError
-from irwright.llvm.module import Library, Linkage, Module
+from irwright.llvm.library import Library
+from irwright.llvm.module import Linkage, Module
 
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE = 1, 2, 4, 16
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 2, 4, 8, 9

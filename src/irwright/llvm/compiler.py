@@ -1,8 +1,7 @@
 """What a compile worker does: builds of loaded modules, measured or emitted.
 
-`Steps` say how to build an optimised module from a loaded one; each step is one call of LLVMRunPasses, and the
-module after every step but the last is kept for later calls that begin with the same steps. A step always runs
-on a clone of the state before it, so a kept state and a recomputed one give the same code.
+The module after every step of a build (builds.py) but the last is kept for later calls that begin with the same
+steps. A step always runs on a clone of the state before it, so a kept state and a recomputed one give the same code.
 
 `serve` is what a worker process does; worker.py starts it and talks to it.
 """
@@ -12,126 +11,34 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from irwright.digests import blake2b
 from irwright.errors import IrwrightError, LLVMError
-from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, ObjectInfo, TargetMachines, emit, read_object
+from irwright.llvm.bodies import hash_bodies, split_text
+from irwright.llvm.builds import (
+    CODEGEN_DEFAULTS,
+    OK,
+    Build,
+    FunctionsMeasured,
+    InlineStatics,
+    Measured,
+    ModuleFacts,
+    Outcome,
+    OutcomeKind,
+    Passes,
+    Promote,
+    Step,
+    Steps,
+)
+from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, TargetMachines, emit, read_object
+from irwright.llvm.library import open_library
 from irwright.llvm.lowering import Lowered, assemble, link, lower
-from irwright.llvm.module import Context, Linkage, Module, open_library
+from irwright.llvm.module import Context, Linkage, Module
 from irwright.llvm.overflow import trapping
 from irwright.llvm.pieces import PREPARATIONS, Promoted, inline_statics, join, keep, promote, references
-
-
-class OutcomeKind(StrEnum):
-    """How an evaluation ended."""
-
-    OK = "ok"
-    INVALID = "invalid"
-    """LLVM or irwright refused it with a message"""
-    CRASH = "crash"
-    """the worker process died: abort, assertion, segfault"""
-    TIMEOUT = "timeout"
-    MEMORY = "memory"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The end of one call, good or bad; data, never raised."""
-
-    kind: OutcomeKind
-    detail: str = ""
-    """one line: LLVM's message, the signal, the limit"""
-    error: IrwrightError | None = None
-    """the error behind INVALID, for callers that want to raise it"""
-
-    @property
-    def ok(self) -> bool:
-        return self.kind is OutcomeKind.OK
-
-
-OK = Outcome(kind=OutcomeKind.OK)
-
-
-@dataclass(frozen=True, slots=True)
-class Passes:
-    """A step: one pipeline in `opt -passes` syntax over the whole module."""
-
-    pipeline: str
-    inliner_threshold: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionPasses:
-    """A step: a function pipeline of its own for each function; `default` for those not named ("" is none)."""
-
-    pipelines: tuple[tuple[str, str], ...]
-    """(function name, pipeline), sorted by name"""
-    default: str = ""
-
-    @classmethod
-    def of(cls, pipelines: Mapping[str, str], default: str = "") -> FunctionPasses:
-        return cls(tuple(sorted(pipelines.items())), default)
-
-
-@dataclass(frozen=True, slots=True)
-class Promote:
-    """A step: prepare the module for being made of pieces (pieces.py); the first step of such a build."""
-
-    preparation: str = "raw"
-    """one of pieces.PREPARATIONS"""
-
-
-@dataclass(frozen=True, slots=True)
-class InlineStatics:
-    """A step after Promote: inline static functions for one of the reasons in `Promoted.inlined`."""
-
-    reason: str
-
-
-Step = Passes | FunctionPasses | Promote | InlineStatics
-Steps = tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some functions of a module, built by steps of their own (which begin with Promote)."""
-
-    steps: Steps
-    functions: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """What to make of a module: the steps, and how code is generated from the result."""
-
-    steps: Steps = ()
-    parts: tuple[Part, ...] = ()
-    """where given, these are built and joined first, and the steps run on the whole"""
-    level: CodegenLevel = CodegenLevel.DEFAULT
-    options: tuple[str, ...] = ()
-    """LLVM command line options that hold during code generation, each listed in `CODEGEN_DEFAULTS`"""
-
-
-CODEGEN_DEFAULTS = {
-    "-enable-machine-outliner": "never",
-    "-tail-merge-size": "3",
-    "-tail-merge-threshold": "150",
-    "-enable-misched": "1",
-    "-enable-post-misched": "1",
-    "-disable-block-placement": "0",
-    "-x86-cmov-converter": "1",
-    "-disable-lsr": "0",
-    "-enable-shrink-wrap": "1",
-    "-hoist-common-insts": "0",
-    "-no-stack-coloring": "0",
-}
-"""Code generation options a build may set, with the value that restores LLVM's default afterwards."""
-
 
 PROMISES = re.compile(
     rb"^(  %\S+ = (?:add|sub|mul|shl|lshr|ashr|udiv|sdiv|trunc|zext|or|icmp|getelementptr))"
@@ -142,50 +49,6 @@ PROMISES = re.compile(
 NEIGHBOURS = 32
 """functions of a large module that are cut out of it together"""
 REFERENCE_PASSES = "function(mem2reg),cgscc(inline),function(mem2reg),function(bounds-checking)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What one evaluation measured."""
-
-    state: bytes
-    """16-byte hash of the IR after the passes, joined with how code is generated"""
-    info: ObjectInfo | None
-    """None where the caller said it knows `state` already: nothing was emitted"""
-    num_instructions: int
-    pass_seconds: float
-    emit_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionsMeasured:
-    """What one evaluation measured of each function by itself."""
-
-    states: dict[str, bytes]
-    """hash of each function's IR after the passes, joined with how code is generated"""
-    sizes: dict[str, FunctionSize]
-    """of the functions whose state was new to the worker"""
-    references: dict[str, frozenset[str]]
-    """functions of the module that each one names"""
-    pass_seconds: float
-    emit_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleFacts:
-    """What `load` tells of a module."""
-
-    functions: tuple[str, ...]
-    """defined in it, in module order"""
-    internal: tuple[str, ...]
-    """those of them that no other object can see"""
-    triple: str
-    num_instructions: int
-    instructions_by_function: dict[str, int]
-    has_always_inline: bool = False
-    """some function is marked `always_inline`"""
-    has_coroutines: bool = False
-    """some function has to be split before there is code of it"""
 
 
 class Compiler:
@@ -296,8 +159,8 @@ class Compiler:
         with self._run(key, build) as module:
             salt = self.module_salts[key] + _codegen_key(build)  # data functions point at differs between modules
             text = module.text().encode(errors="surrogateescape")
-            bodies = module.split_text(text)
-            states = {name: state + salt for name, state in module.hash_bodies(text, bodies).items()}
+            bodies = split_text(text)
+            states = {name: state + salt for name, state in hash_bodies(text, bodies).items()}
             named = {name: references(body).intersection(bodies) - {name} for name, body in bodies.items()}
             definitions = [(name, ref) for name, ref in module.definitions() if name in states]
             ran = time.perf_counter()

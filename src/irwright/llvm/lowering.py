@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from irwright.errors import IrwrightError, LLVMError
 from irwright.llvm.codegen import CodegenLevel, FileType, TargetMachines, emit
-from irwright.llvm.module import Context, Library, Module
+from irwright.llvm.library import Library
+from irwright.llvm.module import Context, Module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,24 +4,24 @@
 either twice is harmless, using either after close raises `ClosedError` instead of crashing. Nothing here is
 thread-safe, and hostile IR can abort the process: only worker processes (worker.py) call this in production.
 
-Code generation is in codegen.py, the pass vocabulary in passes.py.
+The library is opened in library.py, code generation is in codegen.py, the pass vocabulary in passes.py.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import re
 from collections.abc import Iterator, Mapping, Set
-from ctypes import byref, c_char_p, c_size_t, c_void_p
+from ctypes import byref, c_size_t, c_void_p
 from enum import IntEnum
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from irwright.digests import blake2b
 from irwright.errors import ClosedError, IRError, LLVMError
 from irwright.llvm import bindings
+from irwright.llvm.bodies import hash_bodies, split_text
+from irwright.llvm.library import Library, PassOptions
+from irwright.llvm.messages import explain_bitcode, ir_error
 
 BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 """Raw bitcode and the wrapper that Apple's tools put around it."""
@@ -49,59 +49,6 @@ class Linkage(IntEnum):
 
 CLONES_BLOCK_ADDRESSES = 22
 """the first LLVM that is known to copy labels whose address data hold: 17 makes them labels of the original"""
-
-
-class Library:
-    """One loaded libLLVM: version, backends, and what differs between the majors."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.api = bindings.load(path)
-        self.version = bindings.version(self.api)
-        self.major = self.version[0]
-        self.backends = bindings.initialize_backends(self.api)
-        self.can_run_on_function = hasattr(self.api, "LLVMRunPassesOnFunction")
-
-    def take_string(self, address: int | None) -> str:
-        """Copy a message LLVM allocated and release it."""
-        if not address:
-            return ""
-        text = ctypes.string_at(address).decode(errors="replace")
-        self.api.LLVMDisposeMessage(address)
-        return text
-
-    def take_error(self, error: int | None) -> str | None:
-        """The message of an LLVMErrorRef, None on success; consumes the reference."""
-        if not error:
-            return None
-        message = self.api.LLVMGetErrorMessage(error)
-        text = ctypes.string_at(message).decode(errors="replace")
-        self.api.LLVMDisposeErrorMessage(message)
-        return text
-
-    def take_buffer(self, buffer: int) -> bytes:
-        """Copy a memory buffer and release it."""
-        data = ctypes.string_at(self.api.LLVMGetBufferStart(buffer), self.api.LLVMGetBufferSize(buffer))
-        self.api.LLVMDisposeMemoryBuffer(buffer)
-        return data
-
-    def default_triple(self) -> str:
-        """The target of IR that names none."""
-        return self.take_string(self.api.LLVMGetDefaultTargetTriple())
-
-    def set_options(self, options: tuple[str, ...]) -> None:
-        """Set LLVM's command line options (`-name=value`), which are global to the process.
-
-        An unknown option makes LLVM exit the process.
-        """
-        argv = (c_char_p * (len(options) + 1))(b"irwright", *(option.encode() for option in options))
-        self.api.LLVMParseCommandLineOptions(len(argv), argv, b"")
-
-
-@functools.cache
-def open_library(path: Path) -> Library:
-    """The library at `path`, loaded once per process (LLVM's global state can't be unloaded)."""
-    return Library(path)
 
 
 class Context:
@@ -155,7 +102,7 @@ class Context:
         self.api.LLVMDisposeMemoryBuffer(buffer)
         problem = self.take_diagnostics()
         if failed or not module.value:
-            raise IRError(name, _explain_bitcode(problem, self.library.major))
+            raise IRError(name, explain_bitcode(problem, self.library.major))
         return self.adopt(module.value, name)
 
     def _parse_text(self, data: bytes, name: str) -> Module:
@@ -173,7 +120,7 @@ class Context:
         failed = self.api.LLVMParseIRInContext(self.ref, buffer, byref(module), byref(message))
         problem = self.library.take_string(message.value) or self.take_diagnostics()
         if failed or not module.value:
-            raise _ir_error(problem, name)
+            raise ir_error(problem, name)
         return self.adopt(module.value, name)
 
     def adopt(self, ref: int, name: str) -> Module:
@@ -385,7 +332,7 @@ class Module:
         """Run a pipeline in `opt -passes` syntax in place; `LLVMError` where LLVM does not know it."""
         if not pipeline:
             return
-        with _pass_options(self.library, inliner_threshold) as options:
+        with PassOptions(self.library, inliner_threshold) as options:
             error = self.api.LLVMRunPasses(self.ref, pipeline.encode(), target_machine, options)
         problem = self.library.take_error(error)
         if problem is not None:
@@ -395,7 +342,7 @@ class Module:
         """Run a function pipeline of its own on each named function, in module order (LLVM 20 and newer)."""
         if not self.library.can_run_on_function:
             raise LLVMError(f"LLVM {self.library.major} can't run passes on one function; LLVM 20 or newer can")
-        with _pass_options(self.library, None) as options:
+        with PassOptions(self.library, None) as options:
             for name, ref in self.definitions():
                 pipeline = pipelines.get(name)
                 if not pipeline:
@@ -456,31 +403,7 @@ class Module:
         address = self.api.LLVMPrintModuleToString(self.ref)
         text = ctypes.string_at(address)
         self.api.LLVMDisposeMessage(address)
-        return self.hash_bodies(text, self.split_text(text))
-
-    def hash_bodies(self, text: bytes, bodies: Mapping[str, bytes]) -> dict[str, bytes]:
-        """`function_hashes` of a text already split."""
-        notes = _Notes(text)
-        headers = {match.group(1): notes.write_out(match.group()) for match in _HEADER.finditer(text)}
-        hashes: dict[str, bytes] = {}
-        for name, body in bodies.items():
-            state = blake2b(notes.write_out(body), digest_size=16)
-            for named in sorted(headers.keys() & set(_NAMED.findall(body))):
-                state.update(headers[named])
-            hashes[name] = state.digest()
-        return hashes
-
-    @staticmethod
-    def split_text(text: bytes) -> dict[str, bytes]:
-        """The text of each defined function in a module's text, by name, in order."""
-        bodies: dict[str, bytes] = {}
-        start = text.find(b"\ndefine ")
-        while start >= 0:
-            end = text.find(b"\n}\n", start)
-            body = text[start:end]
-            bodies[_defined_name(body)] = body
-            start = text.find(b"\ndefine ", end)
-        return bodies
+        return hash_bodies(text, split_text(text))
 
     def state_hash(self) -> bytes:
         """16 bytes that are equal for modules whose text is equal apart from the module's own name.
@@ -508,85 +431,3 @@ class Module:
         self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _pass_options:  # noqa: N801 - a context manager used like a function
-    """LLVMPassBuilderOptions as clang -Oz sets them (the SLP vectorizer on), released on exit.
-
-    The text `default<Oz>` overrides them: LLVM's parser switches the vectorizers off at that level.
-    """
-
-    def __init__(self, library: Library, inliner_threshold: int | None) -> None:
-        self._api = library.api
-        self._ref: int = self._api.LLVMCreatePassBuilderOptions()
-        self._api.LLVMPassBuilderOptionsSetSLPVectorization(self._ref, 1)
-        if inliner_threshold is not None:
-            self._api.LLVMPassBuilderOptionsSetInlinerThreshold(self._ref, inliner_threshold)
-
-    def __enter__(self) -> int:
-        return self._ref
-
-    def __exit__(self, *_: object) -> None:
-        self._api.LLVMDisposePassBuilderOptions(self._ref)
-
-
-_NOTE = re.compile(rb"(?<=[ (,{])([!#]\d+)\b")
-_HEADER = re.compile(rb'^(?:define|declare) [^@\n]*@("[^"]*"|[-\w.$]+)\(.*$', re.MULTILINE)
-_NAMED = re.compile(rb'@("[^"]*"|[-\w.$]+)')
-_DEFINED = re.compile(rb'@("(?:[^"])*"|[-\w.$]+)\(')
-
-
-class _Notes:
-    """The attribute groups (#0) and metadata nodes (!0) at the end of a module's text."""
-
-    def __init__(self, text: bytes) -> None:
-        self._raw = {
-            match.group(1): match.group(2)
-            for match in re.finditer(rb"^(?:attributes )?([!#]\d+) = (.*)$", text, re.MULTILINE)
-        }
-        self._written: dict[bytes, bytes] = {}
-
-    def write_out(self, text: bytes) -> bytes:
-        return _NOTE.sub(lambda match: self._write(match.group(1)), text)
-
-    def _write(self, name: bytes) -> bytes:
-        known = self._written.get(name)
-        if known is not None:
-            return known
-        self._written[name] = b"^"  # a node that names itself, as loops do
-        raw = self._raw.get(name, name)
-        content = raw if name[:1] == b"#" else _NOTE.sub(lambda match: self._write(match.group(1)), raw)
-        written = content if len(content) < 40 else blake2b(content, digest_size=12).hexdigest().encode()
-        self._written[name] = written
-        return written
-
-
-def _defined_name(body: bytes) -> str:
-    """The name of the function whose text begins with `define`."""
-    match = _DEFINED.search(body)  # nothing before the name holds an @
-    if match is None:
-        raise LLVMError(f"no function name in {body[:80]!r}")
-    name = match.group(1)
-    if name.startswith(b'"'):
-        name = re.sub(rb"\\([0-9A-F]{2})", lambda hexa: bytes([int(hexa.group(1), 16)]), name[1:-1])
-    return name.decode(errors="surrogateescape")
-
-
-def _explain_bitcode(problem: str, major: int) -> str:
-    """One line for what LLVM's bitcode reader says, with the remedy where we know it."""
-    produced = re.search(r"Producer: '(?:LLVM|APPLE_\d+_)(\d+)", problem)
-    if produced and int(produced.group(1)) > major:
-        return (
-            f"bitcode of LLVM {produced.group(1)}, which LLVM {major} can't read; "
-            f"name that LLVM with --llvm, or compile with clang {major}"
-        )
-    return f"broken bitcode ({problem or 'LLVM gives no reason'}); compile the file again"
-
-
-def _ir_error(problem: str, name: str) -> IRError:
-    """LLVM's `<buffer>:line:column: error: text` plus source excerpt, as an IRError of one line."""
-    first = problem.strip().splitlines()[0] if problem.strip() else "not LLVM IR"
-    match = re.match(r"(?:.*?):(\d+):(\d+): (?:error: )?(.*)", first)
-    if match is None:
-        return IRError(name, f"not LLVM IR: {first}")
-    return IRError(name, f"not valid LLVM IR: {match.group(3)}", line=int(match.group(1)), column=int(match.group(2)))

@@ -21,6 +21,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from irwright.errors import LLVMError
+from irwright.llvm.bodies import split_text
 from irwright.llvm.module import FUNCTION_INDEX, Linkage, Module
 
 HIDDEN, DEFAULT_VISIBILITY = 1, 0
@@ -149,7 +150,7 @@ GLOBAL_UNNAMED = 2
 def _survey(module: Module, promoted: Promoted, optimised: Collection[str]) -> Promoted:
     """Fill in what the bodies and the data tell."""
     text = module.text().encode(errors="surrogateescape")
-    bodies = module.split_text(text)
+    bodies = split_text(text)
     head = text[: text.find(b"\ndefine ")] if b"\ndefine " in text else text
     in_data_names = {use for line in head.splitlines() if line[:1] == b"@" for use in _uses(line)[1:]}
     users = Counter(match for name, body in bodies.items() for match in _uses(body) if match != name)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from irwright.errors import LLVMError, WorkerError
+from irwright.llvm.builds import FunctionsMeasured, Measured, ModuleFacts, Outcome, OutcomeKind
 from irwright.llvm.codegen import FunctionSize, ObjectInfo
-from irwright.llvm.compiler import FunctionsMeasured, Measured, ModuleFacts, Outcome, OutcomeKind
 from irwright.processes import MEBIBYTE, WorkerProcess, Workers
 
 TELLING = ("LLVM ERROR", "Assertion", "bad_alloc", "Error")

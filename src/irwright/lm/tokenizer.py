@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from irwright.errors import InputError, ModelError
 from irwright.files import write_output
-from irwright.pass_table import OLDEST_LLVM, PASSES, usable_passes
+from irwright.pass_rows import OLDEST_LLVM
+from irwright.pass_table import PASSES, usable_passes
 from irwright.tasks.text import TAGS
 
 if TYPE_CHECKING:
