@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from conftest import Seeds
 from corpus_tools import LOOP, corpus_of, found
 from irwright.coreset_build import key_of_name
+from irwright.corpus.selection import select
 from irwright.corpus.stripping import strip_lines
 from irwright.errors import InputError, IrwrightError, LeakError, ToolchainError
 from irwright.labels.examples import Made, open_examples
 from irwright.labels.job import Job
-from irwright.labels.portions import Tools
+from irwright.labels.portions import Tools, load_portion, plan_portions, units
 from irwright.labels.search import SearchSettings
 from irwright.labels.texts import TextSettings, text_examples
 from irwright.labels.units import Bench, targeted
@@ -187,6 +189,23 @@ def test_other_settings_do_not_mix(corpus: ShardFolder, tmp_path: Path, tools_of
         job.run(corpus, tmp_path / "out")
     made = replace(job, replace=True).run(corpus, tmp_path / "out")
     assert made.num_examples == len(list(open_examples(tmp_path / "out").rows())) == 2
+
+
+def test_functions_that_are_certain_to_be_too_long_stay_where_they_are(
+    corpus: ShardFolder, tools_of_workers: Tools
+) -> None:
+    functions = select(corpus).functions
+    shortest = min(function.chars for function in functions)
+    with Bench(tools_of_workers.library, llvm_major=22) as bench:
+
+        def lengths(max_chars: int | None) -> list[int]:
+            portions = [load_portion(corpus, *one) for one in plan_portions(functions, (), size=48)]
+            return [
+                one.chars for portion in portions for one, _ in units(portion, bench, Counter(), max_chars=max_chars)
+            ]
+
+        assert lengths(None) == [function.chars for function in functions]
+        assert lengths(shortest // 2) == [] and set(lengths(shortest)) == {shortest}
 
 
 def test_a_leak_stops_everything(tmp_path: Path, tools: Toolchain, tools_of_workers: Tools) -> None:

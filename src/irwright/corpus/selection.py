@@ -38,6 +38,8 @@ class Chosen:
     """of the canonical form"""
     instructions: int
     """of unoptimised IR"""
+    chars: int
+    """of the canonical form"""
     signature: bytes
 
 
@@ -112,6 +114,7 @@ def _in_order(corpus: ShardFolder) -> Iterable[Chosen]:
                 name=function["name"],
                 sha256=function["sha256"],
                 instructions=function["instructions"],
+                chars=function["chars"],
                 signature=function["signature"],
             )
 

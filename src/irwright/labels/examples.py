@@ -140,7 +140,7 @@ class Write:
         trials = KnownTrials(
             folder=Path(self.settings.trials), protocol=self.settings.protocol, llvm_major=self.tools.major
         )
-        for function, unit in units(portion, bench_here, problems):
+        for function, unit in units(portion, bench_here, problems, max_chars=self.settings.max_chars):
             try:
                 known = trials.of(function.project, function.path, function.name) if self.settings.trials else None
                 for example in text_examples(bench_here, unit, self.settings, known):

@@ -78,6 +78,9 @@ def spread(functions: Sequence[Chosen], limit: int | None) -> list[Chosen]:
     return [functions[number] for _, number in sorted(sorted(ranked)[:limit], key=lambda pair: pair[1])]
 
 
+_LONGER = 1.05
+"""In its module a function's canonical form may have longer numbers (`%t100` for `%t1`) than by itself."""
+
 _BENCHES: dict[tuple[Tools, str], Bench] = {}
 
 
@@ -90,8 +93,13 @@ def bench(tools: Tools, protocol: str) -> Bench:
     return _BENCHES[tools, protocol]
 
 
-def units(portion: Portion, bench: Bench, problems: Counter[str]) -> Iterator[tuple[Chosen, Unit]]:
-    """Every function of a portion, ready to be worked on; one that LLVM can't take is counted and left out."""
+def units(
+    portion: Portion, bench: Bench, problems: Counter[str], *, max_chars: int | None = None
+) -> Iterator[tuple[Chosen, Unit]]:
+    """Every function of a portion, ready to be worked on; one that LLVM can't take is counted and left out.
+
+    Functions whose text is certain to be longer than `max_chars` are not taken out of their modules at all.
+    """
     for bitcode, functions in portion.modules:
         try:
             bench.open(bitcode, functions[0].path)
@@ -99,6 +107,8 @@ def units(portion: Portion, bench: Bench, problems: Counter[str]) -> Iterator[tu
             problems[str(error)] += len(functions)
             continue
         for function in functions:
+            if max_chars is not None and function.chars > _LONGER * max_chars:
+                continue
             try:
                 unit = bench.unit(function.name)
             except IrwrightError as error:

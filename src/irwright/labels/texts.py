@@ -9,6 +9,7 @@ in which order, or by how many workers.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -144,12 +145,18 @@ def _known_list(
     return ""
 
 
+@functools.lru_cache(maxsize=4)
+def _parsed(texts: tuple[str, ...], llvm_major: int) -> tuple[PassList, ...]:
+    """Lists of a table, parsed once and not for every function."""
+    return tuple(PassList.parse(text, llvm_major=llvm_major) for text in texts)
+
+
 def _tuning(
     bench: Bench, unit: Unit, settings: TextSettings, known: Mapping[PassList, int | None]
 ) -> Iterator[dict[str, Any]]:
     """The best list of the table, and the best behind some outcomes; nothing where -Oz makes no object."""
     major = bench.llvm_major
-    oz, *table = [PassList.parse(text, llvm_major=major) for text in ("default<Oz>", *settings.tune_lists)]
+    oz, *table = _parsed(("default<Oz>", *settings.tune_lists), major)
     missing = [passes for passes in (oz, *table) if passes not in known]
     raw, *trials = unit.full.evaluate([Plan(), *(Plan(base=passes) for passes in missing)])
     costs = dict(known) | {

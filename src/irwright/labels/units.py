@@ -8,8 +8,10 @@ model is asked to foresee is computed from the plain one, so that everything it 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +46,7 @@ _OWN_TYPE = re.compile(r"%t(\d+)\.\d+\b")  # LLVM renames types of modules that 
 _ONLY_X86 = re.compile(r"x86_fp80|@llvm\.x86\.|\basm\b|@llvm\.va_|\bva_arg\b|\bbyval\(|\bsret\(|\bx86_\w+cc\b")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Unit:
     """One function, ready to be worked on; lives until the bench opens the next."""
 
@@ -53,7 +55,12 @@ class Unit:
     text: str
     """canonical, unoptimised"""
     full: Evaluator
-    plain: Evaluator
+    load_plain: Callable[[], Evaluator]
+
+    @functools.cached_property
+    def plain(self) -> Evaluator:
+        """On the plain module, which is loaded the first time it is asked for: tuning labels never do."""
+        return self.load_plain()
 
     @property
     def sha256(self) -> str:
@@ -121,7 +128,7 @@ class Bench:
         printed = self._evaluator("full", facts).compile(Plan(), "ll").decode(errors="surrogateescape")
         full = self._add("full", rename(printed), function)
         text = canonicalise(printed)[0]
-        return Unit(name=function, text=text, full=full, plain=self._add("plain", targeted(text, "x86-64"), function))
+        return Unit(name=function, text=text, full=full, load_plain=self._plain(text, function))
 
     def whole(self, name: str) -> Unit:
         """All of the open module as a unit; IrwrightError where LLVM can't make it one."""
@@ -130,12 +137,12 @@ class Bench:
         printed = self._evaluator("module", facts).compile(Plan(), "ll").decode(errors="surrogateescape")
         full = self._add("full", rename(printed), name)
         text = canonicalise(printed)[0]
-        return Unit(name=name, text=text, full=full, plain=self._add("plain", targeted(text, "x86-64"), name))
+        return Unit(name=name, text=text, full=full, load_plain=self._plain(text, name))
 
     def of_text(self, text: str, name: str = "answer") -> Unit:
         """A unit from canonical text alone, whose full module is the plain one; IrwrightError where it is no IR."""
         plain = self._add("plain", targeted(text, "x86-64"), name)
-        return Unit(name=name, text=text, full=plain, plain=plain)
+        return Unit(name=name, text=text, full=plain, load_plain=lambda: plain)
 
     def assemble(self, text: str) -> bytes:
         """The object of x86-64 assembly; IrwrightError with the assembler's first message."""
@@ -152,7 +159,7 @@ class Bench:
         """IR instructions and bytes of the plain module after a list; None where LLVM fails on it."""
         plan = Plan(base=passes) if passes is not None else Plan()
         arguments = {"build": plan.build(self.llvm_major, self.protocol.level), "count_instructions": True}
-        reply = self._pool.call(Call(operation="evaluate", module="plain", arguments=arguments))
+        reply = self._pool.call(Call(operation="evaluate", module=unit.plain.module, arguments=arguments))
         if not reply.outcome.ok:
             return None
         sizes = sum(s.size for s in reply.value.info.sections if s.is_allocated and s.has_content)
@@ -181,6 +188,9 @@ class Bench:
     def _add(self, key: str, text: str, name: str, pool: WorkerPool | None = None) -> Evaluator:
         facts = (pool or self._pool).add_module(key, text.encode(errors="surrogateescape"), name=name)
         return self._evaluator(key, facts, pool)
+
+    def _plain(self, text: str, name: str) -> Callable[[], Evaluator]:
+        return functools.partial(self._add, "plain", targeted(text, "x86-64"), name)
 
     def _evaluator(self, key: str, facts: ModuleFacts, pool: WorkerPool | None = None) -> Evaluator:
         return Evaluator(pool or self._pool, key, facts, self.protocol, llvm_major=self.llvm_major)
