@@ -147,6 +147,23 @@ def test_names_that_mean_nothing(intake: Intake, tmp_path: Path) -> None:
             list(intake.modules([name]))
 
 
+def test_a_source_that_is_broken_costs_itself(intake: Intake, tmp_path: Path, tools: Toolchain) -> None:
+    broken, whole, gone = tmp_path / "broken.a", tmp_path / "whole.ll", tmp_path / "gone.ll"
+    broken.write_bytes(b"!<arch>\n" + b"x.o/".ljust(48) + b"99".ljust(10) + b"`\n")
+    for path in (whole, gone):
+        path.write_text("define i32 @f(i32 %x) { ret i32 %x }")
+    modules = intake.modules([str(broken), str(whole), str(gone)])
+    found = next(modules)
+    gone.unlink()
+    assert [found.path, *(other.path for other in modules)] == ["whole.ll"]
+    assert set(intake.problems) == {
+        f"{broken.name}: a broken archive: the member at byte 8 ends past the end of the file",
+        f"{gone}: can't be read: No such file or directory",
+    }
+    with pytest.raises(CorpusError, match="unknown source 'nothing-such'"):
+        next(intake.modules([str(whole), "nothing-such"]))
+
+
 def test_an_sdist_that_pip_can_not_get(tmp_path: Path) -> None:
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\necho 'ERROR: No matching distribution found' >&2\nexit 1\n")

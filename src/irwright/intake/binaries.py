@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from irwright.corpus.store import Found
-from irwright.errors import IrwrightError
+from irwright.errors import InputError, IrwrightError
 from irwright.intake.trees import Project
 from irwright.lift.archives import members
 from irwright.lift.disassembler import LiftSettings, disassemble
@@ -23,7 +23,7 @@ def binary_modules(
     path: Path, project: Project, *, llvm: str | None, problems: Counter[str], budget: int = 4
 ) -> Iterator[Found]:
     """The modules that an object, an assembly file or an archive lifts to; `budget` variants a function are tried."""
-    data = path.read_bytes()
+    data = read_input(path)
     settings = LiftSettings(budget=budget, verify=False, llvm=llvm)
     for name, content in members(data, path.name):
         try:
@@ -43,3 +43,11 @@ def binary_modules(
             source_sha256="",
             data=lifted.ir.encode(errors="surrogateescape"),
         )
+
+
+def read_input(path: Path) -> bytes:
+    """The bytes of a file; InputError where it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), f"can't be read: {error.strerror}") from error

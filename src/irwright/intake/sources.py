@@ -27,8 +27,8 @@ from irwright.corpus.licences import LICENCE_FILE, licence_of_project, licence_o
 from irwright.corpus.modules import Record, read_manifests
 from irwright.corpus.packages import PackageSpec, Role, default_cache, load_packages
 from irwright.corpus.store import Found, Split
-from irwright.errors import CorpusError, StorageError
-from irwright.intake.binaries import OBJECT_SUFFIXES, binary_modules
+from irwright.errors import CorpusError, InputError, StorageError
+from irwright.intake.binaries import OBJECT_SUFFIXES, binary_modules, read_input
 from irwright.intake.trees import Project, fingerprint, language_of, tree_modules, unpack_sdist
 from irwright.shards import key_of
 
@@ -55,9 +55,16 @@ class Intake:
     """key of each folder that was read to its end, with its number of modules; one that is here is not read again"""
 
     def modules(self, sources: Sequence[str]) -> Iterator[Found]:
-        """The modules of every source, in order; CorpusError for a name that means nothing."""
-        for source in sources:
-            yield from self._modules(source)
+        """The modules of every source, in order.
+
+        CorpusError for a name that means nothing, before anything is read; a source that can't be had or is broken
+        costs itself.
+        """
+        for found in [self._modules(source) for source in sources]:
+            try:
+                yield from found
+            except (CorpusError, InputError) as error:
+                self.problems[str(error)] += 1
 
     def _modules(self, source: str) -> Iterator[Found]:
         kind, _, name = source.partition(":")
@@ -118,6 +125,7 @@ class Intake:
 
     def _ir(self, path: Path) -> Iterator[Found]:
         project = self.project or Project(name=path.stem, origin=str(path))
+        data = read_input(path)
         yield Found(
             project=project.name,
             version=project.version,
@@ -128,7 +136,7 @@ class Intake:
             flags=(),
             origin=project.origin,
             source_sha256="",
-            data=path.read_bytes(),
+            data=data,
         )
 
 
