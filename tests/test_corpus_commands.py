@@ -180,6 +180,46 @@ def test_configure_runs_first_and_is_not_recorded(tmp_path: Path, clang: Path) -
     assert commands == [Command(source="a.c", flags=("-DCONFIGURED",))]
 
 
+STOOD_IN = """all: prog made.c lib/liba.a
+prog: a.o sub/b.o
+\t$(CC) -o prog a.o sub/b.o
+a.o: a.c
+\t$(CC) -DTOOL -MMD -MFa.d -MT a.o -c a.c && test -f a.d
+sub/b.o: sub/b.c
+\tcd sub && $(CC) -o b.o -c b.c
+lib/liba.a: a.o
+\tmkdir -p lib && $(CC) -c -olib/c.o c.c && ar rcs lib/liba.a lib/c.o a.o
+made.c: prog
+\t./prog > made.c
+\t./configure && $(CC) -c made.c -DMADE
+"""
+
+
+def test_stand_ins_are_not_compiled_but_link_and_configure_tries_are_real(tmp_path: Path, clang: Path) -> None:
+    broken = "this does not compile"
+    script = f'#!/bin/sh\necho "{broken}" >conftest.c\n$CC -c conftest.c || echo real >found\n'
+    files = {"Makefile": STOOD_IN, "a.c": broken, "sub/b.c": broken, "c.c": broken, "configure": script}
+    tree = write(tmp_path / "tree", files)
+    (tree / "configure").chmod(0o755)
+    spec = PackageSpec(package="foo", version="1", role="training", build="make", stand_ins=True)
+    commands = find_commands(spec, tree, clang=clang, log=tmp_path / "log")
+    assert [command.source for command in commands] == ["a.c", "c.c", "made.c", "sub/b.c"]
+    assert commands[0].flags == ("-DTOOL",) and commands[2].flags == ("-DMADE",)
+    assert (tree / "prog").exists() and (tree / "lib/liba.a").exists() and (tree / "found").read_text() == "real\n"
+    log = (tmp_path / "log").read_text()
+    assert log.endswith("exit 0\n") and "a.c:" not in log, log
+
+
+def test_configure_may_have_another_name_and_be_told_the_compiler(tmp_path: Path, clang: Path) -> None:
+    script = '#!/bin/sh\necho "a.o: a.c; $1 -DOTHER -c a.c" | sed s/--cc=// >Makefile\n'
+    tree = write(tmp_path / "tree", {"config": script, "a.c": "int a;"})
+    spec = PackageSpec(
+        package="foo", version="1", role="training", build="configure", script="config", configure=("--cc={cc}",)
+    )
+    commands = find_commands(spec, tree, clang=clang, log=tmp_path / "log")
+    assert commands == [Command(source="a.c", flags=("-DOTHER",))]
+
+
 def test_a_build_that_compiles_nothing(tmp_path: Path, clang: Path) -> None:
     tree = write(tmp_path / "tree", {"configure": "#!/bin/sh\necho no zlib\nexit 1\n", "a.c": "int a;"})
     spec = make_spec("configure", needs=("zlib1g-dev",))
@@ -190,7 +230,9 @@ def test_a_build_that_compiles_nothing(tmp_path: Path, clang: Path) -> None:
 
 def test_missing_configure_script(tmp_path: Path, clang: Path) -> None:
     tree = write(tmp_path / "tree", {"a.c": "int a;"})
-    with pytest.raises(CorpusError, match=r"^package 'foo' has no configure script in '.'; correct its 'build' or "):
+    with pytest.raises(
+        CorpusError, match=r"^package 'foo' has no configure script in '.'; correct its 'build', 'root' or 'script' in "
+    ):
         find_commands(make_spec("configure"), tree, clang=clang, log=tmp_path / "log")
 
 

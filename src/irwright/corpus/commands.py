@@ -2,7 +2,7 @@
 
 There are these ways, chosen per package in the package list:
 
-    configure   run ./configure, then make with a recording compiler
+    configure   run ./configure (or another `script`), then make with a recording compiler
     make        make alone, with a recording compiler
     cmake       cmake writes compile_commands.json; nothing is built
     meson       the same with meson
@@ -73,13 +73,35 @@ _DROPPED = re.compile(
 _NOT_COMPILING = ("-E", "-M", "-MM", "-S")
 
 _RECORDER = """#!/bin/sh
-# Written by irwright: runs the real compiler and, during make, records every compilation.
+# Written by irwright: runs the real compiler and, during make, records every compilation. Where it is given a stand-in,
+# that is the object of all that is compiled, but for what a configure script tries.
 if [ -n "$IRWRIGHT_RECORD" ]; then
   record=$(mktemp "$IRWRIGHT_RECORD/XXXXXXXXXX") && printf '%s\\0' "$PWD" "$@" >"$record"
+  if [ -n "$IRWRIGHT_STAND_IN" ]; then
+    compile= object= deps= source= before=
+    for word; do
+      case $before in -o) object=$word ;; -MF) deps=$word ;; esac
+      case $word in
+        -c) compile=yes ;;
+        -E | -S | *conftest*) compile=no; break ;;
+        -o?*) object=${{word#-o}} ;;
+        -MF?*) deps=${{word#-MF}} ;;
+        -*) ;;
+        *.c | *.cc | *.cpp | *.cxx | *.C | *.c++) source=$word ;;
+      esac
+      before=$word
+    done
+    if [ "$compile" = yes ] && [ -f "$source" ]; then
+      [ -z "$object" ] && object=${{source##*/}} && object=${{object%.*}}.o
+      [ -n "$deps" ] && : >"$deps"
+      exec cp "$IRWRIGHT_STAND_IN" "$object"
+    fi
+  fi
   exec {clang} "$@" -O0 -g0 -w
 fi
 exec {clang} "$@"
 """
+_STAND_IN = "__attribute__((weak)) int main(void) { return 0; }"  # so that programs made of them link, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,17 +266,18 @@ def _from_make(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: P
         compiler = _write_recorder(Path(scratch), clang)
         compilers = {"CC": str(compiler)} | ({"CXX": f"{compiler}++"} if spec.cxx else {})
         if spec.build == "configure":
-            script = root / "configure"
+            script = root / (spec.script or "configure")
             if not script.is_file():
                 raise CorpusError(
-                    f"package {spec.package!r} has no configure script in {spec.root or '.'!r}; "
-                    "correct its 'build' or 'root' in the package list"
+                    f"package {spec.package!r} has no {script.name} script in {spec.root or '.'!r}; "
+                    "correct its 'build', 'root' or 'script' in the package list"
                 )
             script.chmod(0o755)
             autoconf = b"GNU Autoconf" in script.read_bytes()[:4000]
-            arguments = [*_AUTOCONF_ARGUMENTS, *spec.configure] if autoconf else list(spec.configure)
+            arguments = [argument.replace("{cc}", str(compiler)) for argument in spec.configure]
+            arguments = [*_AUTOCONF_ARGUMENTS, *arguments] if autoconf else arguments
             _run(
-                ["./configure", *arguments],
+                [f"./{script.name}", *arguments],
                 cwd=root,
                 log=log,
                 timeout_seconds=_CONFIGURE_SECONDS,
@@ -262,12 +285,13 @@ def _from_make(spec: PackageSpec, tree: Path, root: Path, *, clang: Path, log: P
             )
         records = Path(scratch) / "records"
         records.mkdir()
+        stand_in = {"IRWRIGHT_STAND_IN": str(_make_stand_in(Path(scratch), clang))} if spec.stand_ins else {}
         _run(
             ["make", "-k", *(f"{name}={value}" for name, value in compilers.items()), *spec.make],
             cwd=root,
             log=log,
             timeout_seconds=_MAKE_SECONDS,
-            environment={**compilers, "IRWRIGHT_RECORD": str(records)},
+            environment={**compilers, "IRWRIGHT_RECORD": str(records), **stand_in},
         )
         commands: list[Command] = []
         for record in records.iterdir():
@@ -283,6 +307,13 @@ def _write_recorder(folder: Path, clang: Path) -> Path:
     for name, command in ((path, driver), (Path(f"{path}++"), f"{driver} --driver-mode=g++")):
         name.write_text(_RECORDER.format(clang=command))
         name.chmod(0o755)
+    return path
+
+
+def _make_stand_in(folder: Path, clang: Path) -> Path:
+    """An object that links alone and with others of its kind."""
+    path = folder / "stand-in.o"
+    subprocess.run([str(clang), "-x", "c", "-", "-c", "-fPIC", "-o", str(path)], input=_STAND_IN, text=True, check=True)
     return path
 
 

@@ -44,7 +44,7 @@ class PackageSpec:
     root: str = ""
     """Folder inside the archive that holds the build system."""
     configure: tuple[str, ...] = ()
-    """More arguments for configure or cmake."""
+    """More arguments for configure or cmake; for configure, {cc} in them is the compiler."""
     make: tuple[str, ...] = ()
     """Arguments for make; without any, its default target."""
     flags: tuple[str, ...] = ()
@@ -52,6 +52,10 @@ class PackageSpec:
     skip: tuple[str, ...] = ()
     """Sources to leave out (glob patterns on the path in the archive), beside `commands.SKIPPED_FOLDERS`."""
 
+    script: str = ""
+    """Name of its configure script, where that is another."""
+    stand_ins: bool = False
+    """make gets an empty object for each compilation, in half the time: where the build runs no program of its own."""
     cxx: bool = False
     """C++ sources are taken too."""
     needs: tuple[str, ...] = ()
