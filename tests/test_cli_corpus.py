@@ -71,3 +71,12 @@ def test_an_unknown_source_is_refused(irwright: Run, tmp_path: Path) -> None:
     ended = irwright("corpus", "add", "nothing-such", "--corpus", tmp_path)
     assert ended.code == 1
     assert "unknown source 'nothing-such'" in ended.err
+
+
+def test_no_corpus_is_no_clean_corpus(irwright: Run, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    for words in (("check",), ("examples", "--tasks", "pretrain", "--no-aarch64", "-o", tmp_path / "out")):
+        ended = irwright(*(("corpus", *words) if words == ("check",) else words), "--corpus", nothing)
+        assert ended.code == 1
+        assert ended.err.endswith(f"{nothing}: holds no corpus; make one with: irwright corpus add\n")
+    assert not (tmp_path / "out").exists()

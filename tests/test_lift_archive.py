@@ -82,6 +82,11 @@ def test_one_function_of_a_library(library: Path) -> None:
         disassemble_archive(library, settings=LiftSettings(budget=1, verify=False, function="three"))
 
 
+def test_an_archive_of_nothing_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"^libx\.a: has no functions in any of its members$"):
+        disassemble_archive(b"!<arch>\n", name="libx.a", settings=QUICK)
+
+
 def test_json_of_a_library_and_of_an_object(library: Path) -> None:
     arguments = ["--json", "--no-verify", "--budget", "1"]
     done = json.loads(CliRunner().invoke(cli, ["disassemble", str(library), *arguments]).stdout)

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import LLVM
+from irwright.cli import cli
 from irwright.errors import InputError, IrwrightError
 from irwright.lift.assembly import prepare
 from irwright.lift.disassembler import LiftSettings, disassemble
@@ -164,6 +166,13 @@ def test_a_missing_file_and_a_missing_function(tmp_path: Path) -> None:
         disassemble(tmp_path / "none.s")
     with pytest.raises(InputError, match="has no function 'g'; it has f"):
         disassemble("f:\nretq\n.globl f\n", name="f.s", settings=LiftSettings(function="g"))
+
+
+def test_what_cannot_make_a_round_trip(tmp_path: Path) -> None:
+    for path, message in ((tmp_path / "no.c", "can't be read: No such file or directory"), (tmp_path, "is a folder")):
+        ended = CliRunner().invoke(cli, ["roundtrip", str(path)])
+        assert isinstance(ended.exception, InputError)
+        assert str(ended.exception).startswith(f"{path}: {message}")
 
 
 def test_objects_that_are_no_input(tmp_path: Path) -> None:

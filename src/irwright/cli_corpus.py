@@ -175,9 +175,9 @@ def stats(folder: Path | None, plot: Path | None, as_json: bool) -> None:
 def check(folder: Path | None) -> None:
     """Choose functions as `examples` does, and look for held-out code among the training ones; exit 1 if there is."""
     from irwright.corpus.selection import check_leaks, select
-    from irwright.corpus.store import default_corpus, open_corpus
+    from irwright.corpus.store import default_corpus, filled_corpus
 
-    chosen = select(open_corpus(folder or default_corpus()))
+    chosen = select(filled_corpus(folder or default_corpus()))
     check_leaks(chosen.functions)
     sides = {split: sum(f.split == split for f in chosen.functions) for split in ("train", "heldout")}
     click.echo(
@@ -302,7 +302,7 @@ def examples(
     some training functions are searched; the lists that won (or the shipped table's, --search 0) are tried on every
     function, and the best is its label.
     """
-    from irwright.corpus.store import default_corpus, open_corpus
+    from irwright.corpus.store import default_corpus, filled_corpus
     from irwright.labels.job import Job
     from irwright.labels.search import SearchSettings
     from irwright.labels.texts import TextSettings
@@ -336,7 +336,7 @@ def examples(
         ray=ray,
     )
     made = job.run(
-        open_corpus(folder or default_corpus()),
+        filled_corpus(folder or default_corpus()),
         output,
         lambda what, done, total: click.echo(f"{what}: portion {done:,} of {total:,}", err=True),
     )

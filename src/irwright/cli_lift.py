@@ -169,10 +169,11 @@ def roundtrip(
 
     Compiler flags come after --.
     """
-    from irwright.lift.disassembler import LiftSettings
+    from irwright.lift.disassembler import LiftSettings, read_input
     from irwright.lift.disassembler import disassemble as lift
     from irwright.llvm.toolchain import find
 
+    read_input(Path(path))  # what is missing or a folder is no source that does not compile
     clang = find("x86_64", llvm=llvm).need_clang()
     with tempfile.TemporaryDirectory(prefix="irwright-") as folder:
         assembly = Path(folder) / "out.s"

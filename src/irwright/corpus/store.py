@@ -19,7 +19,7 @@ from irwright.corpus.canonical import canonical_functions
 from irwright.corpus.near import signature
 from irwright.corpus.packages import default_cache
 from irwright.distribute import distribute
-from irwright.errors import IrwrightError
+from irwright.errors import InputError, IrwrightError
 from irwright.llvm.builds import Build
 from irwright.llvm.worker import Call, WorkerPool
 from irwright.shards import ShardFolder, arrow, encode, key_of
@@ -91,6 +91,14 @@ def module_columns() -> dict[str, Any]:
 def open_corpus(folder: Path) -> ShardFolder:
     """The corpus in a folder, which may be new."""
     return ShardFolder(folder, kind=KIND)
+
+
+def filled_corpus(folder: Path) -> ShardFolder:
+    """The corpus in a folder; InputError where there is none."""
+    corpus = open_corpus(folder)
+    if not corpus.shards:
+        raise InputError(str(folder), "holds no corpus; make one with: irwright corpus add")
+    return corpus
 
 
 def default_corpus() -> Path:

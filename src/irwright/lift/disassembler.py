@@ -99,6 +99,8 @@ def disassemble_archive(
                 problems.append((member, str(error).removeprefix(f"{member}: ")))
     if settings.function is not None and not done and not problems:
         raise NoFunctionError(title, f"has no function {settings.function!r} in any of its members")
+    if not done and not problems:
+        raise InputError(title, "has no functions in any of its members")
     return ArchiveResult(
         file=title,
         target=TRIPLE,
