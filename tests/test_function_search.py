@@ -25,6 +25,7 @@ class Fake:
 
     llvm_major: int = 22
     rng: random.Random = field(default_factory=random.Random)
+    finish: PassList = field(default_factory=PassList)
 
     @property
     def evaluator(self) -> Fake:

@@ -234,7 +234,8 @@ class FunctionSearch:
         if not by_base:
             return None
         parts = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
-        return Plan(parts=tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts))
+        made = tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts)
+        return Plan(parts=made, finish=self._task.finish)
 
 
 def families_of(

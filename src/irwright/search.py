@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from irwright.duplicates import merge_duplicates
 from irwright.errors import IrwrightError, LLVMError
 from irwright.feedback.knowledge import load_knowledge
 from irwright.feedback.mix import search_by_bandit
@@ -54,6 +55,7 @@ def search_by(task: Task, strategy: Strategy) -> Trial:
     """`search` by any function that spends a task's budget."""
     task.coreset = task.coreset.for_module(task.evaluator.facts.num_instructions)
     task.start()
+    merge_duplicates(task)
     strategy(task)
     if task.best is None:
         outcome = task.baseline.outcome if task.baseline is not None else None

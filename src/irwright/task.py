@@ -12,7 +12,7 @@ from irwright.errors import IrwrightError
 from irwright.evaluator import Evaluator
 from irwright.measure import Sizes
 from irwright.passes import PassList
-from irwright.plan import Plan
+from irwright.plan import NOTHING, Plan
 from irwright.trials import FunctionTrial, Trial
 
 BATCH = 8
@@ -110,6 +110,11 @@ class Task:
     """(compilations, best cost) at every improvement"""
     on_trial: Callable[[int, float], None] | None = None
     """called with compilations spent and the best cost, for progress"""
+    finish: PassList = NOTHING
+    """what every whole plan ends with (duplicates.py)"""
+    finish_saves: int = 0
+    """bytes it is known to save on the code of -Oz"""
+    _oz_text: bytes | None = None
     _started: float = field(default_factory=time.monotonic)
     _limit: float = 1.0
 
@@ -145,6 +150,13 @@ class Task:
     @property
     def best_cost(self) -> float:
         return float("inf") if self.best is None else self.cost(self.best)
+
+    def oz_text(self) -> bytes:
+        """The module as -Oz leaves it, as text; counts as no compilation. IrwrightError where LLVM breaks it."""
+        if self._oz_text is None:
+            plan = Plan(base=PassList.parse("default<Oz>", llvm_major=self.evaluator.llvm_major))
+            self._oz_text = self.evaluator.compile(plan, "ll")
+        return self._oz_text
 
     def start(self) -> None:
         """Measure the baseline, which is never counted: a search can't end worse than it.
@@ -182,10 +194,10 @@ class Task:
         return trials
 
     def foreseen(self, function_bytes: float) -> Sizes:
-        """Sizes of a module whose functions are known to have so many bytes, and its data those of the baseline."""
+        """Sizes of a module whose functions have so many bytes before `finish`, its data those of the baseline."""
         assert self.baseline is not None and self.baseline.sizes is not None
         sizes = self.baseline.sizes
-        change = int(function_bytes) - sum(size.total for size in sizes.functions.values())
+        change = int(function_bytes) - sum(size.total for size in sizes.functions.values()) - self.finish_saves
         return replace(sizes, text=sizes.text + change, functions={})
 
     def predict(self, plan: Plan, function_bytes: float) -> Trial:

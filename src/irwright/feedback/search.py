@@ -68,13 +68,16 @@ def described(task: Task) -> dict[str, list[float]]:
 
 def _described(task: Task, raw: Mapping[str, str]) -> dict[str, list[float]]:
     assert task.baseline is not None and task.baseline.sizes is not None
-    oz = _bodies(task, Plan(base=PassList.parse("default<Oz>", llvm_major=task.evaluator.llvm_major)))
+    oz = _split(task.oz_text())
     sizes = task.baseline.sizes.functions
     return {name: describe(text, oz.get(name, ""), sizes.get(name)) for name, text in raw.items()}
 
 
 def _bodies(task: Task, plan: Plan) -> dict[str, str]:
-    text = task.evaluator.compile(plan, "ll")
+    return _split(task.evaluator.compile(plan, "ll"))
+
+
+def _split(text: bytes) -> dict[str, str]:
     return {name: body.decode(errors="replace").lstrip("\n") for name, body in split_text(text).items()}
 
 
