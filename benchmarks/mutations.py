@@ -30,6 +30,8 @@ from irwright.verify.elf import read_elf
 from irwright.verify.signatures import Signature, signatures_of
 
 MARKER = "irwright_reached"
+PATIENT_SECONDS = 600.0
+"""for the reference of one module: nothing hangs here, but other work may have the machine"""
 _OPPOSITE = {
     "eq": "ne",
     "ne": "eq",
@@ -248,7 +250,7 @@ class Tools:
 
     def unoptimised(self, bitcode: bytes) -> bytes:
         """The reference, as `irwright tune` makes it."""
-        with WorkerPool(find().library.path, jobs=1) as pool:
+        with WorkerPool(find().library.path, jobs=1, timeout_seconds=PATIENT_SECONDS) as pool:
             pool.add_module("m", bitcode, name="m")
             call = Call(operation="reference", module="m", arguments={"level": PROTOCOLS["oz"].level})
             return pool.call(call).unwrap("reference")

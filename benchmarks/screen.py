@@ -95,14 +95,26 @@ def candidates_of(what: str, major: int, args: argparse.Namespace) -> list[Candi
     return evolved_lists(args.store, args.llvm, major, 100)
 
 
-def programs_of(args: argparse.Namespace, scratch: Path) -> dict[str, list[Program]]:
-    """Programs by the name of their set."""
+def programs_of(args: argparse.Namespace, scratch: Path, version: str) -> dict[str, list[Program]]:
+    """Programs by the name of their set, for an LLVM."""
     sets = {"own": [*find_programs(ROOT / "tests" / "programs"), *find_programs(ROOT / "examples")]}
     if args.torture:
         sets["torture"] = find_programs(args.torture)
     if args.csmith:
-        sets["csmith"] = csmith_programs(args.csmith, 0, scratch)
+        sets["csmith"] = csmith_set(args, scratch, version)
     return {name: sets[name] for name in sets if not args.sets or name in args.sets}
+
+
+def csmith_set(args: argparse.Namespace, scratch: Path, version: str) -> list[Program]:
+    """The programs of csmith's first seeds, so many that the number asked for is not known to be left out."""
+    kept = JudgementStore(args.store / "csmith.jsonl", version)
+    found: list[Program] = []
+    missing = args.csmith
+    while missing:
+        found += (more := csmith_programs(missing, len(found), scratch))
+        missing = sum(kept.known(program, ()).left_out is not None for program in more)
+    kept.close()
+    return found
 
 
 def spread(programs: list[Program], count: int | None) -> list[Program]:
@@ -114,16 +126,28 @@ def spread(programs: list[Program], count: int | None) -> list[Program]:
 
 def run(args: argparse.Namespace) -> None:
     """Judge everything that is asked for and not in the store."""
-    major = find(llvm=args.llvm).major
-    groups = [one for what in args.what for one in candidates_of(what, major, args)]
+    toolchain = find(llvm=args.llvm)
+    version = toolchain.library.version
+    groups = [one for what in args.what for one in candidates_of(what, toolchain.major, args)]
     with tempfile.TemporaryDirectory() as scratch:
-        for name, programs in programs_of(args, Path(scratch)).items():
+        for name, programs in programs_of(args, Path(scratch), version).items():
             chosen = spread(programs, args.max_programs)
-            store = args.store / f"{name}.jsonl"
-            for number, report in enumerate(screen(chosen, groups, llvm=args.llvm, jobs=args.jobs, store=store), 1):
-                wrong = [one for one in report.judgements.values() if one.verdict is Verdict.WRONG]
-                if wrong or number % 50 == 0:
-                    print(f"{name} {number}/{len(chosen)} {report.program}: {len(wrong)} wrong", flush=True)
+            judge(args, name, chosen, groups)
+            while name == "csmith" and not args.max_programs:
+                more = csmith_set(args, Path(scratch), version)[len(chosen) :]
+                if not more:
+                    break
+                judge(args, name, more, groups)
+                chosen += more
+
+
+def judge(args: argparse.Namespace, name: str, programs: list[Program], candidates: list[Candidate]) -> None:
+    """Judge the programs of a set."""
+    store = args.store / f"{name}.jsonl"
+    for number, report in enumerate(screen(programs, candidates, llvm=args.llvm, jobs=args.jobs, store=store), 1):
+        wrong = [one for one in report.judgements.values() if one.verdict is Verdict.WRONG]
+        if wrong or number % 50 == 0:
+            print(f"{name} {number}/{len(programs)} {report.program}: {len(wrong)} wrong", flush=True)
 
 
 def known(
@@ -166,10 +190,10 @@ def report(args: argparse.Namespace) -> int:
     reasons: Counter[str] = Counter()
     num_wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
-        sets = programs_of(args, Path(scratch))
         for llvm in args.llvms:
             toolchain = find(llvm=llvm)
             version, major = toolchain.library.version, toolchain.major
+            sets = programs_of(args, Path(scratch), version)
             for name, programs in sets.items():
                 for what in WHAT:
                     if what == "evolved" and not (args.store / f"evolved-{major}.txt").exists():
@@ -204,7 +228,7 @@ def report(args: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torture", type=Path, metavar="DIR", help="gcc.c-torture/execute, of gcc's source")
-    parser.add_argument("--csmith", type=int, metavar="N", help="programs of csmith's, seeds from 0")
+    parser.add_argument("--csmith", type=int, metavar="N", help="programs of csmith's to judge: seeds from 0 on")
     parser.add_argument("--sets", nargs="+", choices=("own", "torture", "csmith"), help="only these programs")
     parser.add_argument("--what", nargs="+", choices=WHAT, default=["coreset-oz", "joined"], help="candidates")
     parser.add_argument("--joined", type=int, default=6, metavar="N", help="random joins of the table's pieces")
