@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -225,13 +225,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-lines", type=int, default=4000, help="of IR; larger modules are left out")
     parser.add_argument("--objects", type=int, default=150, help="for false alarms")
     parser.add_argument("--report", action="store_true", help="write the tables of what was run, and run nothing")
+    parser.add_argument("--beside", type=int, nargs="*", default=(), metavar="SEED", help="other draws, to be reported")
     parser.add_argument("--only", choices=("mutants", "alarms"))
     add_out_option(parser)
     return parser.parse_args()
 
 
-def result_file(name: str, role: str) -> Path:
-    return folder() / f"{name}-{role}.jsonl"
+def result_file(name: str, role: str, seed: int) -> Path:
+    return folder() / f"{name}-{role}-{seed}.jsonl"
+
+
+def read_rows(name: str, role: str, seed: int) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result_file(name, role, seed).read_text().splitlines()]
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -243,7 +248,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name, make in rows.items():
         if arguments.only not in (None, name):
             continue
-        path = result_file(name, arguments.role)
+        path = result_file(name, arguments.role, arguments.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as output:
             for number, row in enumerate(make(), 1):
@@ -253,9 +258,8 @@ def run(arguments: argparse.Namespace) -> None:
                     print(f"{name}: {number}", flush=True)
 
 
-def write_report(out: Path, role: str) -> None:
-    mutants = [json.loads(line) for line in result_file("mutants", role).read_text().splitlines()]
-    alarms = [json.loads(line) for line in result_file("alarms", role).read_text().splitlines()]
+def write_report(out: Path, role: str, seed: int, beside: Sequence[int]) -> None:
+    mutants, alarms = (read_rows(name, role, seed) for name in ("mutants", "alarms"))
     report = Report("mutants", "What verification sees, and what it takes for a difference")
     report.summary = (
         f"A mutant is one changed instruction in LLVM's -Oz IR of a {role} function, compiled as the unchanged IR is. "
@@ -263,6 +267,8 @@ def write_report(out: Path, role: str) -> None:
         "an end that the program chose. Verdicts with 8 seeds, signatures from the IR, code of -O0 as the reference."
     )
     _add_mutants(report, mutants)
+    if beside:
+        _add_draws(report, {one: read_rows("mutants", role, one) for one in (seed, *beside)})
     _add_alarms(report, alarms)
     report.versions["LLVM"] = find().library.version
     report.write(out)
@@ -322,6 +328,23 @@ def _add_mutants(report: Report, mutants: list[dict[str, Any]]) -> None:
     )
 
 
+def _add_draws(report: Report, draws: Mapping[int, list[dict[str, Any]]]) -> None:
+    """Shares of several selections: how much of a number is the draw."""
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for seed, cases in draws.items():
+        kept = [case for case in cases if not case["equal_after"]]
+        covered = [case for case in kept if case["covered"] or case["caught"]]
+        rows.append(
+            (seed, len(cases) - len(kept), len(kept), len(covered), sum(map(_is_caught, kept)), _share(covered))
+        )
+    columns = ("seed", "proved equal", "mutants", "covered", "caught", "% of covered")
+    report.add_table("The same code on other draws", columns, rows)
+
+
+def _is_caught(case: dict[str, Any]) -> bool:
+    return bool(case["caught"])
+
+
 def _median(cases: list[dict[str, Any]]) -> float:
     return statistics.median(case["seconds"] for case in cases) if cases else 0.0
 
@@ -361,4 +384,4 @@ if __name__ == "__main__":
     if not options.report:
         run(options)
     if options.report or options.only is None:
-        write_report(options.out, options.role)
+        write_report(options.out, options.role, options.seed, options.beside)
