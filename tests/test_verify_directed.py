@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from irwright.verify.blocks import find_blocks
 from irwright.verify.differ import compare_objects
+from irwright.verify.directed import Director
+from irwright.verify.elf import read_elf
+from irwright.verify.emulate import Emulator
+from irwright.verify.image import Externals, Image
+from irwright.verify.inputs import ARENA_BASE, Inputs
+from irwright.verify.tracing import Trace, Tracer
 from verify_tools import Compile
 
 CHANGES = {
@@ -79,6 +86,38 @@ CHANGES = {
         "n + 2",
         "n + 3",
     ),
+    "two pointers to one object": (
+        "int f(int *p, int *q) { *p = 1; *q = 2; return *p; }",
+        "return *p",
+        "return 1",
+    ),
+    "a store that only a callee sees": (
+        "void g(void);\nvoid f(int *p) { p[3] = 1; g(); p[3] = 2; }",
+        "p[3] = 1; ",
+        "",
+    ),
+    "what a callee leaves in a variable": (
+        "int t;\nvoid g(void);\nint f(int x) { if (t != 7) return 1; g(); return t == 9 ? x : 3; }",
+        "t == 9 ? x : 3",
+        "t == 9 ? 4 : 3",
+    ),
+    "what a callee leaves in an object": (
+        "struct s { int a[9]; };\nvoid g(int);\n"
+        "int f(struct s *p) { int n = 0; while (p->a[5] == 77) g(n++); return n > 1 ? 3 : n; }",
+        "n > 1 ? 3 : n",
+        "n > 1 ? 4 : n",
+    ),
+    "what a callee writes into a variable on the stack": (
+        "int g(long *, int *);\nint f(void) { long a; int b; if (!g(&a, &b)) return 1; return b == 12345 ? 5 : 6; }",
+        "12345",
+        "12346",
+    ),
+    "a text on the stack": (
+        "void g(const char *, int);\nvoid f(int x) { char t[4] = {'a', 'b', 'c', 0}; t[1] = 'x' + (x & 1); g(t, x); }",
+        "x & 1",
+        "x & 3",
+    ),
+    "more calls than before": ("void g(int);\nvoid f(unsigned n) { n &= 7; while (n) g(n--); }", "n--", "n++"),
 }
 
 
@@ -108,3 +147,48 @@ def test_the_same_every_time(compile_c: Compile) -> None:
     one, other = (compile_c(source, level) for level in ("-O0", "-Oz"))
     first, again = (compare_objects(one, other, signatures=compile_c.signatures(source)) for _ in range(2))
     assert first == again
+
+
+def directed(compile_c: Compile, source: str, **registers: int) -> tuple[Director, Trace, Inputs]:
+    """What makes inputs of a run of `f`, with arguments by register."""
+    elf = read_elf(compile_c(source, "-Oz", "-fno-pic"), "object")
+    image = Image(elf, Externals([elf]))
+    signatures = compile_c.signatures(source)
+    emulator = Emulator(image, signatures=signatures)
+    function = image.functions["f"]
+    segment = image.segment_at(function.address)
+    assert segment is not None
+    code = bytes(segment.data[function.address - segment.address :][: function.size])
+    blocks = find_blocks(code, function.address, elf.machine)
+    names = emulator.machine.names
+    values = tuple(sorted((names.index(name), value) for name, value in registers.items()))
+    inputs = Inputs(seed=1, registers=values, stack=(), pokes=((ARENA_BASE, bytes(32)),))
+    trace = Tracer(emulator).trace(function, blocks.comparisons, inputs)
+    return Director(emulator, signatures["f"], blocks), trace, inputs
+
+
+def test_what_was_not_read_beside_what_was_is_changed(compile_c: Compile) -> None:
+    director, trace, inputs = directed(compile_c, "int f(const int *p) { return p[2] == 0 ? 3 : 4; }", rdi=ARENA_BASE)
+    beside = director.margins(trace, inputs)
+    assert beside is not None
+    changed = {place for place, _ in beside.pokes[1:]}
+    assert changed == {ARENA_BASE + 4, ARENA_BASE + 12}
+    assert all(len(content) == 4 and 0 not in content for _, content in beside.pokes[1:] if isinstance(content, bytes))
+
+
+def test_comparisons_are_turned_though_both_sides_were_seen(compile_c: Compile) -> None:
+    source = "int f(const int *p, int x) { return (p[0] == 81) | (x == 4567) ? p[1] : 3; }"
+    director, trace, inputs = directed(compile_c, source, rdi=ARENA_BASE, rsi=5)
+    list(director.goals(trace, inputs))
+    turned = {(one.key, value) for one, value in director.flips(trace)}
+    rsi = dict(inputs.registers)
+    assert (ARENA_BASE, 81) in turned
+    assert any(key in rsi and value == 4567 for key, value in turned)
+
+
+def test_sizes_that_no_memory_has_become_small(compile_c: Compile) -> None:
+    source = "#include <string.h>\nint f(const void *p, const void *q, size_t n) { return memcmp(p, q, n); }"
+    director, trace, inputs = directed(compile_c, source, rdi=ARENA_BASE, rsi=ARENA_BASE, rdx=1 << 40)
+    smaller = director.sized(trace, inputs, 1 << 40)
+    assert smaller is not None
+    assert set(smaller.registers) - set(inputs.registers) and max(v for _, v in smaller.registers[:1]) < 1 << 40

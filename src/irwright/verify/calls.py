@@ -1,7 +1,6 @@
 """A call that leaves the object, as the function that plays the callee sees it: arguments, memory, results.
 
-What is known of a callee is in libc.py. Of others, the arguments that a signature names are recorded, and they
-return something that depends on the seed, the name and how often they were called.
+What is known of a callee is in libc.py, what others do in unknown.py.
 """
 
 from __future__ import annotations
@@ -11,27 +10,22 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from irwright.verify.abi import ST0, Allocator, result_locations
+from irwright.verify.abi import ST0, Allocator
 from irwright.verify.image import PAGE
 from irwright.verify.inputs import (
-    ARENA_BASE,
-    ARENA_SIZE,
     MASK,
+    Content,
+    Place,
     long_double_bytes,
     long_double_value,
     mix,
 )
 from irwright.verify.machine import Machine, RegisterBank
-from irwright.verify.memory import ERRNO, LIBC_BASE, Fault, Memory
+from irwright.verify.memory import ERRNO, LIBC_BASE, Memory
 from irwright.verify.signatures import DOUBLE, FLOAT, I64, LONG_DOUBLE, POINTER, Kind, Signature, Value
 from irwright.verify.trace import Argument, CallEvent, Event, OutputEvent
 
 BLOCK_GAP = 32
-TIRED = 24
-"""calls of one callee after which it returns the same for a while: loops that wait for a result come to an end"""
-PHASES = (0, -1, 1, 2)
-"""what it then returns, each so many times in turn"""
-PHASE_CALLS = 12
 
 
 class EndRun(Exception):  # noqa: N818 - ends a run, which is data
@@ -114,8 +108,14 @@ class Call:
     external_name: Callable[[int], str | None]
     overrides: Mapping[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     """as Inputs.results"""
+    effects: Mapping[tuple[str, int], tuple[tuple[Place, Content], ...]] = field(
+        default_factory=dict[tuple[str, int], tuple[tuple[Place, Content], ...]]
+    )
+    """as Inputs.effects"""
     free_result: tuple[tuple[str, int], int, int] | None = None
     """(key in `overrides`, value, bits) of what it returned, where that was by chance"""
+    filled: list[tuple[tuple[str, int], int, int]] = field(default_factory=list[tuple[tuple[str, int], int, int]])
+    """the same of fields that it wrote into objects it was given"""
     preserve_all: bool = False
     """the callee touches nothing but its results"""
     _results: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -244,9 +244,15 @@ class Call:
         """Call a function of the program, as qsort does; its integer result."""
         return self.run_callback(address, arguments)
 
-    def record(self, *arguments: Argument, content: tuple[bytes, ...] = (), name: str | None = None) -> None:
+    def record(
+        self,
+        *arguments: Argument,
+        content: tuple[bytes, ...] = (),
+        texts: tuple[bytes, ...] = (),
+        name: str | None = None,
+    ) -> None:
         """Record the call as something others see."""
-        self.events.append(CallEvent(name or self.external.name or "a function pointer", arguments, content))
+        self.events.append(CallEvent(name or self.external.name or "a function pointer", arguments, content, texts))
 
     def output(self, stream: int, *pieces: bytes | int) -> None:
         self.events.append(OutputEvent(stream, pieces))
@@ -263,164 +269,6 @@ def set_errno(call: Call) -> None:
     bits = call.chance(0xE)
     if bits & 1:
         call.memory.write(LIBC_BASE + ERRNO, struct.pack("<I", (4, 2, 11, 22, 12, 17, 9, 0)[bits >> 1 & 7]))
-
-
-def play_unknown(call: Call) -> None:
-    """A function of which at most the signature is known."""
-    signature = call.external.signature
-    target = () if call.external.name else ((Kind.POINTER, 64, call.external.address),)
-    if signature is None:
-        call.record(*target)
-        bits = call.chance()
-        call.give_pair(likely_pointer(bits, call.seed) if bits & 1 else bits >> 8 & 0xF, bits >> 16 & 0xFF)
-        call.give_double((bits >> 24 & 0xFF) / 4)
-        return
-    arguments: list[Argument] = [*target]
-    objects: list[tuple[int, Value]] = []
-    for value in signature.parameters:
-        if value.in_memory or value.is_result_address:
-            call.next(value)
-            continue
-        arguments.append((value.kind, value.bits, call.next(value)))
-        if value.fields and not signature.is_pure:
-            address = arguments[-1][2]
-            objects.append((address, value))
-            if call.memory.is_stack(address):  # other memory is compared at the end
-                arguments += read_fields(call, address, value)
-    if not signature.is_pure:
-        call.record(*arguments)
-    if signature.is_noreturn:
-        raise EndRun(f"{call.external.name} does not return")
-    # The result of a pure function depends on its arguments alone: calls of it may be merged or left out.
-    bits = mix(*(value for _, _, value in arguments), 5, call.seed) if signature.is_pure else call.chance()
-    give_results(call, signature, bits)
-    for number, (address, value) in enumerate(objects):
-        if call.chance(number) & 7:
-            write_fields(call, address, value, call.chance(number, 1))
-
-
-def read_fields(call: Call, address: int, value: Value) -> list[Argument]:
-    """What the callee can read of an object on the stack; nothing of text, most of which is never written."""
-    if is_text(value):
-        return []
-    try:
-        content = call.memory.read(address, field_bytes(value))
-    except Fault:
-        return []
-    return [
-        (kind, bits, int.from_bytes(content[offset : offset + bits // 8], "little"))
-        for offset, kind, bits in value.fields
-    ]
-
-
-def field_bytes(value: Value) -> int:
-    """From the beginning of an object to the end of its last known field."""
-    offset, _, bits = value.fields[-1]
-    return offset + bits // 8
-
-
-def is_text(value: Value) -> bool:
-    """It points at an array of characters."""
-    return len(value.fields) > 1 and all(width == 8 for _, _, width in value.fields)
-
-
-def write_fields(call: Call, address: int, value: Value, bits: int) -> None:
-    """Change an object that the callee is given: most of its fields, each to something of its type."""
-    memory, size = call.memory, field_bytes(value)
-    if not memory.is_data(address) or not memory.is_data(address + size - 1):
-        return
-    if is_text(value):
-        words = b"".join(mix(bits, number).to_bytes(8, "little") for number in range(len(value.fields) // 8 + 1))
-        text = bytes(97 + byte % 26 for byte in words[: bits % len(value.fields)])
-        memory.write(address, text.ljust(len(value.fields), b"\0"))
-        return
-    content = bytearray(memory.read(address, size))
-    word = bits
-    for offset, kind, width in value.fields:
-        word = (word ^ word >> 29) * 0xBF58476D1CE4E5B9 & MASK
-        if word >> 60 < 4 and len(value.fields) > 1:
-            continue
-        if kind is Kind.POINTER:
-            chosen = likely_pointer(word, 0)
-        elif kind is Kind.INT:
-            chosen = likely_number(word)
-        else:
-            number_value = (word >> 8 & 0xFF) / 4
-            chosen = int.from_bytes(struct.pack("<f" if width == 32 else "<d", number_value), "little")
-        end = offset + width // 8
-        content[offset:end] = (chosen & ((1 << width) - 1)).to_bytes(width // 8, "little")
-    memory.write(address, bytes(content))
-
-
-def give_results(call: Call, signature: Signature, bits: int) -> None:
-    """Something of the signature's type, made from random bits."""
-    places = result_locations(call.machine, signature)
-    if places is None:
-        raise EndRun(f"{call.external.name} returns what is not played", chosen=False)
-    for index, (value, place) in enumerate(zip(signature.results, places, strict=True)):
-        word = mix(bits, index)
-        if place == ST0:
-            call.give_long_double((word & 0xFF) / 4)
-            continue
-        is_free = index == 0 and value.kind in (Kind.INT, Kind.POINTER) and not signature.is_pure
-        if is_free and call.override is not None:
-            chosen = extended_integer(call.override, word, value)
-        elif is_free and call.count > TIRED:
-            chosen = tired_result(call, word, value)
-        elif value.kind is Kind.POINTER:
-            chosen = likely_pointer(word, call.seed)
-        elif value.kind is Kind.INT:
-            chosen = likely_integer(word, value)
-        elif value.bits == 32:
-            chosen = int.from_bytes(struct.pack("<f", (word & 0xFFF) / 16), "little")
-        elif value.bits == 64:
-            chosen = int.from_bytes(struct.pack("<d", (word & 0xFFF) / 16), "little")
-        else:
-            chosen = word | mix(word) << 64
-        if is_free:
-            call.free_result = (call.key, chosen & ((1 << value.bits) - 1), value.bits)
-        call.place_result(place, chosen)
-
-
-def tired_result(call: Call, word: int, value: Value) -> int:
-    """What a callee returns that was called often: one thing for a while, then another."""
-    phase = call.count // PHASE_CALLS % len(PHASES)
-    if value.kind is Kind.POINTER:
-        return 0 if phase % 2 else likely_pointer(word, call.seed)
-    return extended_integer(PHASES[phase], word, value)
-
-
-def likely_pointer(bits: int, seed: int) -> int:
-    """An object in the arena; for most seeds, null one time in eight."""
-    if bits >> 8 & 7 == 0 and seed & 3:
-        return 0
-    return ARENA_BASE + (bits >> 16) % (ARENA_SIZE // PAGE) * PAGE + (bits >> 32 & 3) * 64
-
-
-def likely_integer(bits: int, value: Value) -> int:
-    """Mostly zero or small, as results of functions are; with garbage above what is defined."""
-    return extended_integer(likely_number(bits), bits, value)
-
-
-def likely_number(bits: int) -> int:
-    """Mostly zero or small; of any width and sign."""
-    choice, word = bits & 15, bits >> 16
-    if choice < 5:
-        return 0
-    if choice < 9:
-        return 1
-    if choice < 11:
-        return -1
-    return word & 0x3F if choice < 15 else word
-
-
-def extended_integer(chosen: int, bits: int, value: Value) -> int:
-    """A result of its width, with garbage above what is defined."""
-    defined = (1 << value.bits) - 1
-    chosen &= defined
-    if value.extended and value.bits < 8:
-        defined = 0xFF
-    return chosen | (bits << 32 | bits >> 8 & 0xFFFFFF00) & MASK & ~defined
 
 
 def quad_value(bits: int) -> float:

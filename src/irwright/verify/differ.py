@@ -33,6 +33,8 @@ from irwright.verify.versions import CANDIDATE, FORGETFUL, ORIGINAL, TRACER, UNO
 
 MAX_CALLEES = 4
 """static functions whose comparisons are traced with those of their caller"""
+MAX_LOOKED = 6
+"""runs with an end of one function of which memory is compared at a call as well"""
 MAX_BEGUN = 6
 """runs of a function without an end whose beginnings are compared: they take long"""
 
@@ -111,6 +113,8 @@ class Comparer:
         """as Emulator.executed, of all functions so far"""
         self._num_begun = 0
         """runs of this function without an end whose beginnings were compared"""
+        self._num_looked = 0
+        """runs with one in which memory was compared at a call"""
         self.inputs_used: list[Inputs] = []
         """on which the last function was compared"""
         self.names = self._choose(functions)
@@ -247,7 +251,7 @@ class Comparer:
             signatures=self.signatures,
         )
         self.inputs_used.clear()
-        self._num_begun = 0
+        self._num_begun = self._num_looked = 0
         self._doubts.restart()
         for attempt in explorer.attempts():
             if time.thread_time() > deadline:
@@ -315,6 +319,10 @@ class Comparer:
             patience = attempt.patience * self.limits.patience
             second = self._candidate.run(theirs, inputs, patience=patience, calls=2 * attempt.calls)
         finding = compare_runs((self._original, first), (self._candidate, second), signature)
+        if finding is None and attempt.is_new and first.num_looks and self._num_looked < MAX_LOOKED:
+            self._num_looked += 1
+            if not self._is_static(ours, theirs):
+                return self._compare_at_call(ours, theirs, attempt, self._num_looked % first.num_looks + 1)
         if finding is None or finding.match is Match.UNKNOWN:
             return finding
         if self._is_static(ours, theirs):
@@ -342,7 +350,7 @@ class Comparer:
             finding = compare_beginnings((self._original, first), (emulator, run))
             if number == 0:
                 if finding is None:
-                    return self._compare_at_call(ours, theirs, attempt) or unknown
+                    return self._compare_at_call(ours, theirs, attempt, first.num_looks) or unknown
                 if finding.match is Match.UNKNOWN:
                     return unknown
                 found = finding
@@ -350,10 +358,9 @@ class Comparer:
                 return unknown  # the same program does something else, or fails before the original does
         return found
 
-    def _compare_at_call(self, ours: Named, theirs: Named, attempt: Attempt) -> Finding | None:
-        """What the last callee might have read before a run was broken off, where that differs."""
+    def _compare_at_call(self, ours: Named, theirs: Named, attempt: Attempt, looks: int) -> Finding | None:
+        """What a callee might have read, the first, second... of which nothing is known, where that differs."""
         signature = self.signatures.get(ours.name)
-        looks = attempt.run.num_looks
         if not looks or signature is None or any(one.is_result_address for one in signature.parameters):
             return None
 

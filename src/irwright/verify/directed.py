@@ -1,9 +1,8 @@
 """Inputs that matter, made from the trace of a run: each is the traced one with few values changed.
 
-Where a value that was compared came from is found by the value itself ("input to state"): the last load, callee or
-argument before the comparison that had it, perhaps off by a constant of the code. Then the value is set to what it is
-compared with, one more and one less. Beside these: signs flipped and noise in one place, memory that a run overwrites
-filled with something else first (else a store that is left out or too narrow writes what is there), loops that end.
+A value that was compared is set, where it came from (sources.py), to what it is compared with, one more and one less.
+Beside these: signs flipped and noise in one place, memory that a run overwrites filled with something else first (else
+a store that is left out or too narrow writes what is there), what lies beside what is read, loops that end.
 """
 
 from __future__ import annotations
@@ -11,91 +10,46 @@ from __future__ import annotations
 import random
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-from irwright.verify.abi import parameter_locations
 from irwright.verify.blocks import Blocks
-from irwright.verify.edges import fit, relation_of, wanted_of
+from irwright.verify.edges import relation_of, wanted_of
 from irwright.verify.emulate import Emulator
-from irwright.verify.image import PAGE
-from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, mix
-from irwright.verify.memory import ERRNO, HEAP_BASE, HEAP_SIZE, LIBC_BASE, LIBC_SIZE, STANDARD_STREAMS
-from irwright.verify.signatures import Kind, Signature, Value
-from irwright.verify.tracing import Compared, Read, Result, Trace
+from irwright.verify.inputs import Content, Inputs, Place, mix
+from irwright.verify.signatures import Signature
+from irwright.verify.sources import MAX_PLACES, Source, Sources, place_of
+from irwright.verify.tracing import Compared, Read, Trace
 
 _ENDS_IN_NUMBER = re.compile(r", #?-?(0x[0-9a-f]+|\d+)$")
-LOOK_BACK = 300
-"""events before a comparison in which its values are looked for"""
-OFFSETS_BACK = 40
-"""the same, for values that are off by a constant"""
 MAX_TRIES = 2
 """for one relation at one comparison"""
 MAX_CASES = 40
 """of a switch"""
 NUM_KINDS = 4
 """of variations of a value"""
-MAX_PLACES = 24
-"""of one trace whose values are varied"""
-TEXT = 3
-"""bytes of a text that are varied"""
 MAX_ALIKE = 6
 """numbers that all arguments are set to"""
+MAX_ALIASED = 2
+"""pairs of pointers that are made equal"""
+MAX_FLIPPED = 32
+"""comparisons of one run that are to come out otherwise"""
+MAX_TOGETHER = 4
+"""of them in one input"""
+MARGIN = 0x93
+SMALL = 24
+"""a size that any memory has"""
 PATIENCE = 3
 """rounds of a loop that are let go before it is to end"""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a value came from."""
-
-    key: Place | int | tuple[str, int]
-    kind: str
-    """memory, stack, register or result"""
-    bits: int
-    value: int
-
-    @property
-    def is_pointer(self) -> bool:
-        return self.bits == 64 and (
-            ARENA_BASE <= self.value < ARENA_BASE + ARENA_SIZE or HEAP_BASE <= self.value < HEAP_BASE + HEAP_SIZE
-        )
-
-
-def place_of(emulator: Emulator, address: int, *, local: bool) -> Place | None:
-    """How a place in memory is called in every version; None where it must not be changed.
-
-    `local`: static data too, though optimisers may know all its values.
-    """
-    memory = emulator.memory
-    if emulator.image.externals.name_at(address & -PAGE) in STANDARD_STREAMS:
-        return None
-    if emulator.image.contains(address):
-        for named in emulator.image.named_at(address):
-            inside = named.address <= address < named.end
-            if inside and memory.is_writable(address) and (local or not named.is_local):
-                return (named.name, address - named.address)
-        return None
-    for region in (memory.stack, memory.heap):
-        if region.address <= address < region.end:
-            return None
-    if LIBC_BASE <= address < LIBC_BASE + LIBC_SIZE and address != LIBC_BASE + ERRNO:
-        return None
-    return address
-
-
-class Director:
+class Director(Sources):
     """Makes inputs for one function; remembers what was tried."""
 
     def __init__(self, emulator: Emulator, signature: Signature | None, blocks: Blocks) -> None:
         """`emulator` is of the original; its layout tells what can be changed."""
-        self._emulator = emulator
-        self._blocks = blocks
-        constants = blocks.hints.constants
-        self._offsets = {1, -1, *constants, *(-number for number in constants)}
-        """by which a value may be off from where it came from"""
-        self._machine = emulator.machine
-        self._parameters = self._find_parameters(signature)
+        super().__init__(emulator, signature, blocks)
         self._seen: set[tuple[int, int]] = set()
         """(comparison, relation) that ran"""
         self._tries: dict[tuple[int, int], int] = {}
@@ -104,18 +58,6 @@ class Director:
         """comparisons whose sources were looked for"""
         self._deciding: set[object] = set()
         """places whose values were compared"""
-
-    def _find_parameters(self, signature: Signature | None) -> list[tuple[int, Value]]:
-        """(register, value) of each parameter in one."""
-        if signature is None:
-            value = Value(kind=Kind.INT, bits=64)
-            return [(position, value) for position in self._machine.integer_arguments]
-        places = parameter_locations(self._machine, signature)
-        return [
-            (place.register, value)
-            for value, place in zip(signature.parameters, places, strict=True)
-            if place.register is not None and not value.is_result_address and value.bits <= 64
-        ]
 
     # ------------------------------------------------------------------ the inputs
 
@@ -176,6 +118,32 @@ class Director:
                 changed = self.with_value(changed, source, constant & ((1 << source.bits) - 1))
             yield changed
 
+    def aliased(self, inputs: Inputs) -> Iterator[Inputs]:
+        """Two pointers that are arguments point at one object."""
+        pointers = [one for one in self._arguments(inputs) if one.is_pointer and one.key not in self._apart]
+        for one, other in pairwise(pointers[: MAX_ALIASED + 1]):
+            if one.value != other.value:
+                yield self.with_value(inputs, other, one.value)
+
+    def flips(self, trace: Trace) -> list[tuple[Source, int]]:
+        """Changes of one value by which a comparison comes out otherwise than it did first, or last, in this run."""
+        chosen: dict[tuple[int, bool], tuple[int, Compared]] = {}
+        for index, event in enumerate(trace.events):
+            if isinstance(event, Compared):
+                is_first = (event.site.address, True) not in chosen
+                chosen[event.site.address, is_first] = index, event
+        found: dict[tuple[object, int], tuple[Source, int]] = {}
+        for index, event in list(chosen.values())[:MAX_FLIPPED]:
+            is_number = _ENDS_IN_NUMBER.search(event.site.operands) is not None
+            own = relation_of(event)
+            for relation, left, right in wanted_of(event):
+                if relation == own or relation * own > 0 or abs(relation) == 2:
+                    continue
+                made = self._with_operand(trace, index, left, None if is_number else right)
+                if made is not None:
+                    found[made[0].key, made[1]] = made
+        return list(found.values())
+
     def cases(self, trace: Trace, inputs: Inputs) -> Iterator[Inputs]:
         """Every case of the switches that ran."""
         for index, event in enumerate(trace.events):
@@ -214,8 +182,18 @@ class Director:
                     self._swept.add((source.key, number, path))
                     yield self.with_value(inputs, source, value)
 
-    def mixture(self, rng: random.Random, inputs: Inputs, sources: Sequence[Source]) -> Inputs:
-        """Many values changed at once, those that decide something more rarely; in some, all to one number."""
+    def mixture(
+        self, rng: random.Random, inputs: Inputs, sources: Sequence[Source], flips: Sequence[tuple[Source, int]]
+    ) -> Inputs:
+        """Many values changed at once, those that decide something more rarely; in some, all to one number.
+
+        In others, several comparisons come out otherwise.
+        """
+        if len(flips) > 1 and rng.randrange(2):
+            for source, value in rng.sample(flips, min(len(flips), rng.randrange(2, MAX_TOGETHER + 1))):
+                inputs = self.with_value(inputs, source, value)
+            if rng.randrange(2):
+                return inputs
         deciding = rng.choice((0.0, 0.0, 0.5))
         data = rng.choice((0.5, 0.8))
         constants = self._blocks.hints.constants
@@ -234,10 +212,23 @@ class Director:
             return rng.choice(self._blocks.hints.constants) + rng.choice((0, 1, -1))
         if kind == 1:
             return _varied(source, rng.randrange(1, NUM_KINDS))
-        return rng.getrandbits(source.bits) if kind == 2 else rng.randrange(20)
+        return rng.getrandbits(source.bits) if kind == 2 else rng.randrange(-20, 20)
 
     def _is_data(self, source: Source) -> bool:
         return source.bits >= 8 and not source.is_pointer and source.key not in self._deciding
+
+    def margins(self, trace: Trace, inputs: Inputs) -> Inputs | None:
+        """What lies beside all that the run read, and was not read itself, is neither zero nor small."""
+        reads = [event for event in trace.events if isinstance(event, Read)][: 2 * MAX_PLACES]
+        known = {address for event in reads for address in range(event.address, event.address + event.size)}
+        pokes: dict[Place, Content] = {}
+        for event in reads:
+            for start in (event.address - event.size, event.address + event.size):
+                if known.isdisjoint(range(start, start + event.size)):
+                    place = place_of(self._emulator, start, local=False)
+                    if place is not None:
+                        pokes[place] = bytes(MARGIN for _ in range(event.size))
+        return replace(inputs, pokes=(*inputs.pokes, *pokes.items())) if pokes else None
 
     def overwritten(self, trace: Trace, inputs: Inputs) -> Inputs | None:
         """Memory that is stored to, and was not read before, holds the opposite of what is stored."""
@@ -262,12 +253,24 @@ class Director:
             ]
             for index, event in rounds[PATIENCE - 1 : PATIENCE + 2]:
                 key = (address, 2000 + (event.left ^ event.right))
-                if event.left == event.right or self._tries.get(key, 0) >= MAX_TRIES:
+                if self._tries.get(key, 0) >= MAX_TRIES:
                     continue
                 self._tries[key] = self._tries.get(key, 0) + 1
-                made = self._with_operand(trace, index, (event.left, event.right), (event.right, event.left))
+                made = self._with_operand(trace, index, *_otherwise(event))
                 if made is not None:
                     return self.with_value(inputs, *made)
+        return None
+
+    def sized(self, trace: Trace, inputs: Inputs, size: int) -> Inputs | None:
+        """What was taken in last as this size is a small one: for a run that ends in a callee that was given it."""
+        for event in reversed(trace.events):
+            if not isinstance(event, Compared) and event.value and event.value in (size, size & 0xFFFFFFFF):
+                source = self._source_of(event)
+                if source is not None:
+                    return self.with_value(inputs, source, SMALL)
+        for source in self._arguments(inputs):
+            if source.value and source.value in (size, size & 0xFFFFFFFF) and not source.is_pointer:
+                return self.with_value(inputs, source, SMALL)
         return None
 
     def divisible(self, trace: Trace, inputs: Inputs) -> Inputs | None:
@@ -281,34 +284,6 @@ class Director:
                 self._swept.add(key)
                 return self.with_value(inputs, source, 3)
         return None
-
-    # --------------------------------------------------------------------- sources
-
-    def sources(self, trace: Trace, inputs: Inputs) -> list[Source]:
-        """Everything that the run took in, each once, arguments first."""
-        found = {source.key: source for source in self._arguments(inputs)}
-        for event in trace.events:
-            if len(found) > 2 * MAX_PLACES:
-                break
-            if isinstance(event, Compared) or (isinstance(event, Read) and self._is_in_text(event, found)):
-                continue
-            source = self._source_of(event)
-            if source is not None:
-                found.setdefault(source.key, source)
-        return list(found.values())
-
-    @staticmethod
-    def _is_in_text(event: Read, found: Mapping[Place, Source]) -> bool:
-        """One of many bytes in a row: the first of them stand for all."""
-        at = event.address
-        return event.size == 1 and all(at - back in found for back in range(1, TEXT + 1))
-
-    def _arguments(self, inputs: Inputs) -> Iterator[Source]:
-        registers = dict(inputs.registers)
-        for position, value in self._parameters:
-            if position in registers:
-                bits = registers[position] & ((1 << value.bits) - 1)
-                yield Source(position, "register", value.bits, bits)
 
     def texts(self, trace: Trace, inputs: Inputs) -> Iterator[Inputs]:
         """Strings that callees compared, made equal, and unequal in the last byte."""
@@ -325,92 +300,15 @@ class Director:
                     yield replace(inputs, pokes=(*inputs.pokes, (place, changed)))
                 break
 
-    def _source_of(self, event: Read | Result) -> Source | None:
-        if isinstance(event, Result):
-            return Source(event.callee, "result", event.bits, event.value)
-        stack = self._emulator.memory.stack_start
-        if stack <= event.address < self._emulator.memory.stack.end:
-            return Source(event.address - stack, "stack", 8 * event.size, event.value)
-        place = place_of(self._emulator, event.address, local=False)
-        return None if place is None else Source(place, "memory", 8 * event.size, event.value)
 
-    def _with_operand(
-        self, trace: Trace, index: int, left: tuple[int, int] | None, right: tuple[int, int] | None
-    ) -> tuple[Source, int] | None:
-        """The source of one of two (value, wanted value), and what it has to be."""
-        event = trace.events[index]
-        assert isinstance(event, Compared)
-        mask = (1 << event.bits) - 1
-        changes = [change for change in (left, right) if change is not None]
-        for back, offsets in ((LOOK_BACK, None), (OFFSETS_BACK, self._offsets)):
-            for width, held, found in self._candidates(trace, index, back):
-                for value, target in changes:
-                    offset = 0 if offsets is None else (held - value) & mask
-                    if offsets is not None and offset not in offsets and offset - mask - 1 not in offsets:
-                        continue
-                    wanted = fit(held, width, value + offset & mask, target + offset & mask, event.bits)
-                    if wanted is None:
-                        continue
-                    source = found if isinstance(found, Source) else self._source_of(found)
-                    if source is not None and self._may_be(source, wanted):
-                        return source, wanted
-        return None
-
-    def _candidates(self, trace: Trace, index: int, back: int) -> Iterator[tuple[int, int, Read | Result | Source]]:
-        """(bits, value, where from) of what was taken in before an event, the last first, then the arguments."""
-        for event in reversed(trace.events[max(0, index - back) : index]):
-            if isinstance(event, Read):
-                yield 8 * event.size, event.value, event
-            elif isinstance(event, Result):
-                yield event.bits, event.value, event
-        event = trace.events[index]
-        bits = event.bits if isinstance(event, Compared) else 0
-        arguments = list(self._arguments(trace.inputs)) if trace.inputs is not None else []
-        for source in sorted(arguments, key=lambda one: one.bits != bits):
-            yield source.bits, source.value, source
-
-    def _may_be(self, source: Source, value: int) -> bool:
-        """Pointers are null or point at objects."""
-        if self._emulator.image.contains(value):
-            return source.kind == "memory" and source.bits == 64 and self._link_to(value) is not None
-        if not source.is_pointer:
-            return True
-        if ARENA_BASE <= value < ARENA_BASE + ARENA_SIZE:
-            return source.kind != "register" or not (value - source.value) % 8  # no object lies askew in another
-        nonnull = source.kind == "register" and any(
-            position == source.key and parameter.nonnull for position, parameter in self._parameters
-        )
-        return value == 0 and not nonnull
-
-    def _link_to(self, value: int) -> tuple[str, int] | None:
-        """An address in the object by a name that every version has."""
-        for named in self._emulator.image.named_at(value):
-            if not named.is_local and named.address <= value < named.end:
-                return named.name, value - named.address
-        return None
-
-    def with_value(self, inputs: Inputs, source: Source, value: int) -> Inputs:
-        """The inputs with another value from there."""
-        key = source.key
-        content = value.to_bytes(-(-source.bits // 8), "little")
-        if source.kind == "result":
-            assert isinstance(key, tuple)
-            return replace(inputs, results={**inputs.results, key: value})
-        if source.kind == "memory":
-            link = self._link_to(value) if source.bits == 64 else None
-            return replace(inputs, pokes=(*inputs.pokes, (key, link or content)))
-        assert isinstance(key, int)
-        if source.kind == "stack":
-            return replace(inputs, stack=(*inputs.stack, (key, content)))
-        registers = dict(inputs.registers)
-        parameter = dict(self._parameters)[key]
-        defined = (1 << parameter.bits) - 1
-        if parameter.extended and parameter.bits < 32:
-            if parameter.signed and value >> (parameter.bits - 1):
-                value |= 0xFFFFFFFF & ~defined
-            defined = 0xFFFFFFFF
-        registers[key] = registers[key] & ~defined | value
-        return replace(inputs, registers=tuple(sorted(registers.items())))
+def _otherwise(event: Compared) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """(value, other value) of both operands, by which a comparison comes out otherwise."""
+    left, right = event.left, event.right
+    if event.kind == "mask":
+        return (left, left & ~right if left & right else left | right), None
+    if left == right:
+        return (left, left ^ 1), (right, right ^ 1)
+    return (left, right), (right, left)
 
 
 def _varied(source: Source, number: int) -> int:

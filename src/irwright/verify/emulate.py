@@ -348,6 +348,7 @@ class Emulator:
             run_callback=lambda target, arguments: self._call_back(target, arguments, run, inputs),
             external_name=self.image.externals.name_at,
             overrides=inputs.results,
+            effects=inputs.effects,
         )
         play(call)
         if self.on_call is not None:

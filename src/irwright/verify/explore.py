@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from irwright.verify.blocks import Blocks
-from irwright.verify.directed import Director, Source, place_of
+from irwright.verify.directed import Director
 from irwright.verify.emulate import Emulator, Ending, Run
 from irwright.verify.image import PAGE, Named
 from irwright.verify.inputs import ARENA_BASE, ARENA_SIZE, Content, Inputs, Place, make_inputs, mix
 from irwright.verify.signatures import Kind, Signature
+from irwright.verify.sources import Source, place_of
 from irwright.verify.tracing import MAX_EVENTS, MAX_EVENTS_OF_FAULT, Read, Trace, Tracer
 
 MAX_MENDS = 12
@@ -32,9 +34,9 @@ HARD = 3
 """times the work that a function gets of which few runs come to an end"""
 FEW = 3
 """such runs for each seed are few"""
-LONG = 8
-"""times as many calls get runs that need them, while such a run comes to an end"""
-PATIENT = 100
+LONG = 16
+"""times as many calls get runs that need them, where no others come to an end, or at last"""
+PATIENT = 400
 """times as many instructions gets one run of a function of which no seed came to an end"""
 MAX_FUTILE = 2
 """such runs without an end"""
@@ -50,6 +52,10 @@ KNOWN = 8
 """good inputs, the last ones, that are mixed anew"""
 NEAR = 4096
 """how far from a pointer an access to its object may be"""
+
+
+_TOO_LARGE = re.compile(r"of (\d+) bytes$")
+"""ends what is said of a callee that is given more than there is"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +112,14 @@ class Explorer:
         self._fresh: deque[Inputs] = deque()
         """good inputs to be traced: that reached new blocks"""
         self._stale: deque[Inputs] = deque()
-        self._known: list[tuple[Inputs, list[Source]]] = []
-        """good inputs that were traced, with what their runs took in"""
+        self._known: list[tuple[Inputs, list[Source], list[tuple[Source, int]]]] = []
+        """good inputs that were traced, with what their runs took in, and what makes comparisons come out otherwise"""
         self.num_runs = 0
         self._num_endless = self._num_futile = 0
+        self._cut: list[Inputs] = []
+        """of runs that were broken off after too many calls"""
+        self._needs_calls = False
+        """such a run came to an end with more of them"""
         self._is_patient = False
         """a long run was tried"""
         self.work = 0.0
@@ -130,12 +140,16 @@ class Explorer:
         """Runs, each the original's last: its memory stays until the next. Without end where blocks are missing."""
         for number in range(self._seeds):
             yield self._attempt(self._seed(number), keep=True)
+        if not self._num_complete:
+            yield from self._long_runs()
         ran: set[object] = set()
         for number, inputs in enumerate(self._directed(), self._seeds):
-            key = (inputs.seed, inputs.registers, inputs.stack, inputs.pokes, *inputs.results.items())
+            chosen = (*inputs.results.items(), *inputs.effects.items())
+            key = (inputs.seed, inputs.registers, inputs.stack, inputs.pokes, chosen)
             if key not in ran:
                 ran.add(key)
                 yield self._attempt(replace(inputs, number=number))
+        yield from self._long_runs()
         number = self.num_runs
         last = number + VARIED_PER_SEED * self._seeds
         while not self.is_covered or number < last:
@@ -193,15 +207,21 @@ class Explorer:
                 yield opposite
             goals = list(director.goals(trace, inputs))
             if is_fresh or not self._known:
-                self._known.append((inputs, director.sources(trace, inputs)))
+                flips = director.flips(trace)
+                self._known.append((inputs, director.sources(trace, inputs), flips))
+                sweeps.extend(director.with_value(inputs, *flip) for flip in flips)
             if is_fresh:
                 yield from director.noises(trace, inputs)
+                beside = director.margins(trace, inputs)
+                if beside is not None:
+                    yield beside
             yield from goals
             yield from director.texts(trace, inputs)
             if not self.is_covered:
                 yield from director.cases(trace, inputs)
             if not num_paths:
                 yield from director.alike(inputs)
+                yield from director.aliased(inputs)
             if is_fresh or num_stale == 1:
                 num_paths += is_fresh
                 sweeps.extend(director.variations(trace, inputs, num_paths))
@@ -227,11 +247,28 @@ class Explorer:
         if self._is_hopeless(attempt):
             self._is_patient = True
             return self._run(replace(inputs, before=()), calls=LONG, patience=PATIENT)
-        if not attempt.run.detail.endswith("calls") or self._num_futile >= MAX_FUTILE or self.work > self.budget / 2:
+        if not attempt.run.detail.endswith("calls") or self._num_futile >= MAX_FUTILE:
+            return attempt
+        if not self._needs_calls:
+            self._cut.append(inputs)
+            return attempt
+        if self.work > self.budget / 2:
             return attempt
         longer = self._run(inputs, calls=LONG)
         self._num_futile += longer.run.ending is Ending.LIMIT
         return replace(longer, is_new=longer.is_new or attempt.is_new)
+
+    def _long_runs(self) -> Iterator[Attempt]:
+        """Runs that were broken off, once more with more calls: they cost as much as all seeds together."""
+        while self._cut and self._num_futile < MAX_FUTILE and self.work <= self.budget * (1 / 2 if self._good else 1):
+            attempt = self._run(self._cut.pop(), calls=LONG)
+            self._num_futile += attempt.run.ending is Ending.LIMIT
+            self._needs_calls = self._needs_calls or attempt.run.is_complete
+            self._num_complete += attempt.run.is_complete
+            if attempt.run.is_complete:
+                self._good.append(attempt.inputs)
+                self._fresh.append(attempt.inputs)
+            yield attempt
 
     def _is_hopeless(self, attempt: Attempt) -> bool:
         """The last seed, where no run came to an end: some programs take their time, whatever they are called with."""
@@ -241,7 +278,7 @@ class Explorer:
     def _run(self, inputs: Inputs, calls: int = 1, patience: int = 1) -> Attempt:
         run = self._original.run(self._function, inputs, patience=patience, calls=calls)
         self.num_runs += 1
-        self.work += 1 + run.num_calls / 2 + (15 if run.ending is Ending.LIMIT else 0)
+        self.work += 1 + run.num_calls / 2 + (4 if run.detail.endswith("without a call") else 0)
         covered = self._covered | self._blocks.covered(self._original.executed)
         is_new = covered != self._covered
         self._covered = covered
@@ -265,8 +302,8 @@ class Explorer:
             return self._vary(number)
         assert self._director is not None
         rng = random.Random(mix(number, 0xAC))
-        inputs, sources = rng.choice(self._known[-KNOWN:])
-        return replace(self._director.mixture(rng, inputs, sources), number=number)
+        inputs, sources, flips = rng.choice(self._known[-KNOWN:])
+        return replace(self._director.mixture(rng, inputs, sources, flips), number=number)
 
     def _vary(self, number: int) -> Inputs:
         """Some arguments and pokes of an input that was good, others anew."""
@@ -323,6 +360,9 @@ class Explorer:
         assert self._director is not None
         if ending is Ending.LIMIT:
             return self._director.ending(trace, inputs)
+        size = _TOO_LARGE.search(attempt.run.detail)
+        if size is not None:
+            return self._director.sized(trace, inputs, int(size.group(1)))
         if bad is None:
             return self._director.divisible(trace, inputs) if attempt.run.detail.startswith("division") else None
         target = ARENA_BASE + mix(inputs.seed, inputs.salt, len(inputs.pokes)) % (ARENA_SIZE // PAGE) * PAGE

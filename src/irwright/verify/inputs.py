@@ -93,6 +93,10 @@ class Inputs:
     """external data that is zero is filled too"""
     results: Mapping[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     """what callees of unknown effect return: (name, which call of it from 1) to value"""
+    effects: Mapping[tuple[str, int], tuple[tuple[Place, Content], ...]] = field(
+        default_factory=dict[tuple[str, int], tuple[tuple[Place, Content], ...]]
+    )
+    """what such callees write into memory that anybody can reach"""
     before: tuple[tuple[str, Inputs], ...] = ()
     """functions that are called first, with their arguments, so that static data is as a program may have made it"""
 

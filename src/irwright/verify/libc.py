@@ -8,11 +8,12 @@ callee reads, d a double, `.` the end of what is known of a variadic one.
 from __future__ import annotations
 
 from irwright.verify import libc_io, libc_math, libc_numbers, libc_runtime
-from irwright.verify.calls import Call, External, give_results, play_unknown, set_errno
+from irwright.verify.calls import Call, External, set_errno
 from irwright.verify.libc_strings import MODELS, checked_size
 from irwright.verify.memory import Fault
 from irwright.verify.signatures import DOUBLE, I32, I64, POINTER, Kind, Signature, Value
 from irwright.verify.trace import Argument
+from irwright.verify.unknown import give_results, play_unknown
 
 _PROTOTYPES = """
 open:si.>i open64:si.>i openat:isi.>i creat:si>i close:i>i lseek:ili>l lseek64:ili>l access:si>i unlink:s>i

@@ -234,7 +234,7 @@ class Memory:
             for named in self._fillable:
                 self.write(named.address, global_content(inputs.seed, named.name, named.size))
         for place, content in inputs.pokes:
-            self._poke(place, content)
+            self.poke(place, content)
 
     def _fill_pages(self) -> None:
         """Give every page its first content: one copy where this seed had as many before."""
@@ -257,7 +257,8 @@ class Memory:
         self._page_at.clear()
         self._filled.clear()
 
-    def _poke(self, place: Place, content: Content) -> None:
+    def poke(self, place: Place, content: Content) -> None:
+        """Put something into memory, wherever each version has it."""
         if isinstance(content, tuple):
             address = self._image.address_of(content[0])
             if address is None:

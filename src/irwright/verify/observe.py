@@ -101,6 +101,8 @@ class _Comparison:
             raise _Stop(Match.UNKNOWN, run_b.detail)
         if run_b.ending is Ending.LIMIT:
             endless = "instructions" in run_b.detail and self.b.limits.patience > 1 and run_a.is_complete
+            if run_a.is_complete:
+                self.broken_off()
             raise _Stop(Match.DIFFERENT if endless else Match.UNKNOWN, f"it does not end: {run_b.detail}")
         self.events(merged(run_a.events), merged(run_b.events))
         if run_a.ending is not run_b.ending:
@@ -110,6 +112,13 @@ class _Comparison:
         if run_a.ending is Ending.RETURNED:
             self.results(signature)
         self.memory()
+
+    def broken_off(self) -> None:
+        """The candidate was stopped: what came before differs, or is more than the original ever does."""
+        events = merged(self.run_b.events)
+        if events and isinstance(events[-1], OutputEvent):
+            events.pop()  # it may go on
+        self.events(merged(self.run_a.events)[: len(events)], events)
 
     def beginnings(self) -> None:
         events_a, events_b = merged(self.run_a.events), merged(self.run_b.events)
@@ -164,6 +173,9 @@ class _Comparison:
                 raise _Stop(Match.DIFFERENT, what)
         if one.content != other.content and not (self.refilled and _same_content(one.content, other.content)):
             raise _Stop(Match.DIFFERENT, f"{where}: what {one.name} is given to read differs")
+        for text, given in zip(one.texts, other.texts, strict=False):
+            if text and text != given and not (self.refilled and _refilled_text(text, given)):
+                raise _Stop(Match.DIFFERENT, f"{where}: {one.name} is given {given!r} in place of {text!r}")
 
     def require(self, match: Match, what: str) -> None:
         if match is not Match.SAME:
@@ -320,6 +332,11 @@ def _same_content(x: tuple[bytes, ...], y: tuple[bytes, ...]) -> bool:
 def _refilled(x: bytes, y: bytes) -> bool:
     """The same, but for bytes that nothing wrote."""
     return all(one == other or (one in FILLS and not other) for one, other in zip(x, y, strict=True))
+
+
+def _refilled_text(x: bytes, y: bytes) -> bool:
+    """The same, but for bytes that nothing wrote, of which the first ends the other."""
+    return x.startswith(y) and x[len(y)] in FILLS
 
 
 def _result(machine: Machine, run: Run, place: int) -> int:

@@ -43,6 +43,8 @@ class Value:
     is_result_address: bool = False
     """`sret`: where the result goes"""
     nonnull: bool = False
+    noalias: bool = False
+    """what it points at is reached by nothing else"""
     fields: tuple[tuple[int, Kind, int], ...] = ()
     """(offset, kind, bits) of what is in memory, or of the variable that a pointer points at, where calls show it"""
     paired: bool = False
@@ -353,7 +355,10 @@ class _Line:
                     self.skip_parentheses()
         extended, signed = _extension(words)
         nonnull = "nonnull" in words or "dereferenceable" in words or is_result
-        values = [replace(value, extended=extended, signed=signed, nonnull=nonnull) for value in kind.values]
+        noalias = "noalias" in words
+        values = [
+            replace(value, extended=extended, signed=signed, nonnull=nonnull, noalias=noalias) for value in kind.values
+        ]
         if in_memory is not None:
             size = max(1, in_memory.size)
             place = max(8, alignment or in_memory.alignment)

@@ -18,6 +18,8 @@ class CallEvent:
     arguments: tuple[Argument, ...] = ()
     content: tuple[bytes, ...] = ()
     """what arguments point at, where the callee is known to read it"""
+    texts: tuple[bytes, ...] = ()
+    """texts on the stack that arguments point at; empty where there may be none"""
 
 
 @dataclass(frozen=True, slots=True)

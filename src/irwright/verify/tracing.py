@@ -21,6 +21,7 @@ from irwright.verify.elf import EM_X86_64
 from irwright.verify.emulate import Emulator
 from irwright.verify.image import Named
 from irwright.verify.inputs import Inputs
+from irwright.verify.libc import may_look
 from irwright.verify.machine import library
 from irwright.verify.memory import POOL, Fault, loosely
 
@@ -61,11 +62,13 @@ class Read:
     address: int
     size: int
     value: int
+    behind: tuple[str, int] | None = None
+    """the callee of which nothing is known, as in Inputs.effects, that was called since this place was read first"""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a callee returned."""
+    """What a callee returned, or wrote into an object that it was given."""
 
     callee: tuple[str, int]
     """as in Inputs.results"""
@@ -133,7 +136,10 @@ class Tracer:
         self._low, self._high = memory.stack.address, memory.stack_start
         self._trace = Trace()
         self._limit = MAX_EVENTS
-        self._read: set[int] = set()
+        self._read: dict[int, int] = {}
+        """addresses, and how many callees of which nothing is known had been called when they were read first"""
+        self._called: list[tuple[str, int]] = []
+        """these callees"""
         self._written: set[int] = set()
         self._slot = (ctypes.c_uint64 * 2)()
         self._code_hook = _CODE_HOOK(loosely(self._on_comparison))
@@ -163,6 +169,7 @@ class Tracer:
             self._watch(comparisons)
         self._trace = Trace(inputs=inputs)
         self._read.clear()
+        self._called.clear()
         self._written.clear()
         self.emulator.run(function, inputs)
         return self._trace
@@ -201,8 +208,9 @@ class Tracer:
             return
         content = self._content(address, size)
         if content:
-            self._read.update(range(address, address + size))
-            self._trace.events.append(Read(address, size, int.from_bytes(content, "little")))
+            first = min(self._read.setdefault(at, len(self._called)) for at in range(address, address + size))
+            behind = self._called[-1] if first < len(self._called) else None
+            self._trace.events.append(Read(address, size, int.from_bytes(content, "little"), behind))
 
     def _on_write(self, _uc: Any, _access: int, address: int, size: int, value: int, _data: Any) -> None:
         self._count()
@@ -212,12 +220,15 @@ class Tracer:
         before = self._content(address, size)
         if before:
             after = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-            was_read = not self._read.isdisjoint(range(address, address + size))
+            was_read = any(at in self._read for at in range(address, address + size))
             self._trace.writes[address] = Written(before, after, was_read)
             self._written.update(range(address, address + size))
 
     def _on_call(self, call: Call) -> None:
         name = call.external.name or ""
+        if call.external.signature is not None and may_look(call.external):
+            self._called.append(call.key)
+        self._trace.events.extend(Result(key, bits, value) for key, value, bits in call.filled)
         if call.free_result is not None:
             key, value, bits = call.free_result
             self._trace.events.append(Result(key, bits, value))

@@ -13,11 +13,11 @@ from typing import Any
 class Limits:
     """What one run and one function may cost."""
 
-    steps: int = 50_000
+    steps: int = 12_500
     """instructions between two calls that leave the object"""
     patience: int = 8
     """times as many a candidate gets where the original ended; then it counts as endless"""
-    calls: int = 100
+    calls: int = 50
     """that leave the object; twice as many in a candidate"""
     work_per_seed: int = 110
     """of exploring a function, in short runs of the original; see Explorer.work"""

@@ -58,6 +58,10 @@ class Versions:
         return self._emulators[key]
 
 
+SLOWER = 4
+"""times the instructions that another version may take"""
+
+
 def run_again(emulator: Emulator, function: Named, attempt: Attempt) -> Run:
-    """Another version on the same inputs, with the same limits."""
-    return emulator.run(function, attempt.inputs, patience=attempt.patience, calls=attempt.calls)
+    """Another version on the same inputs; code without optimisation takes its time."""
+    return emulator.run(function, attempt.inputs, patience=SLOWER * attempt.patience, calls=attempt.calls)
