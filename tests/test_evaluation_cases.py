@@ -85,6 +85,7 @@ def test_modules_that_llvm_refuses_are_counted() -> None:
 def test_proposers_by_name() -> None:
     assert parse_proposer("coreset") == Proposer(name="coreset")
     assert parse_proposer("compose+outliner@300") == Proposer(name="compose", switches=("outliner",), budget=300)
+    assert parse_proposer("feedback+lists") == Proposer(name="feedback", switches=("lists",))
     assert parse_proposer("model:/a/b@c.gguf").model == "/a/b@c.gguf"
     assert parse_proposer("coreset").model is None
     assert parse_proposer("model:http://host:80@8") == Proposer(name="model:http://host:80", budget=8)

@@ -189,7 +189,8 @@ def test_rows_depend_on_what_their_proposer_brings(tmp_path: Path, monkeypatch: 
         (tmp_path / name).mkdir()
     for name in ("data/coreset-oz-22.json", "data/feedback-oz-22.npz", "data/feedback-paper-22.npz"):
         (tmp_path / name).write_text(name)
-    (tmp_path / "feedback" / "guess.py").write_text("")
+    for name in ("feedback/guess.py", "lowering.py"):
+        (tmp_path / name).write_text("")
     monkeypatch.setattr(run.resources, "files", lambda _: tmp_path)  # pyright: ignore
 
     def hashes() -> list[str]:
@@ -203,4 +204,5 @@ def test_rows_depend_on_what_their_proposer_brings(tmp_path: Path, monkeypatch: 
     (tmp_path / "feedback" / "guess.py").write_text("1 + 1\n")
     changed = hashes()
     assert changed[:2] == [coreset, coreset] and changed[2] == changed[4] != feedback
+    assert run._shipped("oz", "compose") != run._shipped("oz", "compose+lists") == coreset
     run._shipped.cache_clear()

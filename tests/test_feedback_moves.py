@@ -28,6 +28,15 @@ def test_what_stands_behind_is_of_functions_alone() -> None:
     assert joined(LIST, PIECE) == Plan(base=PassList((*LIST.base.items, *PassList.parse("instcombine").items)))
 
 
+def test_the_first_says_how_code_is_generated() -> None:
+    frame = ("frame",)
+    assert joined(replace(SHORT, lowering=frame), LIST) == Plan(
+        base=PassList.parse("dse,sroa,early-cse,gvn"), lowering=frame
+    )
+    assert joined(SHORT, replace(PIECE, lowering=frame)).lowering == ()
+    assert joined(replace(PIECE, lowering=frame), SHORT).lowering == frame
+
+
 def test_moves_in_order_and_none_twice() -> None:
     tried = [PIECE, OTHER, SHORT]
     made: list[Plan] = []

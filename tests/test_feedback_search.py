@@ -14,9 +14,10 @@ from irwright.feedback.search import described, search_by_outcomes
 from irwright.function_search import FunctionSearch
 from irwright.llvm.bodies import split_text
 from irwright.llvm.worker import Call, WorkerPool
+from irwright.lowering import of_oz
 from irwright.plan import Plan
 from irwright.search import search
-from irwright.task import Task
+from irwright.task import Switches, Task
 from test_search import baseline_of, task_on
 
 
@@ -126,8 +127,30 @@ def test_what_composing_does_not_need_goes_to_whole_lists(
     pool: WorkerPool, seeds: Seeds, known: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FunctionSearch, "predicted", lambda _: 1e6)
-    task = task_on(pool, seeds.bitcode("machine"), budget=3, coreset=load_coreset("oz", 22))
+    task = task_on(pool, seeds.bitcode("machine"), budget=5, coreset=load_coreset("oz", 22))
     task.start()
     search_by_outcomes(task, known)
-    assert task.evaluator.num_compilations == 3  # two of them function by function
-    assert [trial.plan for trial in task.evaluator.trials if trial != task.baseline] == [task.coreset.lists[0]]
+    assert task.evaluator.num_compilations == 5 and len(task.evaluator.function_trials) == 2
+    *first, last = [trial.plan for trial in task.evaluator.trials if trial != task.baseline]
+    assert [replace(plan, lowerings=()) for plan in first] == [of_oz(task)] * 2
+    assert last.lowerings and replace(last, lowerings=()) == task.coreset.lists[0]
+
+
+def test_lists_alone_where_that_is_asked(pool: WorkerPool, seeds: Seeds) -> None:
+    machine = seeds.bitcode("machine")
+    for task in (alone(pool, seeds, 6), task_on(pool, machine, budget=6, coreset=load_coreset("oz", 22))):
+        task.switches = Switches(lists=True)
+        search(task, "feedback")
+        plans = [trial.plan for trial in (*task.evaluator.trials, *task.evaluator.function_trials)]
+        parts = [part for plan in plans for part in (plan, *plan.parts)]
+        assert len(plans) > 6 and not any(part.lowering or part.lowerings for part in parts)
+
+
+def test_one_compilation_of_a_file_is_in_the_ways_that_are_foretold(
+    pool: WorkerPool, seeds: Seeds, known: Knowledge
+) -> None:
+    task = task_on(pool, seeds.bitcode("machine"), budget=1, coreset=load_coreset("oz", 22))
+    task.start()
+    search_by_outcomes(task, known)
+    (trial,) = task.evaluator.trials[1:]
+    assert trial.plan.lowerings and len({trial.plan.lowering_for(name) for name in task.evaluator.facts.functions}) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import LLVM, SEEDS, Seeds
 from irwright.errors import LLVMError
-from irwright.llvm.builds import Build, FunctionPasses, Outcome, OutcomeKind, Passes, Step
+from irwright.llvm.builds import Build, FunctionPasses, Lower, Outcome, OutcomeKind, Passes, Step
 from irwright.llvm.clang import seed_bitcode
 from irwright.llvm.codegen import CodegenLevel, FunctionSize, read_object
 from irwright.llvm.compiler import PROMISES, Compiler
@@ -228,6 +229,36 @@ def test_an_inliner_threshold_changes_what_is_inlined(compiler: Compiler) -> Non
     none = compiler.evaluate("machine", build(Passes(oz, inliner_threshold=-1000))).state
     much = compiler.evaluate("machine", build(Passes(oz, inliner_threshold=5000))).state
     assert len({usual, none, much}) >= 2
+
+
+def test_lowering_gives_the_code_of_the_compilers_own_switches(
+    compiler: Compiler, tools: Toolchain, seeds: Seeds, tmp_path: Path
+) -> None:
+    """With a frame pointer: clang's -fno-omit-frame-pointer, by function; `minsize` goes where it is said."""
+    oz = oz_pipeline(compiler.library.major)
+    whole = compiler.compile("machine", build(oz, Lower(("frame",))), "obj")
+    output = tmp_path / "clang.o"
+    switches = ["-Oz", "-fno-omit-frame-pointer", "-c", str(seeds.source("machine")), "-o", str(output)]
+    subprocess.run([str(tools.need_clang()), *switches], check=True)
+    assert read_object(whole).functions == read_object(output.read_bytes()).functions
+    assert read_object(whole).functions != read_object(compiler.compile("machine", build(oz), "obj")).functions
+    text = compiler.compile("numbers", build(Lower(("optsize",), (("fibonacci", ()),))), "ll").decode()
+    groups = dict(re.findall(r"^attributes #(\d+) = \{(.*)\}", text, re.MULTILINE))
+    having = {
+        name: " minsize " in groups[group] for name, group in re.findall(r"^define .*@(\w+)\(.*#(\d+)", text, re.M)
+    }
+    assert having.pop("fibonacci") and having and not any(having.values())
+    assert "frame-pointer" not in text
+
+
+def test_assembly_that_names_the_frame_pointer_keeps_it_free(compiler: Compiler) -> None:
+    """Not every LLVM saves the register around such assembly."""
+    for words, kept in (('"~{rbp}"', False), ('"~{rbx}"', True), ('"~{ebp},~{cc}"', False)):
+        text = f'define void @f() {{\n  call void asm sideeffect "nop", {words}()\n  ret void\n}}\n'
+        compiler.load("asm", text.encode(), "asm.ll", keep_debug=False)
+        lowered = compiler.compile("asm", build(Lower(("frame",))), "ll")
+        assert (b'"frame-pointer"="all"' in lowered) == kept
+        compiler.drop("asm")
 
 
 def test_extracted_function_has_the_code_it_had(compiler: Compiler) -> None:

@@ -37,6 +37,9 @@ tails = st.integers(0, 2**32).map(
 names = st.text(min_size=1, max_size=8)
 
 
+ways = st.sampled_from([(), ("frame",), ("optsize",), ("frame", "optsize")])
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     if draw(st.booleans()):
@@ -57,6 +60,8 @@ def one_plans(draw: st.DrawFn) -> Plan:
         finish=draw(lists),
         inliner_threshold=draw(st.none() | st.integers(-100, 500)),
         codegen_options=draw(st.sampled_from([(), ("-enable-machine-outliner=always",)])),
+        lowering=draw(ways),
+        lowerings=tuple(sorted(draw(st.dictionaries(names, ways, max_size=3)).items(), key=lambda item: item[0])),
     )
 
 
@@ -75,6 +80,20 @@ def test_a_plan_of_one_list_is_that_list(base: PassList, tail: PassList, finish:
     assert len(plan.as_list()) == len(base) + len(tail) + len(finish)
     assert not dataclasses.replace(plan, inliner_threshold=0).is_one_list
     assert not dataclasses.replace(plan, tails=(("f", tail),)).is_one_list
+
+
+def test_how_code_is_generated_is_said_for_all_or_by_function() -> None:
+    plan = Plan(base=parse("sroa"), lowering=("frame",), lowerings=(("f", ()), ("g", ("optsize",))))
+    assert not plan.is_one_list
+    assert [plan.lowering_for(name) for name in "fgh"] == [(), ("optsize",), ("frame",)]
+    part = dataclasses.replace(plan, preparation="raw", tails=(("f", NOTHING), ("h", NOTHING)))
+    joined = Plan(parts=(part,), lowering=("optsize",))
+    assert [joined.lowering_for(name) for name in "fh"] == [("optsize",), ("frame", "optsize")]
+    assert plan.to_json() == {"base": "sroa", "lowering": ["frame"], "lowerings": {"f": [], "g": ["optsize"]}}
+    with pytest.raises(ValueError, match=r"can't lower as \['optsize', 'frame'\]; there are frame, optsize, in this"):
+        Plan(lowering=("optsize", "frame"))
+    with pytest.raises(ValueError, match=r"can't lower as \['fast'\]"):
+        Plan(lowerings=(("f", ("fast",)),))
 
 
 def test_defaults_are_left_out() -> None:

@@ -19,6 +19,7 @@ from irwright.evaluator import Evaluator
 from irwright.llvm.builds import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
+from irwright.lowering import FEWEST
 from irwright.measure import measure_object, protocol
 from irwright.passes import PassList, function_local
 from irwright.plan import Plan
@@ -219,8 +220,10 @@ def test_a_module_that_cannot_be_made_of_pieces_is_searched_in_one(
     assert task.evaluator.survey("raw") is None
     best = search(task, strategy)
     assert task.cost(best) < baseline_of(task)
-    assert all(trial.plan.is_one_list for trial in task.evaluator.trials)
-    assert task.evaluator.num_compilations == (len(SMALL.lists) if strategy in OF_THE_TABLE else BUDGET)
+    assert not any(trial.plan.parts or trial.plan.preparation for trial in task.evaluator.trials)
+    table = len(SMALL.lists)  # by outcomes: -Oz's own in two ways, the table in the best ways known and as it is
+    spent = table if strategy == "coreset" else FEWEST + 2 * table if strategy in OF_THE_TABLE else BUDGET
+    assert task.evaluator.num_compilations == spent
 
 
 # ---- single strategies
@@ -259,7 +262,8 @@ def test_the_table_comes_first_and_in_order(pool: WorkerPool, seeds: Seeds) -> N
 def test_without_a_table_strategies_still_search(pool: WorkerPool, seeds: Seeds, strategy: str) -> None:
     task = task_on(pool, seeds.bitcode("checksum"), coreset=Coreset(), budget=16)
     search(task, strategy)
-    assert task.evaluator.num_compilations == (0 if strategy in OF_THE_TABLE else 16)
+    spent = task.evaluator.num_compilations
+    assert spent == 0 if strategy == "coreset" else spent <= 2 if strategy in OF_THE_TABLE else spent == 16
 
 
 def test_the_outliner_is_a_switch(pool: WorkerPool, seeds: Seeds) -> None:

@@ -38,7 +38,8 @@ CORESET = Coreset(
         Plan(base=PassList.parse("sroa,early-cse"), tail=PassList.parse(text), preparation="raw") for text in TAILS
     ),
 )
-KEYS = ["file", "target", "protocol", "baseline_bytes", "tuned_bytes", "pass_list", "num_compilations", "seconds"]
+KEYS = ["file", "target", "protocol", "baseline_bytes", "tuned_bytes", "pass_list", "lowering", "num_compilations"]
+KEYS += ["seconds"]
 
 
 def plan_of(text: str) -> Coreset:

@@ -60,6 +60,7 @@ def _settings(
     *,
     inliner: bool,
     outliner: bool,
+    lists_only: bool,
     trials: Path | None,
     timeout: float,
     jobs: int | None,
@@ -72,7 +73,7 @@ def _settings(
     from irwright.tuner import make_settings
 
     return make_settings(
-        switches=Switches(inliner=inliner, outliner=outliner),
+        switches=Switches(inliner=inliner, outliner=outliner, lists=lists_only),
         trials_folder=trials,
         timeout_seconds=timeout,
         verify_seeds=0 if no_verify else verify_seeds,

@@ -100,6 +100,11 @@ def tuning_options(command: F) -> F:
         click.option("--inliner", is_flag=True, help="Also try inliner thresholds other than LLVM's."),
         click.option("--outliner", is_flag=True, help="Also try LLVM's machine outliner."),
         click.option(
+            "--lists-only",
+            is_flag=True,
+            help="Choose pass lists alone, not how code is generated: no frame pointers, nothing as by -Os.",
+        ),
+        click.option(
             "--ignore-always-inline",
             is_flag=True,
             help="Leave functions marked always_inline to the lists: smaller, slower, and no fortified libc calls.",

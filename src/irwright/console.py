@@ -55,6 +55,8 @@ def describe_plan(result: TuneResult) -> str:
         words.append(f"[inliner {plan.inliner_threshold}]")
     if plan.codegen_options:
         words.append(f"[{' '.join(plan.codegen_options)}]")
+    ways = {",".join(way) for way in result.lowerings().values()}
+    words += [f"[{' or '.join(sorted(ways))}]"] if ways else []
     if result.is_per_function:
         lists = list(result.function_lists().values())
         count = len(set(lists))

@@ -151,10 +151,20 @@ def _parts(plan: Plan) -> Iterator[_Part]:
         scope = f"group {index + 1} of {len(plan.parts)}"
         for item in _without_tails(part, put_back):
             yield replace(item, scope=item.scope or scope, upto=None)
+        if part.lowering or part.lowerings:
+            yield _Part(_lowered(part), scope, put_back(replace(part, lowering=(), lowerings=())), None)
     if not plan.parts:
         yield from _without_tails(plan, lambda changed: changed)
     for text, finish, prefix in _items(plan.finish):
         yield _Part(text, None, replace(plan, finish=finish), replace(plan, finish=prefix))
+    if plan.lowering or plan.lowerings:
+        yield _Part(_lowered(plan), None, replace(plan, lowering=(), lowerings=()), None)
+
+
+def _lowered(plan: Plan) -> str:
+    """How code is generated, in the words of console.py."""
+    ways = {",".join(way) for way in (plan.lowering, *(way for _, way in plan.lowerings)) if way}
+    return f"[{' or '.join(sorted(ways))}]"
 
 
 def _without_tails(plan: Plan, put_back: Callable[[Plan], Plan]) -> Iterator[_Part]:

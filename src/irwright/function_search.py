@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from irwright.llvm.pieces import Promoted
+from irwright.lowering import WAYS, Ways, lower, lowers
 from irwright.passes import PassList, PassSpace
 from irwright.plan import NOTHING, Plan
 from irwright.task import BATCH, Task
@@ -18,6 +19,9 @@ from irwright.trials import FunctionTrial, Trial
 
 RUN_ON_FUNCTION_SINCE = 20
 """the first LLVM whose C API runs passes on one function"""
+
+OTHER_WAY = 0.2
+"""how often a function's code is generated in another way than its smallest so far"""
 
 MAX_ANCHORS = 32
 """trials whose sets of kept functions are starts of a composition"""
@@ -87,8 +91,9 @@ class FunctionSearch:
         for trial in trials:
             if not trial.outcome.ok:
                 continue
-            base, named = base_of(trial.plan), dict(trial.plan.tails)
+            plain, named = base_of(trial.plan), dict(trial.plan.tails)
             for name, size in trial.sizes.items():
+                base = replace(plain, lowering=trial.plan.lowering_for(name))
                 self._note(name, base, named.get(name, trial.plan.tail), size.total, trial.references[name])
             if len(self._anchors) < MAX_ANCHORS:
                 called = {name: trial.references[name] for name in trial.sizes}
@@ -116,16 +121,27 @@ class FunctionSearch:
     def generation(self, count: int) -> None:
         """Propose and measure `count` plans, each with one base and a list of its own for every function."""
         chosen = self.choose()
-        weights = [1 + 4 * sum(choice.base == base for choice in chosen.values()) for base in self._bases]
+        weights = [1 + 4 * sum(base_of(choice.base) == base for choice in chosen.values()) for base in self._bases]
         bases = self._rng.choices(self._bases, weights, k=count)
         self.add(self._task.run_functions([self._propose(base) for base in bases]))
 
     def _propose(self, base: Plan) -> Plan:
         tails: list[tuple[str, PassList]] = []
+        ways: dict[str, Ways] = {}
         for name in self._choices:
-            tail = self._candidate(self._candidates.setdefault((name, base), _Candidates()))
+            ways[name] = self._way(name)
+            lowered = replace(base, lowering=ways[name])
+            tail = self._candidate(self._candidates.setdefault((name, lowered), _Candidates()))
             tails.append((name, tail))
-        return replace(base, tails=tuple(sorted(tails, key=lambda item: item[0])))
+        return lower(replace(base, tails=tuple(sorted(tails, key=_name))), ways)
+
+    def _way(self, name: str) -> Ways:
+        """How to generate a function's code next: mostly as its smallest so far."""
+        if not lowers(self._task):
+            return ()
+        if self._rng.random() < OTHER_WAY:
+            return self._rng.choice(WAYS)
+        return min(self._choices[name].values(), key=lambda choice: choice.size).base.lowering
 
     def _candidate(self, candidates: _Candidates) -> PassList:
         """A list not yet tried on this function; one of its best where that is hard to find or seldom pays."""
@@ -229,13 +245,16 @@ class FunctionSearch:
     def plan(self) -> Plan | None:
         """The module of winners; None where nothing was measured."""
         by_base: dict[Plan, list[tuple[str, PassList]]] = {}
-        for name, choice in self.choose().items():
-            by_base.setdefault(choice.base, []).append((name, choice.tail))
+        chosen = self.choose()
+        for name, choice in chosen.items():
+            by_base.setdefault(base_of(choice.base), []).append((name, choice.tail))
         if not by_base:
             return None
-        parts = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
-        made = tuple(replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in parts)
-        return Plan(parts=made, finish=self._task.finish)
+        ordered = sorted(by_base.items(), key=lambda item: (-len(item[1]), self._bases.index(item[0])))
+        made = (replace(base, tails=tuple(sorted(tails, key=_name))) for base, tails in ordered)
+        ways = {name: choice.base.lowering for name, choice in chosen.items()}
+        parts = tuple(lower(part, {name: ways[name] for name, _ in part.tails}) for part in made)
+        return Plan(parts=parts, finish=self._task.finish)
 
 
 def families_of(
@@ -294,7 +313,7 @@ def reached(roots: Iterable[str], called: Mapping[str, Iterable[str]]) -> set[st
 
 
 def base_of(plan: Plan) -> Plan:
-    return replace(plan, tail=NOTHING, tails=())
+    return replace(plan, tail=NOTHING, tails=(), lowering=(), lowerings=())
 
 
 def _name(item: tuple[str, PassList]) -> str:

@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from irwright.llvm.builds import Build, FunctionPasses, InlineStatics, Part, Passes, Promote, Step, Steps
+from irwright.llvm.builds import (
+    LOWERINGS,
+    Build,
+    FunctionPasses,
+    InlineStatics,
+    Lower,
+    Part,
+    Passes,
+    Promote,
+    Step,
+    Steps,
+)
 from irwright.llvm.codegen import CodegenLevel
 from irwright.llvm.pieces import PREPARATIONS
 from irwright.passes import PassList, function_local
@@ -43,6 +54,10 @@ class Plan:
     """of every inliner in base and finish; None is LLVM's own"""
     codegen_options: tuple[str, ...] = ()
     """options of LLVM's code generation, such as `-enable-machine-outliner=always`"""
+    lowering: tuple[str, ...] = ()
+    """sorted names of `LOWERINGS`: how code is generated for functions that `lowerings` does not name"""
+    lowerings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(function, such names), sorted: how code is generated for that function"""
     preparation: str = ""
     """`raw` or `early`: in pieces, that is, functions keep their signatures and may be joined with those of other
     plans of the same preparation (llvm/pieces.py); "" is the module as it is"""
@@ -54,6 +69,9 @@ class Plan:
     def __post_init__(self) -> None:
         if not all(function_local(tail) for tail in (self.tail, *(tail for _, tail in self.tails))):
             raise ValueError("a tail may hold function and loop passes only")
+        for ways in (self.lowering, *(ways for _, ways in self.lowerings)):
+            if not set(ways) <= set(LOWERINGS) or list(ways) != sorted(set(ways)):
+                raise ValueError(f"can't lower as {list(ways)}; there are {', '.join(LOWERINGS)}, in this order")
         if self.preparation not in ("", *PREPARATIONS):
             raise ValueError(f"unknown preparation {self.preparation!r}")
         if self.inline not in ("", "once", "oz") or (self.inline and not self.preparation):
@@ -67,9 +85,9 @@ class Plan:
 
     @property
     def is_one_list(self) -> bool:
-        """The plan is a single pass list, the same for every function."""
+        """The plan is a single pass list, the same for every function, and nothing else."""
         special = self.tails or self.parts or self.preparation or self.codegen_options
-        return not special and self.inliner_threshold is None
+        return not special and not self.lowering and not self.lowerings and self.inliner_threshold is None
 
     @property
     def is_a_default_pipeline(self) -> bool:
@@ -87,6 +105,11 @@ class Plan:
                 return PassList((*part.list_for(function).items, *self.finish.items))
         tail = next((tail for name, tail in self.tails if name == function), self.tail)
         return PassList((*self.base.items, *tail.items, *self.finish.items))
+
+    def lowering_for(self, function: str) -> tuple[str, ...]:
+        """How code is generated for a function of that name."""
+        giving = (part.lowering_for(function) for part in self.parts if any(name == function for name, _ in part.tails))
+        return tuple(sorted({*next(giving, ()), *dict(self.lowerings).get(function, self.lowering)}))
 
     def build(self, llvm_major: int, level: CodegenLevel) -> Build:
         """The plan as work for a compile worker."""
@@ -106,6 +129,8 @@ class Plan:
             steps.append(FunctionPasses.of(pipelines, default))
         if self.finish.items:
             steps.append(Passes(self.finish.pipeline(llvm_major), self.inliner_threshold))
+        if self.lowering or self.lowerings:
+            steps.append(Lower(self.lowering, self.lowerings))
         return tuple(steps)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +146,10 @@ class Plan:
             data["inliner_threshold"] = self.inliner_threshold
         if self.codegen_options:
             data["codegen_options"] = list(self.codegen_options)
+        if self.lowering:
+            data["lowering"] = list(self.lowering)
+        if self.lowerings:
+            data["lowerings"] = {name: list(ways) for name, ways in self.lowerings}
         if self.preparation:
             data["preparation"] = self.preparation
         if self.inline:
@@ -144,6 +173,8 @@ class Plan:
             finish=read(data.get("finish", "")),
             inliner_threshold=data.get("inliner_threshold"),
             codegen_options=tuple(data.get("codegen_options", ())),
+            lowering=tuple(data.get("lowering", ())),
+            lowerings=tuple(sorted((name, tuple(ways)) for name, ways in data.get("lowerings", {}).items())),
             preparation=data.get("preparation", ""),
             inline=data.get("inline", ""),
             parts=tuple(cls.from_json(part, llvm_major=llvm_major) for part in data.get("parts", ())),

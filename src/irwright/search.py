@@ -7,6 +7,7 @@ tries the table in order; `compose` chooses a list for every function by itself 
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from irwright.feedback.knowledge import load_knowledge
 from irwright.feedback.mix import search_by_bandit
 from irwright.feedback.search import search_by_outcomes
 from irwright.function_search import FunctionSearch, compose_best, compose_winners, families_of
+from irwright.lowering import CYCLE, FEWEST, best_ways, lower_best, lower_oz, lowers
 from irwright.passes import PassList, PassSpace
 from irwright.plan import Plan
 from irwright.task import BATCH, Task
@@ -97,8 +99,13 @@ def feedback(task: Task) -> None:
     knowledge = load_knowledge(task.evaluator.protocol.name, task.evaluator.llvm_major)
     if knowledge is not None:
         search_by_outcomes(task, knowledge)
-    if task.left:
+    if task.evaluator.num_compilations or task.left <= FEWEST or not lowers(task):
         coreset_search(task)
+        return
+    ways = best_ways(lower_oz(task))  # large, or unknown
+    with task.keeping(1):
+        coreset_search(task)
+    lower_best(task, ways)
 
 
 def mix(task: Task) -> None:
@@ -166,11 +173,15 @@ def compose(task: Task) -> None:
     task.run_proposed(task.proposed)
     total = task.left
     task.run(task.coreset.lists[: len(task.coreset.lists) if unlimited else max(4, total // 20)])
+    ways = best_ways(lower_oz(task)) if lowers(task) else {}
     families = families_of(task)
     if not families:
-        evolve(task)
+        with task.keeping(1):
+            evolve(task)
+        lower_best(task, ways)
+        evolve(task)  # where nothing was left to lower
         return
-    _run_pieces(task, families, len(task.coreset.pieces) if unlimited else max(BATCH, total // 6))
+    _run_pieces(task, families, len(task.coreset.pieces) if unlimited else max(BATCH, total // 6), lowered=bool(ways))
     first = {pieces: compose_winners(task, pieces) for pieces in families}
     pieces = min(families, key=lambda pieces: _cost_of(task, first[pieces]))
     while task.share_spent < 0.65:
@@ -181,6 +192,7 @@ def compose(task: Task) -> None:
     seeds = [plan.as_list() for plan in task.coreset.lists if plan.is_one_list]
     with task.until(0.82):
         _evolve(task, seeds[:16], lambda passes: Plan(base=passes), length=(1, 50), fresh=0.1)
+    lower_best(task, ways)
     if composed is not None:
         _finish(task, composed)
 
@@ -189,10 +201,12 @@ def _cost_of(task: Task, trial: Trial | None) -> float:
     return float("inf") if trial is None else task.cost(trial)
 
 
-def _run_pieces(task: Task, families: Sequence[FunctionSearch], count: int) -> None:
-    """Try the first `count` pieces of the table."""
+def _run_pieces(task: Task, families: Sequence[FunctionSearch], count: int, *, lowered: bool = False) -> None:
+    """Try the first `count` pieces of the table, `lowered` in turns."""
     by_preparation = {pieces.preparation: pieces for pieces in families}
     table = [plan for plan in task.coreset.pieces[:count] if plan.preparation in by_preparation]
+    if lowered:
+        table = [replace(plan, lowering=way) for plan, way in zip(table, itertools.cycle(CYCLE), strict=False)]
     while table and task.left:
         for trial in task.run_functions(table[:BATCH]):
             by_preparation[trial.plan.preparation].add([trial])

@@ -87,6 +87,8 @@ class Switches:
     """inliner thresholds other than LLVM's"""
     outliner: bool = False
     """LLVM's machine outliner (on AArch64, -Oz runs it anyway)"""
+    lists: bool = False
+    """nothing but pass lists: code is generated as by -Oz"""
 
 
 @dataclass(slots=True)
@@ -143,6 +145,13 @@ class Task:
         whole, self._limit = self._limit, share
         yield
         self._limit = whole
+
+    @contextmanager
+    def keeping(self, compilations: int) -> Generator[None]:
+        """Within the block, so many compilations of the budget are not spent; no matter where it is a time."""
+        total = self.budget.compilations
+        with self.until(self._limit if total is None else max(0.0, self._limit - (compilations - 0.5) / total)):
+            yield
 
     def cost(self, trial: Trial) -> float:
         return trial.cost(self.evaluator.protocol)

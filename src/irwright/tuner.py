@@ -133,6 +133,11 @@ class TuneResult:
         given = {name for part in self.plan.parts for name, _ in part.tails} or set(self.functions)
         return {name: self.plan.list_for(name) for name in self.functions if name in given}
 
+    def lowerings(self) -> dict[str, list[str]]:
+        """How code is generated for functions that are not treated as by -Oz, by name (`Plan.lowering`)."""
+        ways = {name: list(self.plan.lowering_for(name)) for name in self.function_lists()}
+        return {name: way for name, way in ways.items() if way}
+
     @property
     def is_per_function(self) -> bool:
         """Functions have lists of their own."""
@@ -152,6 +157,7 @@ class TuneResult:
             "baseline_bytes": self.baseline_bytes,
             "tuned_bytes": self.tuned_bytes,
             **lists,
+            "lowering": self.lowerings(),
             "num_compilations": self.num_compilations,
             "seconds": round(self.seconds, 3),
             "output": self.output,

@@ -31,7 +31,7 @@ LIFTER = "lifter"
 """who disassembles without a model"""
 MODEL, MIX = "model", "mix"
 """who ask a model; a mix does without, too"""
-_SWITCHES = ("inliner", "outliner")
+_SWITCHES = ("inliner", "outliner", "lists")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,8 @@ def _wanted(
 def _shipped(protocol: str, proposer: str) -> str:
     """Hash of what irwright brings for a protocol: the table, and what is called after the proposer (a mix: all).
 
-    How outcomes are made use of is part of it, the table's order and searches (FORMAT) are not.
+    How outcomes are made use of is part of it, and how `compose` chooses code generation; the table's order and other
+    searches (FORMAT) are not.
     """
     package = resources.files(irwright)
     learnt = proposer == "feedback" or proposer.startswith("mix")
@@ -143,6 +144,8 @@ def _shipped(protocol: str, proposer: str) -> str:
     ]
     if learnt:
         files += [file for file in (package / "feedback").iterdir() if file.name.endswith(".py")]
+    if protocol == "oz" and proposer == "compose":
+        files.append(package / "lowering.py")
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.name):
         digest.update(file.name.encode() + file.read_bytes())

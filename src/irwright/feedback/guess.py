@@ -56,6 +56,10 @@ class Guess:
         values[self.tried] = -1.0
         return np.round(values, 7)
 
+    def foretold(self) -> Any:
+        """For each plan what it is expected to save by itself, as a logarithm; below 0 where objects grow by it."""
+        return -(self.knowledge.outcomes[0] @ self._weights())
+
     def next(self) -> int | None:
         """The plan of most expected saving, None where none is left."""
         values = self.expected()

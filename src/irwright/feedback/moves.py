@@ -56,7 +56,7 @@ def joined(first: Plan, second: Plan) -> Plan:
     behind = second.tail.items if second.preparation else tuple(filter(_is_local, second.as_list().items))
     if first.preparation:
         return replace(first, tail=PassList((*first.tail.items, *behind)))
-    return Plan(base=PassList((*first.as_list().items, *behind)))
+    return Plan(base=PassList((*first.as_list().items, *behind)), lowering=first.lowering)
 
 
 def _is_local(item: Item) -> bool:

@@ -21,6 +21,7 @@ from irwright.feedback.moves import is_turn, make_move
 from irwright.function_search import FunctionSearch, compose_best, families_of
 from irwright.llvm.bodies import split_text
 from irwright.llvm.codegen import FunctionSize
+from irwright.lowering import FEWEST, WAYS, Ways, best_ways, lower, lower_oz, lowers, of_oz
 from irwright.passes import PassList
 from irwright.plan import Plan
 from irwright.task import Task
@@ -32,7 +33,8 @@ LEAST_EXPECTED = 1e-5
 """as a logarithm: where no tail promises more, a function gets that of the table's piece"""
 
 LISTS_FIRST = (1, 2, 0, 1)
-"""whole lists of the table before the first piece, by budget from 1, the last for all larger ones"""
+"""whole lists of the table before the first piece, by budget from 1, the last for all larger ones; where it is chosen
+how code is generated, -Oz's own come first, as many as that takes"""
 
 LARGEST = 20_000
 """instructions of a module from which the table has an order of its own, and functions are not looked at one by one"""
@@ -89,6 +91,7 @@ class Alone:
         assert task.baseline is not None
         self._baseline = task.baseline
         self._families = _families(task, knowledge)
+        self._lowers = lowers(task)
         self._guess = Guess(knowledge, knowledge.place(features))
         self._index: dict[Plan, int] = {}
         self._made: dict[Plan, Plan] = {}
@@ -104,6 +107,8 @@ class Alone:
 
     def fits(self, plan: Plan) -> bool:
         """The module can be made by such a plan."""
+        if plan.lowering and not self._lowers:
+            return False
         return not plan.preparation or plan.preparation in self._families
 
     def whole(self, plan: Plan) -> Plan:
@@ -130,7 +135,7 @@ class Alone:
         index = self._index.get(trial.plan)
         if index is not None and (known := self._knowledge.plans[index]) is not None:
             plan = known
-        if plan.is_one_list or plan.preparation:
+        if not plan.parts and not plan.tails:
             self._costs[plan] = float("inf") if trial.sizes is None else trial.sizes.total
         if index is not None and index not in self._guess.tried:
             self._guess.observe(index, _of_object(trial, self._baseline))
@@ -164,24 +169,56 @@ def _search_functions(
 
     `named` has what the body of each function names.
     """
-    num_lists = LISTS_FIRST[min(task.left, len(LISTS_FIRST)) - 1]
+    num_lists = FEWEST if lowers(task) else LISTS_FIRST[min(task.left, len(LISTS_FIRST)) - 1]
     num_rounds = task.left - num_lists - 1
-    if num_rounds < 1:
-        return
-    families = {family.preparation: family for family in families_of(task, num_rounds)}
-    if not families:
-        return
-    task.run(task.coreset.lists[:num_lists])
-    static = frozenset[str]().union(*(family.static for family in families.values()))
-    calling = frozenset(name for name, names in named.items() if names & static)
-    rounds = _Rounds(task, knowledge, families, features, calling)
-    pieces = [plan for plan in task.coreset.pieces if plan.preparation in families]
-    for piece in pieces[:num_rounds]:
-        rounds.run(piece)
-    compose_best(task, families.values())
+    guesses = _guesses(task, knowledge, features)
+    ways = _try_lists(task, knowledge, guesses, num_lists)
+    families = {family.preparation: family for family in families_of(task, num_rounds)} if num_rounds > 0 else {}
+    if families:
+        static = frozenset[str]().union(*(family.static for family in families.values()))
+        calling = frozenset(name for name, names in named.items() if names & static)
+        rounds = _Rounds(task, knowledge, families, guesses, calling, ways)
+        pieces = [plan for plan in task.coreset.pieces if plan.preparation in families]
+        for piece in pieces[:num_rounds]:
+            rounds.run(piece)
+        compose_best(task, families.values())
     # What composing did not need goes to what pieces can't do: the next whole lists.
     tried = {trial.plan for trial in task.evaluator.trials}
-    task.run([plan for plan in task.coreset.lists if plan not in tried][: task.left])
+    lists = [lower(plan, ways) for plan in task.coreset.lists]
+    task.run([plan for plan in lists if plan not in tried][: task.left])
+
+
+def _guesses(task: Task, knowledge: Knowledge, features: Mapping[str, list[float]]) -> dict[str, Guess]:
+    """What is thought of each function that -Oz leaves."""
+    assert task.baseline is not None and task.baseline.sizes is not None
+    oz = task.baseline.sizes.functions
+    return {name: Guess(knowledge, knowledge.place(numbers)) for name, numbers in features.items() if name in oz}
+
+
+def _try_lists(task: Task, knowledge: Knowledge, guesses: Mapping[str, Guess], count: int) -> dict[str, Ways]:
+    """Whole lists: -Oz's own, its code generated as promises most for each function; the best ways that are known."""
+    if not lowers(task):
+        task.run(task.coreset.lists[:count])
+        return {}
+    oz = of_oz(task)
+    index = {
+        way: number for number, plan in enumerate(knowledge.plans) for way in WAYS if plan == replace(oz, lowering=way)
+    }
+    first: dict[str, Ways] = {}
+    for name, guess in guesses.items():
+        # Alone, a compilation has to be smaller as a whole; before others, functions may lose what the next wins back.
+        values = guess.expected() if task.left > 1 else guess.foretold()
+        best = max(index, key=lambda way: values[index[way]], default=())
+        first[name] = best if index and values[index[best]] > LEAST_EXPECTED else ()
+    trials = lower_oz(task, first if index else None, at_most=count)
+    assert task.baseline is not None and task.baseline.sizes is not None
+    for trial in trials[1:] if not task.finish.items else ():  # what is merged tells nothing of the plan
+        for name, guess in guesses.items():
+            number = index.get(trial.plan.lowering_for(name))
+            size = trial.sizes.functions.get(name) if trial.sizes is not None else None
+            if number is not None and size is not None and number not in guess.tried:
+                guess.observe(number, Outcome.of(_sizes(size), _sizes(task.baseline.sizes.functions[name])))
+    return best_ways(trials)
 
 
 class _Rounds:
@@ -192,48 +229,49 @@ class _Rounds:
         task: Task,
         knowledge: Knowledge,
         families: Mapping[str, FunctionSearch],
-        features: Mapping[str, list[float]],
+        guesses: Mapping[str, Guess],
         calling: frozenset[str],
+        ways: Mapping[str, Ways],
     ) -> None:
-        """`calling` names the functions that static ones may be inlined into."""
+        """`calling` names functions that static ones may be inlined into, `ways` how to generate code if need be."""
         assert task.baseline is not None and task.baseline.sizes is not None
         self._task = task
         self._families = families
         self._calling = calling
         self._oz: Mapping[str, FunctionSize] = task.baseline.sizes.functions
-        self._guesses = {
-            name: Guess(knowledge, knowledge.place(numbers)) for name, numbers in features.items() if name in self._oz
-        }
-        self._tails: dict[tuple[str, str], dict[PassList, int]] = {}
+        self._guesses = guesses
+        self._ways = ways
+        self._tails: dict[tuple[str, str], dict[tuple[PassList, Ways], int]] = {}
         for index, plan in enumerate(knowledge.plans):
-            if plan is not None and plan.preparation:
-                self._tails.setdefault(_kind(plan), {}).setdefault(plan.tail, index)
+            if plan is not None and plan.preparation and (not plan.lowering or lowers(task)):
+                self._tails.setdefault(_kind(plan), {}).setdefault((plan.tail, plan.lowering), index)
 
     def run(self, piece: Plan) -> None:
         """Try a piece of the table, but for each function the tail that promises most."""
         tails = self._tails.get(_kind(piece), {})
         known = [name for name in self._guesses if name not in self._calling or not _inlines(piece)]
         chosen: dict[str, PassList] = {}
+        ways = dict(self._ways)
         for name in known:
             values = self._guesses[name].expected()
             best = max(tails.items(), key=lambda item: values[item[1]], default=None)
             if best is not None and values[best[1]] > LEAST_EXPECTED:
-                chosen[name] = best[0]
+                chosen[name], ways[name] = best[0]
         named = tuple(sorted(chosen.items(), key=lambda item: item[0]))
-        for trial in self._task.run_functions([replace(piece, tails=named)]):
+        for trial in self._task.run_functions([lower(replace(piece, tails=named), ways)]):
             self._families[piece.preparation].add([trial])
             self._observe(trial, tails, chosen, known)
 
     def _observe(
         self,
         trial: FunctionTrial,
-        tails: Mapping[PassList, int],
+        tails: Mapping[tuple[PassList, Ways], int],
         chosen: Mapping[str, PassList],
         names: Iterable[str],
     ) -> None:
         for name in names:
             size = trial.sizes.get(name)
-            index = tails.get(chosen.get(name, trial.plan.tail))
+            index = tails.get((chosen.get(name, trial.plan.tail), trial.plan.lowering_for(name)))
             if index is None:
                 continue
             if index in self._guesses[name].tried:

@@ -107,6 +107,7 @@ PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "LLVMGetEnumAttributeAtIndex": (REF, (REF, c_uint, c_uint)),
     "LLVMCreateEnumAttribute": (REF, (REF, c_uint, ctypes.c_uint64)),
     "LLVMAddAttributeAtIndex": (None, (REF, c_uint, REF)),
+    "LLVMCreateStringAttribute": (REF, (REF, c_char_p, c_uint, c_char_p, c_uint)),
     "LLVMRemoveEnumAttributeAtIndex": (None, (REF, c_uint, c_uint)),
     # targets
     "LLVMGetFirstTarget": (REF, ()),

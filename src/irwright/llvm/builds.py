@@ -79,7 +79,21 @@ class InlineStatics:
     reason: str
 
 
-Step = Passes | FunctionPasses | Promote | InlineStatics
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """A step, the last: functions get attributes that change how their code is generated, and nothing else."""
+
+    ways: tuple[str, ...]
+    """some of `LOWERINGS`"""
+    named: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """functions with ways of their own"""
+
+
+LOWERINGS = ("frame", "optsize")
+"""`frame`: every function keeps a frame pointer, so that pushes behind it need no entries in unwind tables.
+`optsize`: functions lose `minsize` and are treated as by -Os: constants are moved, not pushed and popped, say."""
+
+Step = Passes | FunctionPasses | Promote | InlineStatics | Lower
 Steps = tuple[Step, ...]
 
 

@@ -24,6 +24,7 @@ from irwright.llvm.builds import (
     Build,
     FunctionsMeasured,
     InlineStatics,
+    Lower,
     Measured,
     ModuleFacts,
     Outcome,
@@ -46,6 +47,8 @@ PROMISES = re.compile(
     re.MULTILINE,
 )
 """flags by which an instruction promises that nothing overflows, or leaves its object"""
+FRAME_IN_ASSEMBLY = re.compile(rb" asm [^\n]*\b[re]?bp\b")
+"""inline assembly that names x86's frame pointer"""
 NEIGHBOURS = 32
 """functions of a large module that are cut out of it together"""
 REFERENCE_PASSES = "function(mem2reg),cgscc(inline),function(mem2reg),function(bounds-checking)"
@@ -66,6 +69,8 @@ class Compiler:
         self.neighbours: tuple[str, frozenset[str], Module] | None = None
         """of a large module: the functions that were extracted from last, without all others"""
         self.left_by_oz: dict[str, frozenset[str]] = {}
+        self.named_frames: dict[str, bool] = {}
+        """modules with assembly that names the frame pointer"""
         self.known: set[bytes] = set()
         self.known_generation = 0
         self.given: dict[str, set[bytes]] = {}
@@ -99,6 +104,7 @@ class Compiler:
         for state in [state for state in self.states if state[0] == key]:
             self.states.pop(state).close()
         self.left_by_oz.pop(key, None)
+        self.named_frames.pop(key, None)
         self.given.pop(key, None)
         for preparation in PREPARATIONS:
             self.promoted.pop((key, preparation), None)
@@ -342,6 +348,9 @@ class Compiler:
         if isinstance(step, InlineStatics):
             inline_statics(module, self.promoted[key, _preparation(steps)].inlined[step.reason])
             return
+        if isinstance(step, Lower):
+            self._lower(key, module, step)
+            return
         if isinstance(step, Passes):
             module.run_passes(step.pipeline, target_machine=machine, inliner_threshold=step.inliner_threshold)
             return
@@ -354,6 +363,23 @@ class Compiler:
             module.run_passes(f"function({pipeline})" if pipeline else "", target_machine=machine)
             return
         module.run_function_passes(chosen, target_machine=machine)
+
+    def _lower(self, key: str, module: Module, step: Lower) -> None:
+        named = dict(step.named)
+        ways = {name: named.get(name, step.ways) for name in module.functions()}
+        optsize = {name for name, way in ways.items() if "optsize" in way}
+        frame = {name for name, way in ways.items() if "frame" in way}
+        if optsize:
+            module.remove_attributes(b"minsize", functions=optsize)
+        if frame and not self._names_frame_pointer(key):
+            module.set_attribute(b"frame-pointer", b"all", frame)
+
+    def _names_frame_pointer(self, key: str) -> bool:
+        """Assembly in some function reads or changes the register, which not every LLVM saves around it."""
+        if key not in self.named_frames:
+            text = self.modules[key].text().encode(errors="surrogateescape")
+            self.named_frames[key] = FRAME_IN_ASSEMBLY.search(text) is not None
+        return self.named_frames[key]
 
     def _left_by_oz(self, key: str, machine: int) -> frozenset[str]:
         """Functions with code after -Oz."""

@@ -10,7 +10,7 @@ The library is opened in library.py, code generation is in codegen.py, the pass 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Container, Iterator, Mapping, Set
 from ctypes import byref, c_size_t, c_void_p
 from enum import IntEnum
 from types import TracebackType
@@ -233,12 +233,19 @@ class Module:
     def linkage(self, ref: int) -> int:
         return self.api.LLVMGetLinkage(ref)
 
-    def remove_attributes(self, *names: bytes) -> None:
-        """Take attributes without a value, such as `minsize`, from every function with code."""
+    def remove_attributes(self, *names: bytes, functions: Container[str] | None = None) -> None:
+        """Take attributes without a value, such as `minsize`, from functions with code: those named, or all."""
         kinds = [self.api.LLVMGetEnumAttributeKindForName(name, len(name)) for name in names]
-        for _, ref in self.definitions():
-            for kind in kinds:
+        for function, ref in self.definitions():
+            for kind in kinds if functions is None or function in functions else ():
                 self.api.LLVMRemoveEnumAttributeAtIndex(ref, FUNCTION_INDEX, kind)
+
+    def set_attribute(self, name: bytes, value: bytes, functions: Container[str]) -> None:
+        """Give functions with code that are named an attribute with a text, such as `frame-pointer`."""
+        attribute = self.api.LLVMCreateStringAttribute(self.context.ref, name, len(name), value, len(value))
+        for function, ref in self.definitions():
+            if function in functions:
+                self.api.LLVMAddAttributeAtIndex(ref, FUNCTION_INDEX, attribute)
 
     def attribute(self, name: bytes) -> int:
         """The LLVMAttributeRef of an attribute without a value, such as `alwaysinline`."""
