@@ -39,7 +39,17 @@ from irwright.task import Budget, Task
 from irwright.verify.programs import Program, csmith_programs, find_programs
 from irwright.workpiece import Workshop
 
-WHAT = ("coreset-oz", "coreset-paper", "feedback-oz", "feedback-paper", "joined", "passes", "random", "evolved")
+WHAT = (
+    "coreset-oz",
+    "coreset-paper",
+    "feedback-oz",
+    "feedback-paper",
+    "joined",
+    "model",
+    "passes",
+    "random",
+    "evolved",
+)
 
 
 def evolved_lists(folder: Path, llvm: str | None, major: int, count: int) -> list[Candidate]:
@@ -88,6 +98,9 @@ def candidates_of(what: str, major: int, args: argparse.Namespace) -> list[Candi
         return [plan_candidate(plan) for plan in (knowledge.plans if knowledge else ()) if plan is not None]
     if what == "joined":
         return joined_candidates(load_coreset("oz", major), args.joined, 0)
+    if what == "model":  # that models learn to choose from
+        lines = (ROOT / "docs" / "model" / "lists.txt").read_text().splitlines()
+        return [list_candidate(passes) for text in lines if (passes := _read(text, major)) is not None]
     if what == "passes":
         return pass_candidates(major)
     if what == "random":

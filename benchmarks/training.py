@@ -1,20 +1,27 @@
 """How fast models are trained and asked: against bare matrix products, 2 processes against 1, llama.cpp against torch.
 
 Times are CPU time of this process divided by its threads, so that what else runs on the machine counts less; with
-several processes and with llama.cpp they are wall time, and the report says so.
+several processes they are wall time, and the report says so. What is compared is measured in turns,
+and the median of the repetitions is what the report says.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -23,11 +30,11 @@ from report import Report, Table, add_out_option, at_least
 from irwright.errors import IrwrightError
 from irwright.lm.export import write_gguf
 from irwright.lm.generate import Generator
-from irwright.lm.hf import write_folder
-from irwright.lm.metrics import matmul_rate
+from irwright.lm.hf import read_model, write_folder
+from irwright.lm.metrics import matmul_rate, read_metrics
 from irwright.lm.model import Llama, build
 from irwright.lm.optimizer import Optimizer, clip_gradients
-from irwright.lm.presets import Shape, preset
+from irwright.lm.presets import preset
 from irwright.lm.tokenizer import Tokenizer, train_tokenizer
 from irwright.models.answers import Request
 from irwright.models.local import LocalModel
@@ -35,6 +42,8 @@ from irwright.models.local import LocalModel
 LENGTHS = (128, 256, 512, 1024)
 MICRO_TOKENS = 4096
 CPU = torch.device("cpu")
+PROMPT = " = add i32 %1, %2\n" * 60
+NOTHING: frozenset[int] = frozenset()
 
 
 def cpu_clock() -> float:
@@ -42,13 +51,11 @@ def cpu_clock() -> float:
     return time.process_time() / torch.get_num_threads()
 
 
-def seconds_of(run: Callable[[], object], *, repeats: int) -> float:
-    """Of one run, after one that warms up."""
-    run()
+def seconds_of(run: Callable[[], object]) -> float:
+    """Of one run."""
     began = cpu_clock()
-    for _ in range(repeats):
-        run()
-    return (cpu_clock() - began) / repeats
+    run()
+    return cpu_clock() - began
 
 
 def a_step(model: Llama, optimizer: Optimizer | None, *, lengths: tuple[int, ...], call: Any) -> Callable[[], object]:
@@ -78,23 +85,26 @@ def training_rows(names: list[str], *, repeats: int, compiled: bool) -> list[tup
         model = build(shape, 0)
         options = {"muon": True, "matrix_rate": 0.02, "rate": 0.003, "weight_decay": 0.0}
         optimizer = Optimizer(model.named_parameters(), **options)  # type: ignore[arg-type]
-        bare = matmul_rate(shape, MICRO_TOKENS, device=CPU, bf16=True, seconds=2.0, clock=cpu_clock)
         for kind in ("as it is", "torch.compile") if compiled else ("as it is",):
             if kind == "torch.compile":
                 model.model.compile(dynamic=True)
             began = time.perf_counter()
-            run = a_step(model, optimizer, lengths=LENGTHS, call=model)
-            run()
+            step, without = (a_step(model, one, lengths=LENGTHS, call=model) for one in (optimizer, None))
+            step()
             first = time.perf_counter() - began
-            seconds = seconds_of(run, repeats=repeats)
-            without = seconds_of(a_step(model, None, lengths=LENGTHS, call=model), repeats=repeats)
             flops = sum(3 * shape.matmul_flops(length // 2) * MICRO_TOKENS for length in LENGTHS)
+            turns: list[tuple[float, float, float]] = []
+            for _ in range(repeats):
+                bare = matmul_rate(shape, MICRO_TOKENS, device=CPU, bf16=True, clock=cpu_clock)
+                turns.append((seconds_of(step), seconds_of(without), bare))
+            seconds, bare = median(turn[0] for turn in turns), median(turn[2] for turn in turns)
+            share = median(flops / taken / speed for taken, _, speed in turns)
+            update = median(1 - less / taken for taken, less, _ in turns)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             rate = len(LENGTHS) * MICRO_TOKENS / seconds
-            share = flops / seconds / bare
             rows.append(
                 (name, kind, shape.num_parameters / 1e6, rate, flops / seconds / 1e9, bare / 1e9, 100 * share,
-                 100 * (seconds - without) / seconds, first, memory)
+                 100 * update, first, memory)
             )  # fmt: skip
     return rows
 
@@ -114,60 +124,98 @@ TRAINING = Table(
 )  # fmt: skip
 
 
-def process_rows(examples: Path, *, tokens: str) -> list[tuple[str | int | float | None, ...]]:
-    """Wall seconds of the same run by one process and by two, a thread each."""
-    rows: list[tuple[str | int | float | None, ...]] = []
+def process_rows(examples: Path, *, tokens: str, repeats: int) -> list[tuple[str | int | float | None, ...]]:
+    """Tokens a wall second of the same run by one process and by two, a thread each."""
+    kinds = (("copies", 1), ("copies", 2), ("parts", 2))
+    rates: dict[tuple[str, int], list[float]] = {kind: [] for kind in kinds}
+    for kind, world in kinds * repeats:
+        rates[kind, world].append(_tokens_per_second(examples, kind, world, tokens))
+    return [(f"{world} {kind}", median(rates[kind, world]), repeats) for kind, world in kinds]
+
+
+def _tokens_per_second(examples: Path, kind: str, world: int, tokens: str) -> float:
     words = ["-m", "irwright", "train", "--preset", "tiny", "--stages", "pretrain", "--tokens", tokens]
-    for kind, world in (("copies", 1), ("copies", 2), ("parts", 2)):
-        with tempfile.TemporaryDirectory() as folder:
-            shared = {**os.environ, "OMP_NUM_THREADS": "1"}
-            more = ["--examples", str(examples), "-o", folder, "--parallel", kind]
-            launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
-            command = [sys.executable, *launch, *words, *more]
-            done = subprocess.run(command, env=shared, check=False, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(f"training.py: {done.stderr[-500:]}")
-            from irwright.lm.metrics import read_metrics
-
-            steps = [row for row in read_metrics(Path(folder) / "metrics.jsonl") if "stage" in row][2:]
-            seconds = sum(row["seconds"] for row in steps)
-            rows.append((f"{world} {kind}", sum(row["tokens"] for row in steps) / seconds, len(steps)))
-    return rows
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, *launch, *words, "--examples", str(examples), "-o", folder, "--parallel", kind]
+        shared = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=shared, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"training.py: {done.stderr[-500:]}")
+        steps = [row for row in read_metrics(Path(folder) / "metrics.jsonl") if "stage" in row][2:]
+    return sum(row["tokens"] for row in steps) / sum(row["seconds"] for row in steps)
 
 
-def asking_rows(shape: Shape, tokenizer: Tokenizer, *, threads: int) -> list[tuple[str | int | float | None, ...]]:
-    """Tokens a second that a prompt is read with and an answer is written with, by llama.cpp and by torch."""
-    rows: list[tuple[str | int | float | None, ...]] = []
-    model = build(shape, 0)
+def random_model(name: str, folder: Path) -> None:
+    """A folder with a model of a preset that has learnt nothing."""
+    model = build(preset(name, num_tokens=4096), 0)
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=0.05, generator=generator)
-    prompt = " = add i32 %1, %2\n" * 60
-    ids = tokenizer.encode(prompt)
-    with tempfile.TemporaryDirectory() as folder:
+    tokenizer = train_tokenizer([" = add i32 %1, %2\n"] * 100, num_tokens=512)
+    write_folder(folder, model.shape, dict(model.named_parameters()), tokenizer)
+
+
+def asking_rows(folder: Path, *, threads: int, repeats: int) -> list[tuple[str | int | float | None, ...]]:
+    """Tokens a second that a prompt is read with and an answer is written with, by llama.cpp and by torch."""
+    model, tokenizer = read_model(folder), Tokenizer.load(folder)
+    ids = tokenizer.encode(PROMPT)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        askers: list[tuple[str, Callable[[], tuple[float, float]], float]] = []
         for kind in ("f16", "q8_0"):
-            path = Path(folder) / f"{kind}.gguf"
+            path = Path(scratch) / f"{kind}.gguf"
             write_gguf(path, model, tokenizer, kind=kind)
-            with LocalModel(path, threads=threads) as local:
-                local.ask(Request(prompt="x", max_tokens=4))
-                short = local.ask(Request(prompt=prompt, max_tokens=1)).seconds
-                known = local.ask(Request(prompt=prompt, max_tokens=1)).seconds  # the prompt is in its cache
-                answer = local.ask(Request(prompt=prompt, max_tokens=256, temperature=1.0))
-            decode = (answer.num_tokens - 1) / max(1e-9, answer.seconds - known)
-            rows.append((f"llama.cpp {kind}", len(ids) / short, decode, path.stat().st_size / 1e6))
-        write_folder(Path(folder) / "hf", model.shape, dict(model.named_parameters()), tokenizer)
-        torch_model = Generator(Path(folder) / "hf")
-        nothing: frozenset[int] = frozenset()
-        torch_model.go_on(ids, max_tokens=2, ends=nothing)
-        began = time.perf_counter()
-        torch_model.go_on(ids, max_tokens=1, ends=nothing)
-        short = time.perf_counter() - began
-        began = time.perf_counter()
-        torch_model.go_on(ids, max_tokens=101, ends=nothing)
-        decode = 100 / (time.perf_counter() - began - short)
-        rows.append(("torch, transformers, f32", len(ids) / short, decode, 4 * shape.num_parameters / 1e6))
-    return rows
+            local = stack.enter_context(LocalModel(path, threads=threads))
+            local.ask(Request(prompt="x", max_tokens=4))
+            ask = partial(_ask_llama_cpp, local, PROMPT, len(ids), itertools.count(1))
+            askers.append((f"llama.cpp {kind}", ask, path.stat().st_size / 1e6))
+        generator = Generator(folder)
+        generator.go_on(ids, max_tokens=2, ends=NOTHING)
+        askers.append(
+            ("torch, transformers, f32", partial(_ask_torch, generator, ids), 4 * model.shape.num_parameters / 1e6)
+        )
+        rates: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in askers}
+        for _ in range(repeats):
+            for name, ask, _ in askers:
+                rates[name].append(ask())
+    return [
+        (name, len(ids), median(read for read, _ in rates[name]), median(write for _, write in rates[name]), megabytes)
+        for name, _, megabytes in askers
+    ]
+
+
+def _family_clock() -> float:
+    """CPU seconds of this process and those below it that live, as if as many threads as torch has had shared them."""
+    ticks, waiting = 0, [os.getpid()]
+    while waiting:
+        folder = Path(f"/proc/{waiting.pop()}")
+        ticks += sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:13]))
+        for children in folder.glob("task/*/children"):
+            waiting += map(int, children.read_text().split())
+    return ticks / os.sysconf("SC_CLK_TCK") / torch.get_num_threads()
+
+
+def _ask_llama_cpp(local: LocalModel, prompt: str, num_tokens: int, fresh: Iterator[int]) -> tuple[float, float]:
+    """(prompt tokens, answer tokens) a second."""
+    read = known = 0.0
+    for number in islice(fresh, 4):  # the clock ticks a hundred times a second
+        asked = Request(prompt=f"{number}{prompt}", max_tokens=1)  # begins as none before: it keeps what it has read
+        times = [_family_clock()]
+        for _ in range(2):  # the second time only an answer is made
+            local.ask(asked)
+            times.append(_family_clock())
+        read, known = read + times[1] - times[0], known + times[2] - times[1]
+    began = _family_clock()
+    asks = (replace(asked, max_tokens=256, temperature=1.0, seed=seed) for seed in range(4))
+    said = sum(local.ask(one).num_tokens for one in asks)
+    return 4 * num_tokens / (read - known), (said - 4) / (_family_clock() - began - known)
+
+
+def _ask_torch(generator: Generator, ids: list[int]) -> tuple[float, float]:
+    read = seconds_of(lambda: generator.go_on(ids, max_tokens=1, ends=NOTHING))
+    whole = seconds_of(lambda: generator.go_on(ids, max_tokens=101, ends=NOTHING))
+    return len(ids) / read, 100 / (whole - read)
 
 
 def main() -> None:
@@ -176,6 +224,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch and llama.cpp")
     parser.add_argument("--examples", type=Path, help="of `irwright examples`: also 2 processes against 1")
     parser.add_argument("--tokens", default="400K", help="of the runs with several processes")
+    parser.add_argument("--model", type=Path, help="folder of a model to ask (default: random weights)")
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
     parser.add_argument("--repeats", type=int, default=5)
     add_out_option(parser)
@@ -187,20 +236,25 @@ def main() -> None:
     report.summary = "Tokens a second of training against bare matrix products, and of llama.cpp against torch."
     try:
         rows = training_rows(names, repeats=options.repeats, compiled=options.compile)
-        tokenizer = train_tokenizer([" = add i32 %1, %2\n"] * 100, num_tokens=512)
-        shape = preset(names[0], num_tokens=4096)
-        asking = asking_rows(shape, tokenizer, threads=options.threads)
-        processes = [] if options.examples is None else process_rows(options.examples, tokens=options.tokens)
+        with tempfile.TemporaryDirectory() as scratch:
+            if options.model is None:
+                random_model(names[0], Path(scratch) / "model")
+            folder = options.model or Path(scratch) / "model"
+            asking = asking_rows(folder, threads=options.threads, repeats=options.repeats)
+        processes: list[tuple[str | int | float | None, ...]] = []
+        if options.examples is not None:
+            processes = process_rows(options.examples, tokens=options.tokens, repeats=min(3, options.repeats))
     except IrwrightError as error:
         raise SystemExit(f"training.py: {error}") from error
     TRAINING.rows.extend(rows)
     report.tables.append(TRAINING)
-    columns = (names[0], "prompt tokens/s", "answer tokens/s", "weights MB")
-    note = "Wall time; random weights, an answer of 256 (torch: 100) tokens behind a prompt of some hundred."
+    columns = (names[0], "prompt tokens", "prompt tokens/s", "answer tokens/s", "weights MB")
+    what = "Random weights" if options.model is None else "The weights of --model"
+    note = f"{what}, answers of up to 256 (torch: 100) tokens behind the prompt; in turns, medians."
     report.tables.append(Table(title="Asking", columns=columns, rows=asking, note=note))
     if processes:
         note = "Wall time, one thread each; `copies` is DDP, `parts` FSDP2, over gloo."
-        columns = ("processes", "tokens/s", "steps")
+        columns = ("processes", "tokens/s", "repetitions")
         report.tables.append(Table(title="Several processes", columns=columns, rows=processes, note=note))
     share = next(float(row[6] or 0) for row in rows if row[0] == names[0])
     report.goals.append(at_least(f"share of bare matmul speed, {names[0]}", 60, share, "%"))
