@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from report import Report, add_out_option
+from report import ROOT, Report, add_out_option
 
 from irwright.corpus.packages import default_cache
 from irwright.corpus.selection import Chosen, Selection, check_leaks, select
@@ -88,10 +88,12 @@ def example_rates(
 ) -> list[tuple[str, int, int, Clock]]:
     """(what, functions, examples or evaluations, time) of each kind of example alone."""
     results: list[tuple[str, int, int, Clock]] = []
+    lists = tuple(filter(None, (ROOT / "docs" / "model" / "lists.txt").read_text().splitlines()))
     kinds: list[tuple[str, TextSettings | None, Path | None]] = [
         ("pairs of IR and x86-64 assembly", TextSettings(stages=("disassemble",)), None),
         ("pairs with AArch64 beside", TextSettings(stages=("disassemble",)), cross),
         ("emulation of one random list", TextSettings(stages=("emulate",)), None),
+        (f"labels: {len(lists)} lists and -Oz", TextSettings(stages=("tune",), tune_lists=lists), None),
         (f"evaluation of {EVALUATIONS} random lists", None, None),
     ]
     portions = [load_portion(corpus, *one) for one in plan_portions(functions, (), size=48)]

@@ -1,7 +1,7 @@
 """How fast models are trained and asked: against bare matrix products, 2 processes against 1, llama.cpp against torch.
 
-Times are CPU time of this process divided by its threads, so that what else runs on the machine counts less; with
-several processes they are wall time, and the report says so. What is compared is measured in turns,
+Times are CPU time divided by threads, so that what else runs on the machine counts less; where there is wall time, the
+report says so. What is compared is measured in turns,
 and the median of the repetitions is what the report says.
 """
 
@@ -124,26 +124,46 @@ TRAINING = Table(
 )  # fmt: skip
 
 
-def process_rows(examples: Path, *, tokens: str, repeats: int) -> list[tuple[str | int | float | None, ...]]:
-    """Tokens a wall second of the same run by one process and by two, a thread each."""
-    kinds = (("copies", 1), ("copies", 2), ("parts", 2))
-    rates: dict[tuple[str, int], list[float]] = {kind: [] for kind in kinds}
-    for kind, world in kinds * repeats:
-        rates[kind, world].append(_tokens_per_second(examples, kind, world, tokens))
-    return [(f"{world} {kind}", median(rates[kind, world]), repeats) for kind, world in kinds]
+def process_rows(examples: Path, *, tokens: int) -> list[tuple[str | int | float | None, ...]]:
+    """Tokens a second of CPU of the same run by one process and by two, a thread each, and wall tokens a second.
+
+    Start, tokenising and writing are the same in a short run and in one of three times its tokens: what counts is how
+    much longer the long one takes.
+    """
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for kind, world in (("copies", 1), ("copies", 2), ("parts", 2)):
+        (less, _, _), (more, wall, memory) = (_train(examples, kind, world, n) for n in (tokens, 3 * tokens))
+        rows.append((f"{world} {kind}", 2 * tokens / (more - less), wall, memory))
+    alone = float(rows[0][1] or 0)
+    return [(name, rate, float(rate or 0) / alone * int(str(name)[0]), *more) for name, rate, *more in rows]
 
 
-def _tokens_per_second(examples: Path, kind: str, world: int, tokens: str) -> float:
-    words = ["-m", "irwright", "train", "--preset", "tiny", "--stages", "pretrain", "--tokens", tokens]
+def _train(examples: Path, kind: str, world: int, tokens: int) -> tuple[float, float, float]:
+    """CPU seconds of a run, its tokens a wall second, and the peak memory of its largest process in MB."""
+    words = ["-m", "irwright", "train", "--preset", "tiny", "--stages", "pretrain", "--tokens", str(tokens)]
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, *launch, *words, "--examples", str(examples), "-o", folder, "--parallel", kind]
+        command = [
+            sys.executable,
+            *launch,
+            *words,
+            "--batch-tokens",
+            str(2 * MICRO_TOKENS),
+            "--examples",
+            str(examples),
+        ]
         shared = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=shared, check=False, capture_output=True, text=True)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [*command, "-o", folder, "--parallel", kind], env=shared, check=False, capture_output=True, text=True
+        )
         if done.returncode:
             raise SystemExit(f"training.py: {done.stderr[-500:]}")
-        steps = [row for row in read_metrics(Path(folder) / "metrics.jsonl") if "stage" in row][2:]
-    return sum(row["tokens"] for row in steps) / sum(row["seconds"] for row in steps)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        steps = [row for row in read_metrics(Path(folder) / "metrics.jsonl") if "stage" in row]
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds = sum(row["seconds"] for row in steps)
+    return cpu, sum(row["tokens"] for row in steps) / seconds, after.ru_maxrss / 1024
 
 
 def random_model(name: str, folder: Path) -> None:
@@ -223,7 +243,7 @@ def main() -> None:
     parser.add_argument("--presets", default="tiny,small", help="which (default: tiny,small)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch and llama.cpp")
     parser.add_argument("--examples", type=Path, help="of `irwright examples`: also 2 processes against 1")
-    parser.add_argument("--tokens", default="400K", help="of the runs with several processes")
+    parser.add_argument("--tokens", type=int, default=100_000, help="of the shorter runs with several processes")
     parser.add_argument("--model", type=Path, help="folder of a model to ask (default: random weights)")
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
     parser.add_argument("--repeats", type=int, default=5)
@@ -243,7 +263,7 @@ def main() -> None:
             asking = asking_rows(folder, threads=options.threads, repeats=options.repeats)
         processes: list[tuple[str | int | float | None, ...]] = []
         if options.examples is not None:
-            processes = process_rows(options.examples, tokens=options.tokens, repeats=min(3, options.repeats))
+            processes = process_rows(options.examples, tokens=options.tokens)
     except IrwrightError as error:
         raise SystemExit(f"training.py: {error}") from error
     TRAINING.rows.extend(rows)
@@ -253,8 +273,11 @@ def main() -> None:
     note = f"{what}, answers of up to 256 (torch: 100) tokens behind the prompt; in turns, medians."
     report.tables.append(Table(title="Asking", columns=columns, rows=asking, note=note))
     if processes:
-        note = "Wall time, one thread each; `copies` is DDP, `parts` FSDP2, over gloo."
-        columns = ("processes", "tokens/s", "repetitions")
+        note = (
+            "One thread each, preset tiny; `copies` is DDP, `parts` FSDP2, over gloo. CPU: of all processes together, "
+            "start and tokenising taken off. Times one process: what that gives with a core for each."
+        )
+        columns = ("processes", "tokens per CPU s", "times one process", "tokens/s, wall", "peak memory MB of one")
         report.tables.append(Table(title="Several processes", columns=columns, rows=processes, note=note))
     share = next(float(row[6] or 0) for row in rows if row[0] == names[0])
     report.goals.append(at_least(f"share of bare matmul speed, {names[0]}", 60, share, "%"))

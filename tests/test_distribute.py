@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,3 +92,14 @@ def test_no_ray_and_no_cluster_are_one_line(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(WorkerError, match="Ray is not installed; install it with: pip install 'irwright"):
         list(distribute(Square(tmp_path), range(3), ray="auto"))
+
+
+def test_a_cluster_at_which_nobody_listens_is_told_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'irwright[cluster]'")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        with pytest.raises(
+            WorkerError, match=rf"no Ray cluster at '{address}' \(.*refused\); start one with `ray start"
+        ):
+            list(distribute(Square(tmp_path), range(3), ray=address))

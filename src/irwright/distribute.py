@@ -11,6 +11,7 @@ Processes of this machine are those of processes.py.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Work = Callable[[Any], Any]
 by the work itself, in its module."""
 
 RETRIES = 2
+_KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,7 @@ def _on_ray(work: Work, items: Iterable[Any], *, address: str, jobs: int, retrie
 
 
 def _connect(ray: Any, address: str, jobs: int) -> None:
+    _knock(address)
     options: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, "logging_level": "ERROR"}
     try:
         if address == "local":
@@ -160,10 +163,24 @@ def _connect(ray: Any, address: str, jobs: int) -> None:
             options.pop("include_dashboard")
             ray.init(address=address, **options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise WorkerError(
-            f"no Ray cluster at {address!r} ({reason}); start one with `ray start --head`, or leave --ray out"
-        ) from error
+        raise _no_cluster(address, (str(error).strip() or repr(error)).splitlines()[0]) from error
+
+
+def _knock(address: str) -> None:
+    """WorkerError where nobody listens at HOST:PORT, for which Ray itself waits five minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> WorkerError:
+    return WorkerError(
+        f"no Ray cluster at {address!r} ({reason}); start one with `ray start --head`, or leave --ray out"
+    )
 
 
 def _ray() -> Any:
