@@ -12,10 +12,11 @@ from typing import cast
 
 import pytest
 
-from conftest import Seeds
+from conftest import MODULES, Seeds
 from irwright.coreset import first_plans
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator
+from irwright.llvm import clang
 from irwright.llvm.builds import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
 from irwright.llvm.worker import Call, Reply, WorkerPool
@@ -372,6 +373,20 @@ def test_a_large_module_gets_the_order_for_large_ones(pools: dict[int, WorkerPoo
         task = task_on(pools[1], data, budget=2, coreset=replace(SMALL, large=large, large_from=start))
         search(task, "coreset")
         assert [trial.plan for trial in task.evaluator.trials[1:]] == list(expected.lists[:2])
+
+
+def test_functions_with_two_names_are_foreseen_once(pool: WorkerPool, tools: Toolchain) -> None:
+    source = MODULES / "pieces" / "constructors.cpp"
+    task = task_on(pool, clang.seed_bitcode(tools.need_clang(), source, ["-fno-exceptions"]))
+    task.start()
+    assert task.baseline is not None and task.baseline.sizes is not None
+    sizes = task.baseline.sizes
+    named = {
+        f"_ZN{name}" for name in ("7CountedC1Ei", "7CountedC1ERKS_", "7CountedD1Ev", "6LongerC1Eii", "6LongerD1Ev")
+    }
+    assert set(task.evaluator.facts.aliases) == named
+    own = sum(size.total for name, size in sizes.functions.items() if name not in task.evaluator.facts.aliases)
+    assert task.foreseen(own).total == sizes.total
 
 
 @pytest.mark.parametrize("name", ["machine", "checksum"])

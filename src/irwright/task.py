@@ -206,7 +206,8 @@ class Task:
         """Sizes of a module whose functions have so many bytes before `finish`, its data those of the baseline."""
         assert self.baseline is not None and self.baseline.sizes is not None
         sizes = self.baseline.sizes
-        change = int(function_bytes) - sum(size.total for size in sizes.functions.values()) - self.finish_saves
+        own = sizes.functions.keys() - set(self.evaluator.facts.aliases)  # which have the size of what they stand for
+        change = int(function_bytes) - sum(sizes.functions[name].total for name in own) - self.finish_saves
         return replace(sizes, text=sizes.text + change, functions={})
 
     def predict(self, plan: Plan, function_bytes: float) -> Trial:

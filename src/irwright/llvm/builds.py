@@ -175,3 +175,5 @@ class ModuleFacts:
     """some function is marked `always_inline`"""
     has_coroutines: bool = False
     """some function has to be split before there is code of it"""
+    aliases: tuple[str, ...] = ()
+    """further names of functions or data"""

@@ -130,6 +130,7 @@ class Compiler:
             instructions_by_function=counts,
             has_always_inline=module.has_always_inline(),
             has_coroutines=module.has_coroutines(),
+            aliases=tuple(name for name, _ in module.alias_refs()),
         )
 
     def learn(self, generation: int, known: Sequence[bytes]) -> None:

@@ -218,6 +218,13 @@ class Module:
         """Names of the functions this module defines."""
         return [name for name, _ in self.definitions()]
 
+    def alias_refs(self) -> Iterator[tuple[str, int]]:
+        """(name, LLVMValueRef) of every alias."""
+        ref = self.api.LLVMGetFirstGlobalAlias(self.ref)
+        while ref:
+            yield self.value_name(ref), ref
+            ref = self.api.LLVMGetNextGlobalAlias(ref)
+
     def global_refs(self) -> Iterator[tuple[str, int]]:
         """(name, LLVMValueRef) of every global variable."""
         ref = self.api.LLVMGetFirstGlobal(self.ref)
@@ -314,19 +321,22 @@ class Module:
 
     def _declare_aliases(self) -> None:
         """Replace each alias by a declaration of its name: what it stands for is about to be elsewhere."""
-        ref = self.api.LLVMGetFirstGlobalAlias(self.ref)
-        while ref:
-            name = self.value_name(ref).encode(errors="surrogateescape")
+        for text, ref in self.alias_refs():
+            name = text.encode(errors="surrogateescape")
             kind = self.api.LLVMGlobalGetValueType(ref)
             self.api.LLVMSetValueName2(ref, b"", 0)
             if self.api.LLVMGetTypeKind(kind) == FUNCTION_TYPE:
                 declaration = self.api.LLVMAddFunction(self.ref, name, kind)
             else:
                 declaration = self.api.LLVMAddGlobal(self.ref, kind, name)
-            self.api.LLVMReplaceAllUsesWith(ref, declaration)
-            self.api.LLVMSetVisibility(ref, 0)
-            self.api.LLVMSetLinkage(ref, Linkage.INTERNAL)  # globaldce drops it
-            ref = self.api.LLVMGetNextGlobalAlias(ref)
+            self.replace_alias(ref, declaration)
+
+    def replace_alias(self, alias: int, value: int) -> None:
+        """Let uses of an alias be of the value; the alias has no name any more, and globaldce drops it."""
+        self.api.LLVMSetValueName2(alias, b"", 0)
+        self.api.LLVMReplaceAllUsesWith(alias, value)
+        self.api.LLVMSetVisibility(alias, 0)
+        self.api.LLVMSetLinkage(alias, Linkage.INTERNAL)
 
     def hide(self, function: int) -> None:
         """Mark a definition as one that exists elsewhere: `elim-avail-extern` then makes it a declaration."""

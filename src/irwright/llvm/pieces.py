@@ -9,8 +9,9 @@
     join      the parts are linked, data gets the largest alignment a part gave it, and what was promoted
               becomes what it was
 
-Modules in which this is not safe (aliases, block addresses in data, comdats of several members) say so in
-`why_not`; they are optimised in one piece.
+Further names of functions, as constructors of C++ have them, are set aside in between. Modules in which this is not
+safe (aliases of anything else, block addresses in data, comdats of several members) say so in `why_not`; they are
+optimised in one piece.
 """
 
 from __future__ import annotations
@@ -42,6 +43,17 @@ _NAME = re.compile(rb'@("(?:[^"])*"|[-\w.$]+)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A further name of a function."""
+
+    name: str
+    function: str
+    linkage: int
+    visibility: int
+    unnamed_address: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Promoted:
     """What was promoted, and how the functions hang together."""
 
@@ -60,14 +72,21 @@ class Promoted:
     """what `demote` gives back to those that were not static"""
     comdats: tuple[str, ...] = ()
     """names with a comdat of their own"""
+    aliases: tuple[Alias, ...] = ()
+    """set aside until the parts are joined"""
 
 
-_ALIAS = re.compile(r'^@(?:"[^"]*"|[-\w.$]+) = (?:[\w()]+ )*(?:alias|ifunc) ', re.MULTILINE)
+_NAMED = r'(?:"[^"]*"|[-\w.$]+)'
+_ALIAS = re.compile(rf"^@{_NAMED} = (?:[\w()]+ )*(?:alias|ifunc) .*$", re.MULTILINE)
+_OF_FUNCTION = re.compile(rf"^@{_NAMED} = (?P<words>(?:[\w()]+ )*)alias [^@]*\), ptr @(?P<function>{_NAMED})$")
+_DEFINED = re.compile(rf"^define (?P<words>[^@\n]*)@(?P<function>{_NAMED})\(", re.MULTILINE)
+_REPLACEABLE = ("internal", "private", "linkonce", "linkonce_odr", "weak", "extern_weak", "available_externally")
+"""linkages of names that may go, or stand for something else in the program"""
 
 
 def why_not(text: str) -> str | None:
     """Why a module can't be made of pieces, None where it can."""
-    if _ALIAS.search(text):
+    if not _only_names_of_functions(text):
         return "it has aliases"
     if "blockaddress(" in text:
         return "it takes addresses of blocks"
@@ -76,6 +95,59 @@ def why_not(text: str) -> str | None:
     if re.search(r"^module asm", text, re.MULTILINE):
         return "it has assembly of its own"
     return None
+
+
+def _only_names_of_functions(text: str) -> bool:
+    """Every alias is a second name of a function that stays and that other objects see."""
+    found = [_OF_FUNCTION.match(alias) for alias in _ALIAS.findall(text)]
+    if not found:
+        return True
+    staying = {
+        match["function"]
+        for match in _DEFINED.finditer(text)
+        if not set(_REPLACEABLE).intersection(match["words"].split())
+    }
+    return all(
+        match is not None
+        and match["function"] in staying
+        and not set(_REPLACEABLE).intersection(match["words"].split())
+        for match in found
+    )
+
+
+def _set_aside_aliases(module: Module) -> tuple[Alias, ...]:
+    """Let uses of aliases be of the functions they name, as LLVM's globalopt does; the aliases go."""
+    api = module.api
+    aliases: list[Alias] = []
+    for name, ref in list(module.alias_refs()):
+        function = api.LLVMAliasGetAliasee(ref)
+        aliases.append(
+            Alias(
+                name=name,
+                function=module.value_name(function),
+                linkage=module.linkage(ref),
+                visibility=api.LLVMGetVisibility(ref),
+                unnamed_address=api.LLVMGetUnnamedAddress(ref),
+            )
+        )
+        module.replace_alias(ref, function)
+    if aliases:
+        module.run_passes("globaldce")
+    return tuple(aliases)
+
+
+def _restore_aliases(module: Module, aliases: Sequence[Alias]) -> None:
+    api = module.api
+    functions = dict(module.definitions())
+    for alias in aliases:
+        function = functions.get(alias.function)
+        if function is None:
+            raise LLVMError(f"no part of {module.name!r} defines {alias.function!r}, which has another name")
+        kind = api.LLVMGlobalGetValueType(function)
+        ref = api.LLVMAddAlias2(module.ref, kind, 0, function, alias.name.encode(errors="surrogateescape"))
+        api.LLVMSetLinkage(ref, alias.linkage)
+        api.LLVMSetVisibility(ref, alias.visibility)
+        api.LLVMSetUnnamedAddress(ref, alias.unnamed_address)
 
 
 def promote(module: Module, optimised: Collection[str]) -> Promoted:
@@ -87,6 +159,7 @@ def promote(module: Module, optimised: Collection[str]) -> Promoted:
     if reason is not None:
         raise LLVMError(f"{module.name!r} can't be made of pieces: {reason}")
     api = module.api
+    aliases = _set_aside_aliases(module)
     functions: list[str] = []
     data: list[str] = []
     linkages: dict[str, int] = {}
@@ -127,6 +200,7 @@ def promote(module: Module, optimised: Collection[str]) -> Promoted:
             inlined={},
             linkages=linkages,
             comdats=tuple(comdats),
+            aliases=aliases,
         ),
         optimised,
     )
@@ -232,6 +306,7 @@ def join(parts: Sequence[Module], promoted: Promoted, required: Collection[str])
         if alignments.get(name, 0) > whole.api.LLVMGetAlignment(ref):
             whole.api.LLVMSetAlignment(ref, alignments[name])
     demote(whole, promoted)
+    _restore_aliases(whole, promoted.aliases)
     defined = set(whole.functions())
     missing = [name for name in required if name not in defined]
     if missing:
