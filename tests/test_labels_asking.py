@@ -10,7 +10,8 @@ import pytest
 from irwright.labels.asking import ask_code, ask_name, ask_often, guide_for
 from irwright.labels.units import Bench
 from irwright.llvm.toolchain import Toolchain
-from irwright.models.answers import Scripted
+from irwright.models.answers import Request, Scripted
+from irwright.models.guided import Checked
 from irwright.models.guides import AssemblyGuide, IRGuide
 from irwright.tasks import emulate
 
@@ -44,6 +45,22 @@ def test_a_wrong_one_is_said_again_where_the_model_tells_alternatives(bench: Ben
     alone = ask_code(bench, Scripted([f"{wrong}<|sizes|>2 57"]), example(), guided=False)
     assert "use of undefined value" in alone.problem and alone.num_asked == 1
     assert ask_code(bench, Scripted([IR]), example(), guided=False).problem == "no sizes behind the code"
+
+
+def test_where_a_guided_answer_has_no_end_others_are_drawn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = f"{IR}<|sizes|>2 57"
+    answers = [Checked(text="define", problem="no end in sight", num_asked=9), Checked(text="broken", num_asked=2)]
+    answers += [Checked(text=right, num_asked=3), Checked(text="never asked")]
+    asked: list[Request] = []
+
+    def guided(model: object, request: Request, guide: object) -> Checked:
+        asked.append(request)
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr("irwright.labels.asking.ask_guided", guided)
+    found = ask_code(bench, Scripted(["wrong"]), example())
+    assert (found.text, found.problem, found.num_asked) == (right, "", 1 + 9 + 2 + 3)
+    assert [(one.temperature, one.seed) for one in asked] == [(0.0, 0), (0.5, 1), (0.5, 2)]
 
 
 def test_guides_fit_what_is_wanted(bench: Bench) -> None:

@@ -24,6 +24,9 @@ NAME_TOKENS = 32
 HEAT = 0.5
 """temperature of drawn answers"""
 
+GUIDED = 4
+"""answers under a guide, the first the likeliest, the others drawn: one may lead where it can't end"""
+
 
 def ask_code(
     bench: Bench, model: LanguageModel, example: Mapping[str, Any], *, max_tokens: int = 1024, guided: bool = True
@@ -40,12 +43,16 @@ def ask_code(
     problem = refusal(bench, example, answer.text, style=model.style)
     if not problem or not guided or model.style != "native":
         return replace(told, problem=problem)
-    again = ask_guided(model, request, guide_for(bench, example))
-    num_asked, num_tokens = told.num_asked + again.num_asked, told.num_tokens + again.num_tokens
-    if again.problem:
-        return replace(told, problem=problem, num_asked=num_asked, num_tokens=num_tokens)
-    problem = refusal(bench, example, again.text)
-    return Checked(text=again.text, problem=problem, num_asked=num_asked, num_tokens=num_tokens)
+    num_asked, num_tokens = told.num_asked, told.num_tokens
+    for number in range(GUIDED):
+        drawn = replace(request, temperature=HEAT if number else 0.0, seed=number)
+        again = ask_guided(model, drawn, guide_for(bench, example))
+        num_asked, num_tokens = num_asked + again.num_asked, num_tokens + again.num_tokens
+        if not again.problem and not refusal(bench, example, again.text):
+            return Checked(text=again.text, num_asked=num_asked, num_tokens=num_tokens)
+        if again.problem and again.num_asked == 1:  # the model tells no alternatives
+            break
+    return replace(told, problem=problem, num_asked=num_asked, num_tokens=num_tokens)
 
 
 def ask_often(
