@@ -83,8 +83,8 @@ class Case:
     complete: bool
     """such a run came to an end that the program chose"""
     caught: bool
-    equal_after: str
-    """a pass list that proves mutant and original to be the same program (proofs.py); empty: not proved"""
+    equal_after: str = ""
+    """a pass list that proves mutant and original to be the same program (proofs.py); of missed ones, asked last"""
     reason: str
     """of the verdict"""
     runs: int
@@ -101,8 +101,9 @@ class Bench:
         self.tools = Tools()
         self.store = Store()
 
-    def mutants(self) -> Iterator[Case]:
-        wanted = Wanted(
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(
             role=self.arguments.role,
             seed=self.arguments.seed,
             functions=self.arguments.functions,
@@ -111,8 +112,9 @@ class Bench:
             per_function=self.arguments.per_function,
             max_lines=self.arguments.max_lines,
         )
-        for mutant in make_mutants(wanted):
-            yield self.judge(mutant)
+
+    def mutants(self) -> Iterator[Case]:
+        return map(self.judge, make_mutants(self.wanted))
 
     def judge(self, mutant: Mutant) -> Case:
         started = time.process_time()
@@ -136,15 +138,18 @@ class Bench:
             covered=covered or caught,
             complete=complete,
             caught=caught,
-            equal_after="" if caught else self._proof(mutant),
             reason=verdict.reason,
             runs=verdict.num_runs,
             conclusive=verdict.num_conclusive,
             seconds=seconds,
         )
 
-    def _proof(self, mutant: Mutant) -> str:
-        return prove(mutant, self.tools, self.store)
+    def proved(self, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The same, and of each that was covered and missed whether it is proved: that costs most of all."""
+        for mutant, row in zip(make_mutants(self.wanted), rows, strict=False):
+            if row["covered"] and not row["caught"]:
+                row["equal_after"] = prove(mutant, self.tools, self.store)
+            yield row
 
     def _comparer(self, mutant: Mutant, candidate: str, seeds: int) -> Comparer:
         return Comparer(
@@ -256,6 +261,9 @@ def run(arguments: argparse.Namespace) -> None:
                 output.flush()
                 if number % 25 == 0:
                     print(f"{name}: {number}", flush=True)
+        if name == "mutants":
+            rows_of = read_rows(name, arguments.role, arguments.seed)
+            path.write_text("".join(json.dumps(row) + "\n" for row in bench.proved(rows_of)))
 
 
 def write_report(out: Path, role: str, seed: int, beside: Sequence[int]) -> None:
