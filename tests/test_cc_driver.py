@@ -132,6 +132,19 @@ def test_a_tuned_object_is_compared_with_the_plain_one(wrapped: Wrapped) -> None
     assert event["equal"] >= 1
 
 
+def test_how_code_is_generated_is_left_alone_where_that_is_asked(wrapped: Wrapped) -> None:
+    """A switch that is part of what the cache knows an object by."""
+    made: list[bytes] = []
+    for asked in ("0", "1"):
+        settings = {"IRWRIGHT_BUDGET": "2", "IRWRIGHT_CC_CACHE": "1G", "IRWRIGHT_LISTS_ONLY": asked}
+        assert wrapped.cc("-Oz", "-c", str(JSON), "-o", "j.o", **settings).code == 0
+        made.append(wrapped.path("j.o").read_bytes())
+    plain, lists = (event["event"] for event in wrapped.events())
+    assert plain == "tuned" and lists in ("tuned", "kept")
+    frames = [data.count(b"\x55\x48\x89\xe5") for data in made]  # push %rbp; mov %rsp, %rbp
+    assert frames[0] > frames[1] == 0
+
+
 def test_a_candidate_that_differs_is_left_out(
     wrapped: Wrapped, in_process: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def cc(ctx: click.Context, stats: bool, as_json: bool, clear: bool, clear_cache:
     \b
     IRWRIGHT_BUDGET    what an object may cost: compilations (8) or wall time (30s)
     IRWRIGHT_ALWAYS    1: tune compiles without -Os or -Oz too
+    IRWRIGHT_LISTS_ONLY  1: choose pass lists alone, not how code is generated
     IRWRIGHT_DISABLE   1: do nothing but run the compiler
     IRWRIGHT_VERIFY    inputs on which results are compared with the plain object (8), 0 for none
     IRWRIGHT_CC_CACHE  how large the cache may get (2G), or off

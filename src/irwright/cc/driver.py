@@ -151,6 +151,7 @@ class _Run:
         self.budget = os.environ.get("IRWRIGHT_BUDGET") or DEFAULT_BUDGET
         said = os.environ.get("IRWRIGHT_VERIFY", "")
         self.verify_seeds = int(said) if said.isdecimal() else DEFAULT_SEEDS
+        self.lists_only = os.environ.get("IRWRIGHT_LISTS_ONLY", "0") not in ("", "0")
         self.cache = open_cache()
         self.started = time.time()
         self.leaves_helper = False
@@ -228,7 +229,7 @@ class _Run:
             irwright.__version__.encode(),
             tables_stamp(self.compiler.version),
             self.compiler.identity,
-            f"{self.budget} {self.verify_seeds}".encode(),
+            f"{self.budget} {self.verify_seeds}{' lists' if self.lists_only else ''}".encode(),
             words.encode(errors="surrogateescape"),
             "\0".join(known).encode(errors="surrogateescape"),
             os.getcwdb() if self.job.debug else b"",
@@ -325,6 +326,7 @@ class _Run:
             budget=self.budget,
             timeout_seconds=max(30.0, 10 * (time.time() - self.started)),
             verify_seeds=self.verify_seeds,
+            lists_only=self.lists_only,
             keep=f"{home()}/verify",
         )
         path = helper.find(home())

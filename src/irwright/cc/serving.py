@@ -62,6 +62,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         Budget.parse(request["budget"]),
         timeout_seconds=request["timeout_seconds"],
         verify_seeds=request["verify_seeds"],
+        lists_only=request["lists_only"],
         keep=Path(request["keep"]),
     )
     return {

@@ -30,7 +30,7 @@ from irwright.plan import Plan
 from irwright.repair import UNCHANGED, Refusal, Repaired, difference, first_that_passes, link_refusal
 from irwright.search import search
 from irwright.symbols import may_be_called, read_symbols
-from irwright.task import Budget, Task
+from irwright.task import Budget, Switches, Task
 from irwright.trials import Trial
 
 if TYPE_CHECKING:
@@ -96,12 +96,13 @@ def tune_object(
     *,
     timeout_seconds: float,
     verify_seeds: int,
+    lists_only: bool = False,
     keep: Path | None = None,
 ) -> Tuned:
     """Search for a smaller object than `plain`; IrwrightError where the search itself is impossible.
 
     `timeout_seconds` is for one compilation; `verify_seeds` inputs are tried on each function of a result (0: none);
-    `keep` is a folder for what other compiles can use again.
+    `lists_only` leaves it to -Oz how code is generated; `keep` is a folder for what other compiles can use again.
     One worker process: the build system runs many of us.
     """
     baseline = measure_object(plain)
@@ -124,6 +125,7 @@ def tune_object(
                 baseline=Trial(plan=oz, outcome=OK, sizes=baseline),
                 proposer="feedback",
                 trusts_predictions=True,
+                switches=Switches(lists=lists_only),
             )
             search(task, "compose")
             builder = evaluator
