@@ -36,6 +36,16 @@ def test_conversions_undo_each_other() -> None:
     assert len(builder.lines) == 2
 
 
+def test_pointers_are_lanes_as_numbers() -> None:
+    builder = Builder()
+    builder.coerce("%p", "ptr", "<2 x double>")
+    builder.coerce("%v", "<4 x i32>", "ptr")
+    builder.coerce("%w", "<2 x double>", "ptr")
+    text = "\n".join(builder.lines)
+    assert "x ptr>" not in text
+    assert text.count("ptrtoint ptr %p to i64") == 1 and text.count("inttoptr i64") == 2
+
+
 def test_a_shorter_trunc_goes_around_the_extension() -> None:
     builder = Builder()
     wide = builder.convert("sext", "i32", "%x", "i64")

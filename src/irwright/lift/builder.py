@@ -84,6 +84,10 @@ class Builder:
             if want == "ptr":
                 return self.convert("inttoptr", "i64", self.coerce(value, have, "i64"), "ptr")
             return self.convert("bitcast", have, value, want)
+        if have == "ptr" and want[0] == "<":  # vectors of pointers are no vectors of numbers
+            return self.coerce(self.convert("ptrtoint", "ptr", value, "i64"), "i64", want, extend=extend)
+        if want == "ptr" and have[0] == "<":
+            return self.convert("inttoptr", "i64", self.coerce(value, have, "i64"), "ptr")
         if have[0] == "<" and a > b and a % b == 0 and want[0] != "<":
             lanes = f"<{a // b} x {want}>"
             return self.new(f"extractelement {lanes} {self.coerce(value, have, lanes)}, i64 0")
