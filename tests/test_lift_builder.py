@@ -73,3 +73,25 @@ def test_other_negations_cancel() -> None:
 def test_literals_are_signed() -> None:
     assert literal(255, "i8") == "-1"
     assert literal(1, "i1") == "true"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_a_mask_chooses_is_a_select(turned: bool) -> None:
+    builder = Builder()
+    mask = builder.convert("sext", "i1", "%c", "i64")
+    inverse = builder.bitwise("xor", "i64", mask, str((1 << 64) - 1))
+    x = builder.convert("bitcast", "double", "%x", "i64")
+    y = builder.convert("bitcast", "double", "%y", "i64")
+    parts = [builder.bitwise("and", "i64", mask, x), builder.bitwise("and", "i64", y, inverse)]
+    builder.bitwise("or", "i64", *(reversed(parts) if turned else parts))
+    assert "= select i1 %c, double %x, double %y" in builder.lines[-2]
+    assert "= bitcast double" in builder.lines[-1]
+
+
+def test_two_masks_choose_nothing() -> None:
+    builder = Builder()
+    masks = [builder.convert("sext", "i1", condition, "i64") for condition in ("%c", "%d")]
+    inverse = builder.bitwise("xor", "i64", masks[1], str((1 << 64) - 1))
+    parts = [builder.bitwise("and", "i64", masks[0], "%x"), builder.bitwise("and", "i64", inverse, "%y")]
+    builder.bitwise("or", "i64", *parts)
+    assert builder.lines[-1].split(" = ")[1].startswith("or i64")

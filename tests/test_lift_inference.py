@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
-from irwright.lift.inference import ways
+from irwright.lift.inference import first_calls, kept_narrow, unread_at_end, ways
 from irwright.lift.lifted import SOUND
 from irwright.lift.lifter import FileLifter
+from irwright.lift.signatures import Signature
 from irwright.lift.variants import Search
+from irwright.lift.webs import Analysis
 from irwright.llvm.toolchain import find
 from irwright.llvm.worker import WorkerPool
+from lifted_text import lifted as as_likely
 
 
 def lifted(**functions: str) -> FileLifter:
@@ -85,3 +88,39 @@ def test_results_are_no_wider_than_what_is_there_on_every_path() -> None:
     )
     assert lifted(f=body).functions["f"].signature.returns == [("rax", "i32")]
     assert lifted(f=body.replace("close", "own")).functions["f"].signature.returns == [("rax", "i64")]
+
+
+def test_what_the_first_block_keeps_of_an_argument_is_narrow() -> None:
+    body = "pushq %rbx\nmovl %edi, %ebx\nmovq %rsi, %r8\nmovl $1, %edx\nmovl %edx, %r9d\ncallq g@PLT\nmovl %ecx, %ebx"
+    flow = lifted(f=f"{body}\npopq %rbx\nretq").functions["f"].flow
+    assert flow is not None
+    assert kept_narrow(flow) == {"rdi"}  # rsi is kept whole, rdx was written before, rcx is read behind the call
+
+
+def test_what_blocks_leave_for_a_call_behind_them_alone() -> None:
+    body = "movl $3, %edx\ntestl %edi, %edi\nje .L1\nmovl $5, %esi\njmp .L2\n.L1:\nmovl $6, %esi\n.L2:\n"
+    lifter = lifted(f=f"{body}jmp g@PLT", h=f"{body}movl %edx, (%rdi)\njmp g@PLT".replace(".L", ".LH"))
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name, one in lifter.functions.items():
+        assert one.flow is not None
+        analysis = Analysis(one.flow, {call.index: Signature() for call in one.flow.calls}, (), set())
+        analysis.demands()
+        found[name] = unread_at_end(one.flow, analysis)
+        calls = [[call.name for call in first_calls(one.flow, *where)] for where in found[name]]
+        assert calls == [["g"]] * len(found[name])
+    assert found == {"f": [(0, "rdx"), (1, "rsi"), (2, "rsi")], "h": [(1, "rsi"), (2, "rsi")]}
+
+
+def test_a_register_that_is_set_again_leads_to_no_call() -> None:
+    body = "movl $3, %edx\ntestl %edi, %edi\nje .L1\nmovl $5, %edx\n.L1:\ncallq g@PLT\nmovl $1, %edx\njmp h@PLT"
+    flow = lifted(f=f"pushq %rax\n{body}".replace("jmp h@PLT", "popq %rax\njmp h@PLT")).functions["f"].flow
+    assert flow is not None
+    assert [call.name for call in first_calls(flow, 0, "rdx")] == ["g"]
+    assert [call.name for call in first_calls(flow, 0, "rsi")] == ["g"]
+
+
+def test_parameters_that_are_taken_backwards_were_not_made_wider() -> None:
+    taken = "movl %edx, %ecx\nmovl %esi, %edx\nmovq %rdi, %rsi\nxorl %edi, %edi\njmp g@PLT"
+    assert as_likely(taken).externals["g"].params[2:] == [("rdx", "i32"), ("rcx", "i32")]
+    later = as_likely(f"xorl %eax, %eax\n{taken}").externals["g"].params  # behind other code it is no such copy
+    assert later[2:] == [("rdx", "i64"), ("rcx", "i64")]
