@@ -48,6 +48,8 @@ class Block:
     successors: list[int] = field(default_factory=list[int])
     predecessors: list[int] = field(default_factory=list[int])
     state: State | None = None
+    """what is known at its start"""
+    after: State = field(default_factory=dict[str | int, Value])
 
 
 @dataclass(slots=True)

@@ -79,8 +79,14 @@ class FlowBuilder(StackFlow):
         start.update({name: ("entry", name) for name in INTEGER_ARGUMENTS})
         blocks[0].state = start
         todo = [0]
+        waiting: list[int] = []  # behind calls, which may not come back: other ways to the next block go first
         rounds = 0
-        while todo:
+        while todo or waiting:
+            if not todo:
+                index = waiting.pop(0)
+                if self._lead_on(blocks, index, blocks[index].after, todo):
+                    return
+                continue
             block = blocks[todo.pop(0)]
             rounds += 1
             if rounds > 40 * len(blocks) + 100:
@@ -101,26 +107,35 @@ class FlowBuilder(StackFlow):
                 if self.x87_calls[key] > 2:
                     raise
                 return
-            for successor in block.successors:
-                following = blocks[successor]
-                if following.state is None:
-                    following.state = dict(state)
-                else:
-                    merged = {k: v for k, v in following.state.items() if state.get(k) == v}
-                    if len(merged) == len(following.state):
-                        continue
-                    if "rsp" not in merged and DYNAMIC in (state["rsp"], following.state.get("rsp")):
-                        merged["rsp"] = DYNAMIC
-                        merged["bottom"] = state["bottom"]
-                    if "rsp" not in merged:
-                        if self._ends_before(blocks, successor):
-                            return
-                        raise LiftError("stack depths that differ where paths meet")
-                    if "x87" not in merged:
-                        raise LiftError("x87 stack depths that differ where paths meet")
-                    following.state = merged
-                if successor not in todo:
-                    todo.append(successor)
+            block.after = state
+            if block.insns[-1].mnemonic == "call" and any(len(blocks[n].predecessors) > 1 for n in block.successors):
+                waiting.append(block.index)
+            elif self._lead_on(blocks, block.index, state, todo):
+                return
+
+    def _lead_on(self, blocks: list[Block], index: int, state: State, todo: list[int]) -> bool:
+        """What is known behind a block to those that it leads to; True where calls were found that do not come back."""
+        for successor in blocks[index].successors:
+            following = blocks[successor]
+            if following.state is None:
+                following.state = dict(state)
+            else:
+                merged = {k: v for k, v in following.state.items() if state.get(k) == v}
+                if len(merged) == len(following.state):
+                    continue
+                if "rsp" not in merged and DYNAMIC in (state["rsp"], following.state.get("rsp")):
+                    merged["rsp"] = DYNAMIC
+                    merged["bottom"] = state["bottom"]
+                if "rsp" not in merged:
+                    if self._ends_before(blocks, successor):
+                        return True
+                    raise LiftError("stack depths that differ where paths meet")
+                if "x87" not in merged:
+                    raise LiftError("x87 stack depths that differ where paths meet")
+                following.state = merged
+            if successor not in todo:
+                todo.append(successor)
+        return False
 
     def _ends_before(self, blocks: list[Block], index: int) -> bool:
         """Note that the call before a block does not come back, since the stack would not be as others leave it."""
