@@ -124,3 +124,14 @@ def test_parameters_that_are_taken_backwards_were_not_made_wider() -> None:
     assert as_likely(taken).externals["g"].params[2:] == [("rdx", "i32"), ("rcx", "i32")]
     later = as_likely(f"xorl %eax, %eax\n{taken}").externals["g"].params  # behind other code it is no such copy
     assert later[2:] == [("rdx", "i64"), ("rcx", "i64")]
+
+
+def test_a_name_of_the_c_library_is_no_proof() -> None:
+    """error(3) takes three arguments at least; here one is given, the others were left by a call."""
+    body = "pushq %rbx\nmovq %rdi, %rbx\ncallq strlen@PLT\nmovq %rbx, %rdi\npopq %rbx\njmp error@PLT"
+    lifter = lifted(f=body)
+    assert lifter.functions["f"].problem == ""
+    assert lifter.strangers == {"error"}
+    assert params(lifter, "error") == ["rdi"]
+    given = body.replace("popq", "movl $1, %esi\nxorl %edx, %edx\npopq")
+    assert not lifted(f=given).strangers

@@ -69,10 +69,11 @@ def integer_forms() -> list[str]:
         forms += [f"and{suffix} $63, {c}\n lock {op}{suffix} {c}, 64(%rdi)" for op in ("bts", "btr", "btc")]
         forms += [f"and{suffix} $63, {c}\n {op}{suffix} {c}, 64(%rdi)" for op in ("bt", "bts", "btr", "btc")]
         forms += [f"cmov{code}{suffix} {c}, {a}" for code in CONDITIONS]
+        forms += [f"shld{suffix} $7, {c}, {a}", f"shrd{suffix} $15, {c}, {a}"]
         forms += [f"bsf{suffix} {c}, {a}", f"bsr{suffix} {c}, {a}", f"popcnt{suffix} {c}, {a}"]
     for suffix in "lq":
         a, c = SUFFIXES[suffix]
-        forms += [f"bswap{suffix} {a}", f"shld{suffix} $7, {c}, {a}", f"shrd{suffix} $7, {c}, {a}"]
+        forms += [f"bswap{suffix} {a}"]
         forms += [f"shld{suffix} %cl, {a}, %{'e' if suffix == 'l' else 'r'}dx"]
         forms += [f"lea{suffix} 5(%rax,%rcx,4), {a}", f"lea{suffix} (,%rcx,8), {a}", f"lea{suffix} -9(%rax), {a}"]
     forms += ["movb %ah, %cl", "movb %cl, %ah", "addb %ch, %al", "xorb %ah, %al", "movzbl %ah, %eax", "addb %al, %ah"]

@@ -52,6 +52,8 @@ class CallSites:
         self.bounds: dict[str, tuple[int, int]] = {}
         self.wanted_areas: dict[str, set[int]] = {}
         """by function: calls that turned out to need what lies at the stack pointer"""
+        self.strangers: set[str] = set()
+        """functions of other files that are named like one of the C library and called otherwise"""
         self.x87_functions: set[str] = set()
         """functions of the file that give back a long double"""
         self.noreturn: set[str] = set()
@@ -69,6 +71,24 @@ class CallSites:
         self.clobbers = Clobbers({}, frozenset())
         self.settled = False
         """the results of the file's own functions are known"""
+
+    def prototype(self, name: str) -> Signature | None:
+        """What the C library's function of that name takes and gives back, where it is that which is called."""
+        return None if name in self.strangers else prototype(name)
+
+    def _find_strangers(self) -> bool:
+        """Calls at which nothing has set what the C library's function of that name takes; True where new ones are."""
+        before = len(self.strangers)
+        for lifted in self.functions.values():
+            if lifted.flow is None or lifted.available is None:
+                continue
+            for call in lifted.flow.calls:
+                known = self._outside(call)
+                status = lifted.available.at_call.get(call.index)
+                if known is not None and status is not None:
+                    wanted = {unit for unit, _ in known.params if unit in INTEGER_ARGUMENTS}
+                    self.strangers |= set() if wanted <= status.keys() else {call.name}
+        return len(self.strangers) > before
 
     def signature_of(self, lifted: Lifted, call: Call) -> Signature:
         """The signature of a call's callee; one object for all calls of a named function."""
@@ -167,7 +187,7 @@ class CallSites:
     def _external(self, name: str) -> Signature:
         found = self.externals.get(name)
         if found is None:
-            found = prototype(name)
+            found = self.prototype(name)
             if found is None:
                 integers, floats = self.bounds.get(name, (0, 0))
                 if self.likely:
@@ -242,7 +262,7 @@ class CallSites:
 
     def _outside(self, call: Call) -> Signature | None:
         """What is known of a callee before anything of this file is."""
-        return prototype(call.name) if call.name and call.name not in self.functions else None
+        return self.prototype(call.name) if call.name and call.name not in self.functions else None
 
     def _may_end(self, call: Call) -> bool:
         """Nothing says that the callee returns; likely, all do."""
@@ -250,7 +270,7 @@ class CallSites:
             return False
         if call.name in self.functions:
             return bool(self.functions[call.name].problem)
-        return not call.name or prototype(call.name) is None
+        return not call.name or self.prototype(call.name) is None
 
     def _floats(self, status: dict[str, str], own: int) -> int:
         """How many vector registers could be arguments; a result may be handed on as it is."""
@@ -308,11 +328,11 @@ class CallSites:
 
     def _is_open(self, key: tuple[str, str]) -> bool:
         """Nothing but constants is ever given to a callee of which nothing else is known."""
-        is_known = key[0] in self.functions or prototype(key[0]) is not None
+        is_known = key[0] in self.functions or self.prototype(key[0]) is not None
         return not is_known and all(isinstance(how, int) for how in self.ways.get(key, ()))
 
     def _has_32_bits(self, key: tuple[str, str]) -> bool:
-        known = prototype(key[0])
+        known = self.prototype(key[0])
         if known is not None:
             return dict(known.params).get(key[1]) == "i32"
         return key[0] not in self.functions and self.widths.get(key, 64) <= 32

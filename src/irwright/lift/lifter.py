@@ -22,7 +22,6 @@ from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
 from irwright.lift.options import Options
 from irwright.lift.program import Code, Imm, Instruction
-from irwright.lift.prototypes import prototype
 from irwright.lift.results import OwnSignatures
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS
 from irwright.lift.variadic import find_variadic
@@ -42,6 +41,8 @@ class FileLifter(OwnSignatures):
         known: dict[str, str] = {}
         for _ in range(12):
             self._analyse(known)
+            if self._find_strangers():
+                continue
             found = {name: lifted.problem for name, lifted in self.functions.items() if lifted.problem}
             for name, calls in self.wanted_areas.items():
                 if not calls <= self.areas.get(name, set()):
@@ -182,7 +183,7 @@ class FileLifter(OwnSignatures):
         name = self.name_of(ref)
         if name in self.functions or name in self.noreturn:
             return name in self.noreturn
-        known = prototype(name)
+        known = self.prototype(name)
         return known is not None and known.is_noreturn
 
     def _clobbered(self, ref: Ref) -> frozenset[str]:
@@ -194,7 +195,7 @@ class FileLifter(OwnSignatures):
         name = self.name_of(ref)
         if name in self.functions:
             return name in self.x87_functions
-        known = prototype(name)
+        known = self.prototype(name)
         return known is not None and any(unit == "f0" for unit, _ in known.returns)
 
     def _own_callee(self, code: Code, insn: Instruction) -> str | None:
@@ -239,7 +240,7 @@ class FileLifter(OwnSignatures):
         mark_waiting_loads(lifted.flow)
         if self.likely and self.is_smallest:
             mark_plain_stores(lifted.flow)
-        known = [prototype(name) for name in lifted.callees if name not in self.functions]
+        known = [self.prototype(name) for name in lifted.callees if name not in self.functions]
         is_volatile = any(one is not None and one.returns_twice for one in known)
         if is_volatile:
             mark_frame(lifted.flow)

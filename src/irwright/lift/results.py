@@ -9,7 +9,6 @@ from irwright.lift.expressions import CC_UNITS
 from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT
 from irwright.lift.lifted import Lifted
 from irwright.lift.narrow_arguments import as_parameter, masks, taken_narrow
-from irwright.lift.prototypes import prototype
 from irwright.lift.signatures import (
     FLOAT_ARGUMENTS,
     INTEGER_ARGUMENTS,
@@ -44,7 +43,7 @@ class OwnSignatures(CallSites):
         if call.name in self.functions:
             signature = self.functions[call.name].signature
             return signature if signature.returns or (self.settled and not self.functions[call.name].problem) else None
-        return prototype(call.name)
+        return self.prototype(call.name)
 
     def _infer_returns(self, lifted: Lifted) -> bool:
         """Results by what is available and unread at the returns; True if that changed."""

@@ -93,8 +93,8 @@ def rotate(m: Machine, i: Instruction) -> None:
 def double_shift(m: Machine, i: Instruction) -> None:
     a, b = m.read(i.operands[0]), m.read(i.operands[1])
     width = bits(a.ty)
-    if width == 16:
-        raise LiftError("a 16-bit double shift")
+    if width == 16 and isinstance(i.operands[2], Imm) and i.operands[2].value & 31 > 15:
+        raise LiftError("a 16-bit double shift by 16 or more, of which the processor says nothing")
     by = m.read(i.operands[2], a.ty) if isinstance(i.operands[2], Imm) else resize(m.read(i.operands[2]), a.ty)
     if i.mnemonic == "shld":
         result = E("call", a.ty, (a, b, by), f"llvm.fshl.{a.ty}")
