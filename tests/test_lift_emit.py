@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.options import Options
 from lifted_text import emitted
 
@@ -131,3 +132,15 @@ def test_two_conditions_that_are_compared_with_one_were_a_choice() -> None:
 
 def test_shifts_are_by_less_than_the_width() -> None:
     assert "and i32" not in emitted("leal 16(%rsi), %ecx\nmovl %edi, %eax\nshll %cl, %eax\nretq", Options())
+
+
+def test_what_counts_from_0_may_be_added_to_a_pointer() -> None:
+    """The counter shares its register with a pointer; LLVM takes a place counted from null for none."""
+    body = "pushq %rbx\nxorl %esi, %esi\nmovq %rdi, %rbx\nmovl $64, %edx\ncallq memset@PLT\nmovq 72(%rbx), %rsi\n"
+    body += "testq %rsi, %rsi\nje .L2\nleaq 256(%rsi), %rdx\nxorl %eax, %eax\n.L1:\nmovq $0, (%rdx,%rax)\n"
+    body += "addq $8, %rax\ncmpq $64, %rax\njne .L1\n.L2:\npopq %rbx\nretq"
+    text = f".text\n.globl f\n.type f,@function\nf:\n{body}\n.size f, .-f\n"
+    result = disassemble(text, name="f.s", settings=LiftSettings(budget=1, verify=False))
+    assert result.functions[0].verdict == "inconclusive"
+    assert "@llvm.assume" not in result.ir
+    assert "null_pointer_is_valid" in result.ir

@@ -101,6 +101,16 @@ def test_another_lifting_is_taken_where_it_is_right(bench: Bench, tmp_path: Path
     assert printed(settled.ir, tmp_path).endswith(f" {8 * 8 - 9}\n")
 
 
+def test_what_was_refused_for_another_comes_back(bench: Bench) -> None:
+    """Runs call functions first that make static data; where one of those is wrong, both are different."""
+    candidates = bench.wrong("inner", "40", "41") | {"apart": bench.slower("apart")}
+    judged = bench.judge.judged(candidates)
+    also = [replace(one, verdict=Verdict.DIFFERENT) if one.function == "apart" else one for one in judged.functions]
+    settled = bench.judge.settled(candidates, replace(judged, functions=tuple(also)))
+    assert [one.function for one in settled.functions if one.is_refused] == ["inner"]
+    assert settled.verdict("apart") is Verdict.EQUIVALENT
+
+
 def test_the_others_of_a_search_are_not_what_is_known(bench: Bench) -> None:
     known = [*bench.judge.judged(bench.right).functions[0].recompiled]
     name = bench.judge.source.program.functions[0].name

@@ -105,7 +105,10 @@ class Emitter(Transfers):
             entry.append("  %stack = call ptr @llvm.stacksave()")
         parameters = self._parameters(entry)
         entry.append("  br label %b0")
-        return header(parameters) + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
+        head = header(parameters)
+        if self.adds_to_pointers and not self.is_likely and any("  store ptr null, ptr %" in line for line in body):
+            head += " null_pointer_is_valid"  # what counts from 0 may be the number, and what is added the pointer
+        return head + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
 
     def _num_returns(self) -> int:
         """How many blocks leave the function by a return or a call in its place."""

@@ -125,6 +125,7 @@ class Judge:
 
         Callees go first, since their callers behave differently with them. Another lifting has to be equivalent.
         """
+        first_choice = candidates
         candidates = dict(candidates)
         waiting: dict[str, list[Candidate]] = {}
         while True:
@@ -132,7 +133,7 @@ class Judge:
             doubtful = {name for name in waiting if candidates[name].ir and judged.verdict(name) not in RIGHT}
             first = self._innermost(wrong | doubtful)
             if not first:
-                return judged
+                return self._restored(first_choice, candidates, judged)
             for name in first:
                 if name not in waiting:
                     waiting[name] = self.search.others(name, self._lines(judged, name))
@@ -143,6 +144,18 @@ class Judge:
                 other = rest.pop(0).ir if rest else ""
                 candidates[name] = replace(candidates[name], ir=other)
             judged = self.judged(candidates, judged, first)
+
+    def _restored(
+        self, first_choice: Mapping[str, Candidate], candidates: dict[str, Candidate], judged: Judged
+    ) -> Judged:
+        """Refused functions that are right beside what is there now: another one, which runs call first, was wrong."""
+        refused = [one.function for one in judged.functions if one.is_refused]
+        for name in refused if len(refused) > 1 else ():
+            again = self.judged(candidates | {name: first_choice[name]}, judged, [name])
+            if again.verdict(name) in RIGHT and all(one.verdict is not Verdict.DIFFERENT for one in again.functions):
+                candidates[name] = first_choice[name]
+                judged = again
+        return judged
 
     def _lines(self, judged: Judged, name: str) -> list[str]:
         return next(list(one.recompiled) for one in judged.functions if one.function == name)

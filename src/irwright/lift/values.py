@@ -91,6 +91,7 @@ class Values(Variables):
                 if other.op == "const":
                     offset = str(other.aux if op == "add" else -other.aux)
                 else:
+                    self.adds_to_pointers = True
                     offset = self.value(other, "i64")
                     if op == "sub":
                         offset = self.new(f"sub i64 0, {offset}")
@@ -210,6 +211,7 @@ class Values(Variables):
             rest = [(index, how.scale)] if index is not None else []
         for node, scale in rest:
             unit = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}[scale]
+            self.adds_to_pointers |= scale == 1
             pointer = self.new(f"getelementptr {unit}, ptr {pointer}, i64 {self.value(node, 'i64')}")
         if offset:
             pointer = self.new(f"getelementptr i8, ptr {pointer}, i64 {offset}")

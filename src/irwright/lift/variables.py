@@ -88,6 +88,8 @@ class Variables(Builder):
         """the stack pointer is set back to what it was before blocks of unknown size"""
         self.is_likely = False
         """numbers that are converted are in range, as C wants it"""
+        self.adds_to_pointers = False
+        """numbers of 64 bits were added to pointers: either may have been the pointer"""
         self.one_return = False
         """several blocks return: they lead to one at the end"""
         self.has_own_list = False
