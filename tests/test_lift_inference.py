@@ -135,3 +135,12 @@ def test_a_name_of_the_c_library_is_no_proof() -> None:
     assert params(lifter, "error") == ["rdi"]
     given = body.replace("popq", "movl $1, %esi\nxorl %edx, %edx\npopq")
     assert not lifted(f=given).strangers
+
+
+def test_what_reads_lost_registers_behind_a_call_shows_that_it_does_not_come_back() -> None:
+    check = "pushq %rax\ntestl %edi, %edi\njne .L1\ncallq fail@PLT\n.L1:\nleal 5(%rsi), %eax\npopq %rcx\nretq"
+    assert lifted(f=check).ending() == {"fail"}
+    assert lifted(f=check.replace("fail@PLT", "fail@PLT\nmovl $3, %esi")).ending() == set()
+    assert lifted(f=check.replace("5(%rsi)", "5(%rdx)")).ending() == set()  # that may be a result
+    assert lifted(f=check.replace("fail", "mcount")).ending() == set()
+    assert lifted(f=check.replace("leal 5(%rsi), %eax", "callq g@PLT")).ending() == set()

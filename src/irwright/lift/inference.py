@@ -281,6 +281,38 @@ def first_calls(flow: Flow, index: int, unit: str) -> list[Call]:
     return found
 
 
+def reads_what_is_gone(flow: Flow, index: int, call: Call) -> bool:
+    """True where code behind a call in a block reads registers that the call has lost: then it does not come back."""
+    lost = call.clobbered & {*INTEGER_ARGUMENTS, "r10", "r11"} - set(RESULTS)
+    seen: set[tuple[int, frozenset[str]]] = set()
+    todo = [(index, _behind(flow.blocks[index], call), frozenset(lost))]
+    while todo:
+        at, start, units = todo.pop()
+        left = set(units)
+        for step in flow.blocks[at].steps[start:]:
+            if any(effect.kind == "call" for effect in step.effects):
+                left.clear()  # what it takes is known from above only
+            reads = {e.aux for effect in step.effects for e in _read_by(effect) if e.op == "reg"}
+            if reads & left and step.insn.mnemonic != "push":  # which may only make room
+                return True
+            left -= {effect.unit for effect in step.effects}
+        following = frozenset(left)
+        for successor in flow.blocks[at].successors if left else ():
+            if (successor, following) not in seen:
+                seen.add((successor, following))
+                todo.append((successor, 0, following))
+    return False
+
+
+def _behind(block: Block, call: Call) -> int:
+    """The number of the step behind a call."""
+    return next(n for n, step in enumerate(block.steps, 1) if any(e.aux is call for e in step.effects))
+
+
+def _read_by(effect: Effect) -> list[E]:
+    return [node for e in (effect.value, effect.addr) if e is not None for node in walk(e)]
+
+
 def is_loaded_before(flow: Flow, call: Call) -> bool:
     """True for `mov rax, [rdi]; ...; jmp rax`: with one argument, code generation jumps through memory."""
     if not call.is_tail or call.pointer is None or call.pointer.op != "reg":

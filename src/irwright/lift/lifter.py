@@ -16,7 +16,7 @@ from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import COMPUTED_STACK, FlowBuilder
 from irwright.lift.frames import frame_use
-from irwright.lift.inference import availability, returns, widen_by_order
+from irwright.lift.inference import availability, reads_what_is_gone, returns, widen_by_order
 from irwright.lift.lifted import Lifted
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
@@ -28,6 +28,9 @@ from irwright.lift.variadic import find_variadic
 from irwright.lift.volatile import is_smallest, mark_frame, mark_plain_stores, mark_waiting_loads
 from irwright.lift.web_types import Typing
 from irwright.lift.webs import Web
+
+PROFILERS = ("__fentry__", "mcount", "_mcount")
+"""called before anything else, these leave all registers alone"""
 
 
 class FileLifter(OwnSignatures):
@@ -172,11 +175,23 @@ class FileLifter(OwnSignatures):
         return new
 
     def ending(self) -> set[str]:
-        """Callees of other files after a call of which nothing follows: there at least, they do not return."""
-        blocks = [block for lifted in self.good() if lifted.flow is not None for block in lifted.flow.blocks]
-        ends = [block.steps[-1].effects[-1:] for block in blocks if block.steps and not block.successors]
-        calls = [effect.aux for end in ends for effect in end if effect.kind == "call"]
-        return {call.name for call in calls if call.name and not call.is_tail and call.name not in self.functions}
+        """Callees of other files after a call of which nothing follows: there at least, they do not return.
+
+        Nothing but what reads registers that the call has lost is as good as nothing.
+        """
+        found: set[str] = set()
+        for lifted in self.good():
+            assert lifted.flow is not None
+            for index in lifted.flow.order:
+                block = lifted.flow.blocks[index]
+                calls = [e.aux for step in block.steps for e in step.effects if e.kind == "call" and not e.aux.is_tail]
+                last = block.steps[-1].effects[-1:] if block.steps and not block.successors else []
+                for call in calls:
+                    if call.name and call.name not in (*self.functions, *found, *PROFILERS):
+                        is_last = bool(last) and last[0].aux is call
+                        if is_last or reads_what_is_gone(lifted.flow, index, call):
+                            found.add(call.name)
+        return found
 
     def is_noreturn(self, ref: Ref) -> bool:
         """True for callees that are known not to come back."""
