@@ -47,14 +47,21 @@ class JumpTables(Places):
         return None
 
     def _table_base(self, number: int, name: str) -> tuple[Ref, int] | None:
-        """`lea name, [rip + table]`: the only such load, or the nearest before."""
+        """`lea name, [rip + table]`: the nearest before, or the only place that is ever loaded into the register."""
         at = self._previous_write(number, name, 10_000)
-        insns = self.code.instructions
-        if at is not None:
-            op = insns[at].operands[1] if len(insns[at].operands) > 1 else None
-            if insns[at].mnemonic == "lea" and isinstance(op, Mem) and op.ref is not None and not op.base:
-                return op.ref, at
-        return None
+        nearest = self._loaded_place(at, name) if at is not None else None
+        if at is not None and nearest is not None:
+            return nearest, at
+        loads = [(ref, n) for n in range(len(self.code.instructions)) if (ref := self._loaded_place(n, name))]
+        return loads[0] if len({(ref.section, self._offset(ref)) for ref, _ in loads}) == 1 else None
+
+    def _loaded_place(self, number: int, name: str) -> Ref | None:
+        """What `lea name, [rip + place]` names."""
+        insn = self.code.instructions[number]
+        if insn.mnemonic != "lea" or not isinstance(insn.operands[0], Reg) or insn.operands[0].name != name:
+            return None
+        op = insn.operands[1]
+        return op.ref if isinstance(op, Mem) and op.ref is not None and not op.base and not op.index else None
 
     def _relative_table(self, number: int, insn: Instruction, name: str) -> None:
         insns = self.code.instructions
@@ -156,6 +163,8 @@ class JumpTables(Places):
         for at in range(number - 1, max(-1, number - 24), -1):
             insn = insns[at]
             ops = insn.operands
+            if insn.mnemonic in ("jmp", "ret", "ud2"):
+                return None  # what stands before does not lead here
             if insn.mnemonic == "cmp" and isinstance(ops[0], Reg) and ops[0].name in names and isinstance(ops[1], Imm):
                 for after in insns[at + 1 : at + 4]:
                     if after.mnemonic in ("ja", "jnbe"):
