@@ -144,3 +144,10 @@ def test_what_reads_lost_registers_behind_a_call_shows_that_it_does_not_come_bac
     assert lifted(f=check.replace("5(%rsi)", "5(%rdx)")).ending() == set()  # that may be a result
     assert lifted(f=check.replace("fail", "mcount")).ending() == set()
     assert lifted(f=check.replace("leal 5(%rsi), %eax", "callq g@PLT")).ending() == set()
+
+
+def test_a_byte_set_in_what_a_call_left_is_a_result_of_a_byte() -> None:
+    end = "testl %eax, %eax\nsete %al\npopq %rcx\nretq"
+    assert as_likely(f"pushq %rax\ncallq g@PLT\n{end}").functions["f"].signature.returns == [("rax", "i8")]
+    zeroed = f"pushq %rax\ncallq g@PLT\nmovl %eax, %ecx\nxorl %eax, %eax\n{end.replace('eax', 'ecx')}"
+    assert as_likely(zeroed).functions["f"].signature.returns == [("rax", "i32")]

@@ -130,7 +130,7 @@ class FlowBuilder(StackFlow):
                     if self._ends_before(blocks, successor):
                         return True
                     raise LiftError("stack depths that differ where paths meet")
-                if "bottom" not in merged:
+                if "bottom" not in merged and merged["rsp"] == DYNAMIC:
                     raise LiftError("memory of a size known at run time at several stack depths")
                 if "x87" not in merged:
                     raise LiftError("x87 stack depths that differ where paths meet")

@@ -20,6 +20,8 @@ from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS
 from irwright.lift.webs import Analysis
 
 DEFINED, ENTRY, RESULT = "defined", "entry", "result"
+ZERO = "rax.zero"
+"""rax was zeroed, so that bytes set in it leave 32 bits"""
 MIXED = "mixed "
 """before a unit: on some paths a call left something there, on others it was set"""
 Status = dict[str, str]
@@ -197,7 +199,7 @@ def _advance(
                 if node.op == "reg":
                     state.pop(node.aux, None)
         elif effect.kind == "kill":
-            for key in (effect.unit, f"{effect.unit}.width", f"{effect.unit}.cap"):
+            for key in (effect.unit, f"{effect.unit}.width", f"{effect.unit}.cap", f"{effect.unit}.zero"):
                 state.pop(key, None)
         elif effect.kind == "set" and effect.unit in TRACKED:
             assert effect.value is not None
@@ -208,6 +210,13 @@ def _advance(
                 width = 32  # `push -1; pop rax` says nothing of the width
             if mnemonic == "shr" and _is_upper_half(effect.value):
                 width = 32
+            if effect.unit == "rax":
+                is_byte = effect.partial and mnemonic.startswith("set")
+                if is_byte and ZERO not in state and "rax" in state:  # above it lies what was there before
+                    state["rax"], state["rax.width"] = "part", "8"
+                    continue
+                if not effect.partial:
+                    _note(state, ZERO, effect.value.op == "const" and effect.value.aux == 0)
             if not effect.partial or effect.unit in state:
                 state[effect.unit] = DEFINED
                 if not effect.partial or effect.unit.startswith("xmm") or (mnemonic and not mnemonic.startswith("set")):
@@ -215,6 +224,13 @@ def _advance(
             else:
                 state[effect.unit] = DEFINED if effect.unit.startswith("xmm") else "part"
                 state[f"{effect.unit}.width"] = str(width)
+
+
+def _note(state: Status, what: str, holds: bool) -> None:
+    if holds:
+        state[what] = "yes"
+    else:
+        state.pop(what, None)
 
 
 def _is_upper_half(value: E) -> bool:
@@ -225,6 +241,7 @@ def _is_upper_half(value: E) -> bool:
 
 def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: bool, likely: bool) -> None:
     clobbers = call.clobbered if keeps else frozenset(CALLER_SAVED)
+    state.pop(ZERO, None)
     for unit in clobbers:
         state.pop(unit, None)
         state.pop(MIXED + unit, None)
