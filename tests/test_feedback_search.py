@@ -154,3 +154,17 @@ def test_one_compilation_of_a_file_is_in_the_ways_that_are_foretold(
     search_by_outcomes(task, known)
     (trial,) = task.evaluator.trials[1:]
     assert trial.plan.lowerings and len({trial.plan.lowering_for(name) for name in task.evaluator.facts.functions}) > 1
+
+
+@pytest.mark.parametrize(("gain", "spent"), [(1.0, 7), (1e-9, 8)])
+def test_where_somebody_waits_rounds_that_save_little_are_the_last(
+    pool: WorkerPool, seeds: Seeds, gain: float, spent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two builds of -Oz, four rounds at least, and the module of the best."""
+    sizes = iter(range(10_000, 0, -10))  # that a search foresees
+    monkeypatch.setattr(FunctionSearch, "predicted", lambda _: next(sizes))
+    task = task_on(pool, seeds.bitcode("machine"), budget=8, coreset=load_coreset("oz", 22))
+    task.least_gain, task.trusts_predictions = gain, True
+    search(task, "feedback")
+    assert task.evaluator.num_compilations == spent
+    assert task.left == 0

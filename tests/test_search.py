@@ -16,6 +16,7 @@ from conftest import MODULES, Seeds
 from irwright.coreset import first_plans
 from irwright.errors import IrwrightError, LLVMError
 from irwright.evaluator import Evaluator
+from irwright.function_search import FunctionSearch
 from irwright.llvm import clang
 from irwright.llvm.builds import Outcome, OutcomeKind
 from irwright.llvm.toolchain import Toolchain
@@ -405,3 +406,23 @@ def test_a_trusted_prediction_is_about_what_would_be_measured(pool: WorkerPool, 
         composed = measured.evaluator.evaluate([predicted.plan])
     assert predicted.plan == composed[0].plan
     assert trusting.cost(predicted) == pytest.approx(measured.cost(composed[0]), rel=0.01)
+
+
+def test_where_somebody_waits_lists_are_left_out_that_inline_nothing(
+    pool: WorkerPool, seeds: Seeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a module that can't be made of pieces, once one of them made it much larger."""
+
+    def no_families(*_: object) -> list[FunctionSearch]:
+        return []
+
+    monkeypatch.setattr("irwright.search.families_of", no_families)
+    texts = ("inline", "sroa", "sroa,early-cse", "default<O2>", "early-cse")
+    lists = tuple(Plan(base=PassList.parse(text, llvm_major=MAJOR)) for text in texts)
+    for gain, limit, tried in ((0.0, 0.0, texts), (0.001, 0.0, ("inline", "sroa", "default<O2>")), (0.001, 9.0, texts)):
+        monkeypatch.setattr("irwright.task.MUCH_LARGER", limit)
+        task = task_on(pool, seeds.bitcode("numbers"), budget=5, coreset=Coreset(lists=lists))
+        task.least_gain = gain
+        search(task, "coreset")
+        assert [str(trial.plan.base) for trial in task.evaluator.trials if trial != task.baseline] == list(tried)
+        assert task.left == 0

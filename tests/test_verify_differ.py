@@ -13,7 +13,7 @@ from irwright.verify.image import Externals, Image
 from irwright.verify.inputs import Hints, make_inputs
 from irwright.verify.machine import MACHINES
 from irwright.verify.trace import CallEvent
-from irwright.verify.verdicts import VerdictKind
+from irwright.verify.verdicts import Limits, VerdictKind
 from verify_tools import Compile
 
 SUM = """
@@ -221,3 +221,39 @@ def test_programs_that_take_their_time_are_run_to_their_end_once(compile_c: Comp
         original, candidate = compile_c(text, "-O1"), compile_c(changed, "-O0")
         verdict = compare_objects(original, candidate, signatures=compile_c.signatures(text))
         assert verdict.functions[0].kind is kind, verdict.functions[0]
+
+
+CALLER = """
+__attribute__((noinline)) static int inner(int x) { if (x == 77777) return MORE; return x * 3; }
+int outer(int x) { return inner(x) + 1; }
+int other(int x) { return inner(x + 9) - 5; }
+"""
+
+
+def test_callers_of_what_changed_get_a_share_of_the_work(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their own code is what it was; what differs in the callee is found nevertheless."""
+    text = CALLER.replace("MORE", "x - 3")
+    texts = text, text.replace("if (x", "volatile int y = x; if (y")
+    objects = [compile_c(text, "-Oz") for text in texts]
+    signatures = compile_c.signatures(texts[0])
+    runs: list[int] = []
+    for share in (1.0, 1 / 4):
+        monkeypatch.setattr("irwright.verify.differ.UNCHANGED_SHARE", share)
+        verdict = compare_objects(*objects, signatures=signatures, limits=Limits(work_per_seed=8))
+        assert verdict.different == 0
+        runs.append(sum(one.num_runs for one in verdict.functions if one.function in ("outer", "other")))
+    assert 16 <= runs[1] < 0.7 * runs[0], runs
+    wrong = compile_c(CALLER.replace("MORE", "x - 4"), "-Oz")
+    assert compare_objects(objects[0], wrong, signatures=signatures).different
+
+
+def test_doubts_are_work(compile_c: Compile) -> None:
+    """Each run that tells whether a difference is one costs what other runs do."""
+    one, two = "int first[4] = {1, 2, 3, 4};", "int second[4] = {5, 6, 7, 8};"
+    code = " int f(int i) { return first[i & 7]; }"
+    objects = [compile_c(text + code, "-Oz") for text in (one + two, two + one)]
+    comparer = Comparer(*objects, signatures=compile_c.signatures(one + code))
+    verdict = comparer.compare("f")
+    assert verdict.kind is not VerdictKind.DIFFERENT and verdict.num_runs > verdict.num_conclusive
+    doubts = comparer._doubts  # pyright: ignore[reportPrivateUsage]
+    assert doubts.work >= verdict.num_runs - verdict.num_conclusive

@@ -29,10 +29,10 @@ long takes(void) { return (long)&inner + (long)&counter; }
 NAMES = "first calls again reads text recurses adds takes inner loop".split()  # noqa: SIM905
 
 
-def same(compile_c: Compile, one: str, other: str, *flags: str) -> set[str]:
+def same(compile_c: Compile, one: str, other: str, *flags: str, follow_code: bool = True) -> set[str]:
     objects = [read_elf(compile_c(text, "-Oz", *flags), "x") for text in (one, other)]
     externals = Externals(objects)
-    return set(same_functions(*(Image(elf, externals) for elf in objects)))
+    return set(same_functions(*(Image(elf, externals) for elf in objects), follow_code=follow_code))
 
 
 @pytest.mark.parametrize("flags", [(), ("-fPIC",), ("-fno-pic",), ("-ffunction-sections", "-fdata-sections")])
@@ -104,3 +104,11 @@ def test_aarch64_is_run(compile_c: Compile) -> None:
     image = Image(elf, Externals([elf]))
     image.is_x86 = False
     assert same_functions(image, image) == frozenset()
+
+
+def test_code_whose_callees_changed_is_what_it_was(compile_c: Compile) -> None:
+    other = PROGRAM.replace("return x * 3", "return x * 5 + 8")
+    assert same(compile_c, PROGRAM, PROGRAM, follow_code=False) >= set(NAMES)
+    assert set(NAMES) - same(compile_c, PROGRAM, other, follow_code=False) == {"inner", "takes"}  # by its distance
+    changed = PROGRAM.replace("inner(x) + there", "inner(x + 1) + there")
+    assert set(NAMES) - same(compile_c, PROGRAM, changed, follow_code=False) == {"calls"}

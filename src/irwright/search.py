@@ -80,7 +80,7 @@ def coreset_search(task: Task) -> None:
     num_pieces = len(task.coreset.pieces) if alone else max(0, spare - num_lists - 1)
     families = families_of(task, num_pieces) if num_pieces else []
     if not families:
-        task.run(task.coreset.lists[:spare])
+        task.run_lists(task.coreset.lists[:spare])
         return
     if alone:
         num_lists = min(spare, task.coreset.num_lists(spare + 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,12 @@ from irwright.trials import FunctionTrial, Trial
 
 BATCH = 8
 """Plans proposed at a time; fixed, so that the number of workers does not change what is proposed."""
+
+_INLINES = re.compile(r"inline|<O\w>")
+"""pass lists that inline something, LLVM's own pipelines among them"""
+
+MUCH_LARGER = 1.1
+"""times the bytes of the best so far: so large become modules of inline functions without inlining"""
 
 UNLIMITED = 1 << 30
 """compilations left where only time is limited"""
@@ -108,6 +115,8 @@ class Task:
     baseline: Trial | None = None
     trusts_predictions: bool = False
     """a module composed of measured functions is not measured: the caller measures what it makes of it"""
+    least_gain: float = 0.0
+    """share of the baseline's bytes that a compilation has to save for another one, where somebody waits"""
     curve: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     """(compilations, best cost) at every improvement"""
     on_trial: Callable[[int, float], None] | None = None
@@ -119,15 +128,22 @@ class Task:
     _oz_text: bytes | None = None
     _started: float = field(default_factory=time.monotonic)
     _limit: float = 1.0
+    _is_over: bool = False
 
     @property
     def left(self) -> int:
-        """Compilations that may still be spent; 0 when the time is up."""
+        """Compilations that may still be spent; 0 when the time is up, or more would not pay."""
+        if self._is_over:
+            return 0
         if self.budget.seconds is not None and time.monotonic() - self._started >= self.budget.seconds * self._limit:
             return 0
         if self.budget.compilations is None:
             return UNLIMITED
         return max(0, int(self.budget.compilations * self._limit) - self.evaluator.num_compilations)
+
+    def end(self) -> None:
+        """Spend nothing more, whatever the budget is."""
+        self._is_over = True
 
     @property
     def share_spent(self) -> float:
@@ -186,6 +202,20 @@ class Task:
             self._note(trial)
         self._report()
         return trials
+
+    def run_lists(self, plans: Sequence[Plan]) -> None:
+        """Whole lists: all, but where a gain is asked for, none without inlining once one made much more code."""
+        if not self.least_gain:
+            self.run(plans)
+            return
+        limit = MUCH_LARGER * self.best_cost
+        needs_inlining = False
+        for plan in plans:
+            inlines = _INLINES.search(str(plan.base)) is not None
+            if inlines or not needs_inlining:
+                trials = self.run([plan])
+                needs_inlining |= not inlines and any(self.cost(trial) > limit for trial in trials)
+        self.end()
 
     def run_proposed(self, plans: Iterable[Plan]) -> None:
         """Run a sequence at once, anything else plan by plan, taking no plan that can't be run."""

@@ -45,6 +45,9 @@ MAX_BUILT = 4
 WORK_PER_SEED = 40
 """of comparing a function, a quarter of what `irwright tune` spends: a build should not wait"""
 
+LEAST_GAIN = 0.001
+"""of an object, that one more compilation of a small budget has to save"""
+
 NEARLY = 1.005
 """times the bytes of the plain object: what is above that in process is not smaller when the compiler lowers it"""
 
@@ -126,6 +129,7 @@ def tune_object(
                 proposer="feedback",
                 trusts_predictions=True,
                 switches=Switches(lists=lists_only),
+                least_gain=LEAST_GAIN if _table_needed(budget) is not None else 0.0,
             )
             search(task, "compose")
             builder = evaluator

@@ -39,6 +39,9 @@ how code is generated, -Oz's own come first, as many as that takes"""
 LARGEST = 20_000
 """instructions of a module from which the table has an order of its own, and functions are not looked at one by one"""
 
+FEWEST_ROUNDS = 4
+"""before a search ends because the last round saved little"""
+
 FRAME_BYTES = 24
 """of unwind tables that all functions of an object share, counted with each as in an object of its own"""
 
@@ -179,13 +182,14 @@ def _search_functions(
         calling = frozenset(name for name, names in named.items() if names & static)
         rounds = _Rounds(task, knowledge, families, guesses, calling, ways)
         pieces = [plan for plan in task.coreset.pieces if plan.preparation in families]
-        for piece in pieces[:num_rounds]:
-            rounds.run(piece)
+        _run_rounds(task, rounds, families, pieces[:num_rounds])
         compose_best(task, families.values())
+        if task.least_gain:
+            task.end()
     # What composing did not need goes to what pieces can't do: the next whole lists.
     tried = {trial.plan for trial in task.evaluator.trials}
     lists = [lower(plan, ways) for plan in task.coreset.lists]
-    task.run([plan for plan in lists if plan not in tried][: task.left])
+    task.run_lists([plan for plan in lists if plan not in tried][: task.left])
 
 
 def _guesses(task: Task, knowledge: Knowledge, features: Mapping[str, list[float]]) -> dict[str, Guess]:
@@ -219,6 +223,25 @@ def _try_lists(task: Task, knowledge: Knowledge, guesses: Mapping[str, Guess], c
             if number is not None and size is not None and number not in guess.tried:
                 guess.observe(number, Outcome.of(_sizes(size), _sizes(task.baseline.sizes.functions[name])))
     return best_ways(trials)
+
+
+def _run_rounds(task: Task, rounds: _Rounds, families: Mapping[str, FunctionSearch], pieces: Sequence[Plan]) -> None:
+    """All of them, but where the task asks for a gain, only until one saved less."""
+    if not task.least_gain:
+        for piece in pieces:
+            rounds.run(piece)
+        return
+    # What inlines comes near -Oz, and shows soonest how much is to be saved.
+    pieces = [*pieces[1:FEWEST_ROUNDS], *pieces[:1], *pieces[FEWEST_ROUNDS:]]
+    wanted = task.least_gain * task.best_cost
+    before = float("inf")
+    for number, piece in enumerate(pieces, 1):
+        rounds.run(piece)
+        if number >= FEWEST_ROUNDS - 1:
+            now = min(family.predicted() for family in families.values())
+            if number >= FEWEST_ROUNDS and before - now < wanted:
+                return
+            before = now
 
 
 class _Rounds:

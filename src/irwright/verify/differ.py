@@ -35,6 +35,10 @@ MAX_CALLEES = 4
 """static functions whose comparisons are traced with those of their caller"""
 MAX_LOOKED = 6
 """runs with an end of one function of which memory is compared at a call as well"""
+UNCHANGED_SHARE = 1 / 4
+"""of the work, for a function whose own code is what it was: its callees changed, and are compared with all callers"""
+CLOCK = 8
+"""runs after which the clock is read again"""
 MAX_BEGUN = 6
 """runs of a function without an end whose beginnings are compared: they take long"""
 
@@ -121,6 +125,7 @@ class Comparer:
         self._callable = self._find_callable()
         images = self._original.image, self._candidate.image
         self._same = frozenset[str]() if run_same else same_functions(*images)
+        self._own_same = frozenset[str]() if run_same else same_functions(*images, follow_code=False)
         self.unchanged = frozenset[str]()
         """functions that are the same in the candidate before"""
         for other in others:
@@ -245,7 +250,7 @@ class Comparer:
             self._blocks_of(name),
             signature,
             seeds=self.seeds,
-            budget=self.limits.work_per_seed * self.seeds,
+            budget=self.limits.work_per_seed * self.seeds * (UNCHANGED_SHARE if name in self._own_same else 1),
             callees=self._static_callees(name),
             others=self._callable,
             signatures=self.signatures,
@@ -254,10 +259,10 @@ class Comparer:
         self._num_begun = self._num_looked = 0
         self._doubts.restart()
         for attempt in explorer.attempts():
-            if time.thread_time() > deadline:
+            if num_runs % CLOCK == CLOCK - 1 and time.thread_time() > deadline:
                 reasons[f"over {self.limits.function_seconds:g} s"] += 1
                 break
-            spent = explorer.work / explorer.budget
+            spent = (explorer.work + self._doubts.work) / explorer.budget
             if num_runs >= self.seeds and (spent >= 1 or (is_static and (explorer.is_covered or spent >= 1 / 3))):
                 break
             num_runs += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irwright.verify.copies import CopyWatch
 from irwright.verify.emulate import Emulator, Run
-from irwright.verify.explore import Attempt
+from irwright.verify.explore import Attempt, work_of
 from irwright.verify.image import IMAGE_BASE, Named
 from irwright.verify.observe import Finding, Match, compare_beginnings, compare_runs
 from irwright.verify.punning import TypeWatch
@@ -22,17 +22,20 @@ class Doubts:
 
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
-        self._copies: dict[int, CopyWatch] = {}
+        self._copies: CopyWatch | None = None
         self._types: TypeWatch | None = None
         self._equal: list[Attempt] = []
         """the first of this function's runs in which nothing differed"""
         self._punned: list[Attempt] = []
         """the first in which a place was used as two types"""
+        self.work = 0.0
+        """what runs for this function cost, as Explorer.work counts"""
 
     def restart(self) -> None:
         """Another function comes."""
         self._equal.clear()
         self._punned.clear()
+        self.work = 0.0
 
     def note_equal(self, attempt: Attempt) -> None:
         """Nothing differed in this run."""
@@ -48,13 +51,14 @@ class Doubts:
         patience = attempt.patience * self._versions.limits.patience
         candidate = self._versions.emulator(CANDIDATE)
         second = candidate.run(theirs, attempt.inputs, patience=patience, calls=2 * attempt.calls)
+        self.work += work_of(second)
         for which in (ORIGINAL, UNOPTIMISED) if self._versions.has_unoptimised else (ORIGINAL,):
             remembers, forgets = self._versions.emulator(which), self._versions.emulator(which, FORGETFUL)
             function = forgets.image.functions.get(ours.name)
             if function is None:
                 continue
-            first = run_again(forgets, function, attempt)
-            own = run_again(remembers, function, attempt)
+            first = self._run(forgets, function, attempt)
+            own = self._run(remembers, function, attempt)
             if _find((forgets, first), (remembers, own), signature) is not None:
                 return True
             if not own.is_complete and len(first.events) < len(attempt.run.events):
@@ -64,6 +68,11 @@ class Doubts:
                 return True
         return False
 
+    def _run(self, emulator: Emulator, function: Named, attempt: Attempt) -> Run:
+        run = run_again(emulator, function, attempt)
+        self.work += work_of(run)
+        return run
+
     def _is_punned(self, ours: Named, attempt: Attempt) -> bool:
         """Unoptimised code stores one type and reads another at one place, by instructions that do not always do so."""
         emulator = self._versions.emulator(UNOPTIMISED, WATCHED)
@@ -71,7 +80,8 @@ class Doubts:
 
         def watched(one: Attempt) -> tuple[set[tuple[int, int]], set[int]]:
             watch.restart()
-            emulator.run(emulator.image.functions[ours.name], one.inputs, calls=one.calls)
+            run = emulator.run(emulator.image.functions[ours.name], one.inputs, calls=one.calls)
+            self.work += work_of(run)
             return set(watch.pairs), set(watch.seen)
 
         pairs, _ = watched(attempt)
@@ -93,7 +103,7 @@ class Doubts:
             unoptimised = self._versions.emulator(UNOPTIMISED)
             function = unoptimised.image.functions.get(ours.name)
             if function is not None:
-                run = run_again(unoptimised, function, attempt)
+                run = self._run(unoptimised, function, attempt)
                 if not run.is_complete:
                     return f"undefined behaviour: -O0 code ends in {run.ending} ({run.detail})"
                 if compare_runs((original, first), (unoptimised, run), signature) is not None:
@@ -101,26 +111,29 @@ class Doubts:
                 if self._is_punned(ours, attempt):
                     return "undefined behaviour: a place in memory is used as two types"
                 moved = self._versions.emulator(UNOPTIMISED, 3)
-                again = run_again(moved, moved.image.functions[ours.name], attempt)
+                again = self._run(moved, moved.image.functions[ours.name], attempt)
                 if compare_runs((unoptimised, run), (moved, again), signature, refilled=True) is not None:
                     return "undefined behaviour: -O0 code depends on addresses or unwritten memory"
         for fill in (3, 5):  # in two ways: a result of few bits is the same in one of them by chance
             moved = self._versions.emulator(ORIGINAL, fill)
-            if fill not in self._copies:
-                self._copies[fill] = CopyWatch(moved)
-            watch = self._copies[fill]
-            watch.overlapped = False
             moved.memory.forget_pages()
-            again = run_again(moved, moved.image.functions[ours.name], attempt)
+            again = self._run(moved, moved.image.functions[ours.name], attempt)
             if compare_runs((original, first), (moved, again), signature, refilled=True) is not None:
                 return "depends on addresses or unwritten memory"
             # A place by its number, from memory or a callee, is where it was; an index from a variable moved with it.
             beyond = moved.memory.pages.keys() - original.memory.pages.keys()
             if any(at < IMAGE_BASE or self._versions.externals.end <= at < BEYOND for at in beyond):
                 return "an index leads far past a variable"
-            if watch.overlapped:
-                return "areas of a copy overlap"
-        return None
+        return "areas of a copy overlap" if self._copies_overlap(ours, attempt) else None
+
+    def _copies_overlap(self, ours: Named, attempt: Attempt) -> bool:
+        """Asked last, of an emulator that is asked nothing else: each unit of a copy is a call of its watch."""
+        emulator = self._versions.emulator(ORIGINAL, WATCHED)
+        self._copies = watch = self._copies or CopyWatch(emulator)
+        watch.overlapped = False
+        if watch.has_copies:
+            self._run(emulator, ours, attempt)
+        return watch.overlapped
 
 
 def _find(first: tuple[Emulator, Run], second: tuple[Emulator, Run], signature: Signature | None) -> Finding | None:

@@ -48,7 +48,7 @@ MAX_DEPTH = 8
 """of callees that call back"""
 GARBAGE = 0xBAD0C0DE5EED0000
 CLOCK = 16
-"""calls after which the clock is read again: that is a call of the system"""
+"""calls after which the clock is read again: that is a call of the system, in which others get the processor"""
 LOOKED = "ended at a call, as asked for"
 
 
@@ -302,7 +302,7 @@ class Emulator:
 
     def _loop(self, address: int, run: Run, inputs: Inputs) -> None:
         handle = self._uc._uch
-        deadline = time.thread_time() + self.limits.run_seconds
+        deadline = 0.0
         steps = ctypes.c_size_t(self._steps)
         until, no_timeout = ctypes.c_uint64(RETURN_ADDRESS), ctypes.c_uint64(0)
         while True:
@@ -320,9 +320,12 @@ class Emulator:
             if run.num_calls > self._max_calls:
                 run.ending, run.detail = Ending.LIMIT, f"over {self._max_calls} calls"
                 return
-            if run.num_calls % CLOCK == 0 and time.thread_time() > deadline:
-                run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
-                return
+            if run.num_calls % CLOCK == 0:
+                now = time.thread_time()
+                deadline = deadline or now + self.limits.run_seconds
+                if now > deadline:
+                    run.ending, run.detail = Ending.LIMIT, f"over {self.limits.run_seconds:g} s"
+                    return
             self._counts[address] = self._counts.get(address, 0) + 1
             address = self._call(address, self._counts[address], run, inputs)
 

@@ -278,7 +278,7 @@ class Explorer:
     def _run(self, inputs: Inputs, calls: int = 1, patience: int = 1) -> Attempt:
         run = self._original.run(self._function, inputs, patience=patience, calls=calls)
         self.num_runs += 1
-        self.work += 1 + run.num_calls / 2 + (4 if run.detail.endswith("without a call") else 0)
+        self.work += work_of(run)
         covered = self._covered | self._blocks.covered(self._original.executed)
         is_new = covered != self._covered
         self._covered = covered
@@ -389,3 +389,8 @@ class Explorer:
             location.register == position and value.kind is Kind.POINTER
             for value, location in zip(self._signature.parameters, places, strict=True)
         )
+
+
+def work_of(run: Run) -> float:
+    """What a run cost, in short runs without calls."""
+    return 1 + run.num_calls / 2 + (4 if run.detail.endswith("without a call") else 0)

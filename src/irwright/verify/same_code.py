@@ -43,19 +43,25 @@ class _Pair:
     """empty for a section of data"""
 
 
-def same_functions(original: Image, candidate: Image, *, follow_data: bool = True) -> frozenset[str]:
+def same_functions(
+    original: Image, candidate: Image, *, follow_data: bool = True, follow_code: bool = True
+) -> frozenset[str]:
     """Names of the functions that are the same in both.
 
-    Without `follow_data`, data that points to functions of the same names is the same, whatever these do.
+    Without `follow_data`, data that points to functions of the same names is the same, whatever these do; without
+    `follow_code`, so is code that calls such functions.
     """
-    return frozenset(_Comparison(original, candidate, follow_data).run() if original.is_x86 else ())
+    if not original.is_x86:
+        return frozenset()
+    return frozenset(_Comparison(original, candidate, follow_data and follow_code, follow_code).run())
 
 
 class _Comparison:
-    def __init__(self, a: Image, b: Image, follow_data: bool) -> None:
+    def __init__(self, a: Image, b: Image, follow_data: bool, follow_code: bool) -> None:
         self.a = a
         self.b = b
         self.follow_data = follow_data
+        self.follow_code = follow_code
         self.at_a, self.at_b = _functions_by_address(a), _functions_by_address(b)
         self.relocations = {id(image): _sorted_relocations(image) for image in (a, b)}
         self.needed: list[_Pair] = []
@@ -184,7 +190,7 @@ class _Comparison:
             names = self.at_a.get(x, frozenset()) & self.at_b.get(y, frozenset())
             if not names:
                 raise _Different
-            if pair.function or self.follow_data:
+            if self.follow_code if pair.function else self.follow_data:
                 self.needed.append(self.functions(min(names)))
             return
         constants = _constant(self.a, segment_a, x), _constant(self.b, segment_b, y)

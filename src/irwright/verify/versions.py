@@ -21,7 +21,7 @@ TRACER = -1
 FORGETFUL = -2
 """one in which functions leave nothing on the stack"""
 WATCHED = -3
-"""another of the unoptimised code, whose accesses are watched"""
+"""another one, whose accesses are watched"""
 SHIFT = 37
 """pages by which the second layout of an object is moved"""
 
