@@ -8,6 +8,7 @@ import pytest
 
 from conftest import Seeds
 from irwright.coreset import load_coreset
+from irwright.feedback import search as feedback_search
 from irwright.feedback.features import named_in
 from irwright.feedback.knowledge import Knowledge, load_knowledge
 from irwright.feedback.search import described, search_by_outcomes
@@ -144,6 +145,19 @@ def test_lists_alone_where_that_is_asked(pool: WorkerPool, seeds: Seeds) -> None
         plans = [trial.plan for trial in (*task.evaluator.trials, *task.evaluator.function_trials)]
         parts = [part for plan in plans for part in (plan, *plan.parts)]
         assert len(plans) > 6 and not any(part.lowering or part.lowerings for part in parts)
+
+
+def test_large_modules_get_the_table_and_the_ways_that_are_known(
+    pool: WorkerPool, seeds: Seeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """-Oz's own in two ways, the table in its order, and the best of all with the best ways, where that is a list."""
+    monkeypatch.setattr(feedback_search, "LARGEST", 0)
+    task = task_on(pool, seeds.bitcode("machine"), budget=6)
+    search(task, "feedback")
+    assert task.evaluator.num_compilations == 6
+    first, second, *table = [trial.plan for trial in task.evaluator.trials[1:]]
+    assert [replace(plan, lowerings=()) for plan in (first, second)] == [of_oz(task)] * 2
+    assert table[0] == task.coreset.lists[0] and task.best is not None and task.cost(task.best) < baseline_of(task)
 
 
 def test_one_compilation_of_a_file_is_in_the_ways_that_are_foretold(

@@ -253,7 +253,12 @@ def test_lowering_gives_the_code_of_the_compilers_own_switches(
 
 def test_assembly_that_names_the_frame_pointer_keeps_it_free(compiler: Compiler) -> None:
     """Not every LLVM saves the register around such assembly."""
-    for words, kept in (('"~{rbp}"', False), ('"~{rbx}"', True), ('"~{ebp},~{cc}"', False)):
+    for words, kept in (
+        ('"~{rbp}"', False),
+        ('"~{rbx}"', True),
+        ('"~{ebp},~{cc}"', False),
+        ('"~{memory},~{x29}"', False),
+    ):
         text = f'define void @f() {{\n  call void asm sideeffect "nop", {words}()\n  ret void\n}}\n'
         compiler.load("asm", text.encode(), "asm.ll", keep_debug=False)
         lowered = compiler.compile("asm", build(Lower(("frame",))), "ll")

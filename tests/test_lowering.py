@@ -62,6 +62,13 @@ def test_two_compilations_find_what_frame_pointers_save(pool: WorkerPool, seeds:
     }
 
 
+def test_what_every_whole_plan_ends_with_stands_before(pool: WorkerPool, seeds: Seeds) -> None:
+    task = task_on(pool, seeds.bitcode("machine"), budget=9)
+    task.start()
+    task.finish = PassList.parse("mergefunc")
+    assert [trial.plan.finish for trial in lower_oz(task)[1:]] == [task.finish] * FEWEST
+
+
 def test_nothing_is_spent_on_what_is_known(pool: WorkerPool, seeds: Seeds) -> None:
     task = task_on(pool, seeds.bitcode("machine"), budget=9)
     task.start()

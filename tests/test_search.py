@@ -242,6 +242,7 @@ def test_compose_gives_functions_lists_of_their_own(pool: WorkerPool, seeds: See
     whole = [task.cost(trial) for trial in task.evaluator.trials if trial.plan.is_one_list]
     assert task.cost(best) < min(whole)
     assert any(trial.plan.finish.items for trial in task.evaluator.trials)
+    assert {best.plan.lowering_for(name) for name in named} > {()}
 
 
 def test_random_draws_lists_of_the_papers_lengths(pool: WorkerPool, seeds: Seeds) -> None:

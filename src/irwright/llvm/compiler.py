@@ -47,8 +47,8 @@ PROMISES = re.compile(
     re.MULTILINE,
 )
 """flags by which an instruction promises that nothing overflows, or leaves its object"""
-FRAME_IN_ASSEMBLY = re.compile(rb" asm [^\n]*\b[re]?bp\b")
-"""inline assembly that names x86's frame pointer"""
+FRAME_IN_ASSEMBLY = re.compile(rb" asm [^\n]*\b(?:[re]?bp|[xw]29|fp)\b")
+"""inline assembly that names the frame pointer of x86 or AArch64"""
 NEIGHBOURS = 32
 """functions of a large module that are cut out of it together"""
 REFERENCE_PASSES = "function(mem2reg),cgscc(inline),function(mem2reg),function(bounds-checking)"
