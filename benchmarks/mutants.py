@@ -241,7 +241,9 @@ def result_file(name: str, role: str, seed: int) -> Path:
 
 
 def read_rows(name: str, role: str, seed: int) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in result_file(name, role, seed).read_text().splitlines()]
+    """What was run; nothing where nothing was."""
+    path = result_file(name, role, seed)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -267,7 +269,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write_report(out: Path, role: str, seed: int, beside: Sequence[int]) -> None:
-    mutants, alarms = (read_rows(name, role, seed) for name in ("mutants", "alarms"))
+    mutants = read_rows("mutants", role, seed)
+    alarms = next(filter(None, (read_rows("alarms", role, one) for one in (seed, *beside))), list[dict[str, Any]]())
     report = Report("mutants", "What verification sees, and what it takes for a difference")
     report.summary = (
         f"A mutant is one changed instruction in LLVM's -Oz IR of a {role} function, compiled as the unchanged IR is. "
@@ -360,6 +363,8 @@ def _median(cases: list[dict[str, Any]]) -> float:
 def _add_alarms(report: Report, alarms: list[dict[str, Any]]) -> None:
     for kind in ("with", "without"):
         chosen = [row for row in alarms if row["reference"] == kind]
+        if not chosen:
+            continue
         count = {key: sum(row[key] for row in chosen) for key in ("functions", "equal", "inconclusive", "different")}
         blocks = sum(row["blocks"] for row in chosen)
         coverage = sum(row["block_coverage"] * row["blocks"] for row in chosen) / max(1, blocks)
