@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from irwright.verify.addresses import jump_target
 from irwright.verify.differ import Comparer, compare_objects
 from irwright.verify.elf import read_elf
 from irwright.verify.emulate import Emulator
@@ -257,3 +260,49 @@ def test_doubts_are_work(compile_c: Compile) -> None:
     assert verdict.kind is not VerdictKind.DIFFERENT and verdict.num_runs > verdict.num_conclusive
     doubts = comparer._doubts  # pyright: ignore[reportPrivateUsage]
     assert doubts.work >= verdict.num_runs - verdict.num_conclusive
+
+
+TABLE = """
+__attribute__((noinline)) int first(int a) { FIRST }
+__attribute__((noinline)) int second(int a) { SECOND }
+int (*table[2])(int) = {first, NAMED};
+int run(int at) { return table[at & 1](at); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "named", "kind"),
+    [
+        ("return first(a);", "first", VerdictKind.EQUAL),
+        ("return first(a);", "second", VerdictKind.EQUAL),
+        ("return a * 7 + 1;", "first", VerdictKind.DIFFERENT),  # it has an address of its own
+        ("return first(a + 1);", "first", VerdictKind.DIFFERENT),
+    ],
+)
+def test_merged_functions_may_stand_for_each_other(
+    compile_c: Compile, second: str, named: str, kind: VerdictKind
+) -> None:
+    original = TABLE.replace("FIRST", "return a * 7 + 1;").replace("SECOND", "return a * 7 + 1;")
+    merged = TABLE.replace("FIRST", "return a * 7 + 1;").replace("SECOND", second).replace("NAMED", named)
+    objects = [compile_c(text, "-Oz", "-fno-pic") for text in (original.replace("NAMED", "second"), merged)]
+    verdict = compare_objects(*objects, signatures=compile_c.signatures(original.replace("NAMED", "second")))
+    assert verdict.functions[-1].function == "run" and verdict.functions[-1].kind is kind, verdict.first_difference
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "target"),
+    [
+        ("x86-64", "e9 0b 00 00 00", 0x1010),
+        ("x86-64", "eb fe 90 90 90", 0x1000),
+        ("x86-64", "90 eb fe 90 90", None),
+        ("AArch64", "02 00 00 14 00", 0x1008),
+        ("AArch64", "ff ff ff 17 00", 0xFFC),
+        ("AArch64", "c0 03 5f d6 00", None),
+    ],
+)
+def test_where_jumps_lead(name: str, code: str, target: int | None) -> None:
+    def read(address: int, size: int) -> bytes:
+        return bytes.fromhex(code)[:size]
+
+    side = SimpleNamespace(machine=SimpleNamespace(name=name), memory=SimpleNamespace(read=read))
+    assert jump_target(cast(Emulator, side), 0x1000) == target

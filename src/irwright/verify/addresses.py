@@ -95,9 +95,19 @@ class Addresses:
             return Match.SAME if x == y else Match.DIFFERENT
         if segment_a is None or segment_b is None:
             return Match.UNKNOWN  # past the end of a section
+        if self.is_forwarded(x, y):
+            return Match.SAME
         # Static names may change; functions of which there may be many (C++) may be merged when they are the same.
         has_identity = named_a and named_b and named_a[0].is_unique and named_b[0].is_unique
         return Match.DIFFERENT if has_identity else Match.UNKNOWN
+
+    def is_forwarded(self, x: int, y: int) -> bool:
+        """The function at x does nothing in the candidate but jump to y: they were merged, and either may be named."""
+        for one in self.a.image.named_at(x):
+            other = self.b.image.functions.get(one.name)
+            if other is not None and one.address == x and jump_target(self.b, other.address) == y:
+                return True
+        return False
 
     def constants(self, x: int, y: int, depth: int) -> Match:
         """Read-only data: the same where it reads the same, strings to their end."""
@@ -130,6 +140,20 @@ class Addresses:
 
 def _words(content: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(content) // 8}Q", content[: len(content) // 8 * 8])
+
+
+def jump_target(side: Emulator, address: int) -> int | None:
+    """Where the jump at an address leads, None where there is none."""
+    try:
+        code = side.memory.read(address, 5)
+    except Fault:
+        return None
+    if side.machine.name == "AArch64":
+        (word,) = struct.unpack_from("<I", code)
+        return address + (((word & 0x3FFFFFF) ^ 0x2000000) - 0x2000000) * 4 if word >> 26 == 5 else None
+    if code[0] == 0xE9:
+        return address + 5 + int.from_bytes(code[1:], "little", signed=True)
+    return address + 2 + int.from_bytes(code[1:2], "little", signed=True) if code[0] == 0xEB else None
 
 
 def _rest(side: Emulator, address: int) -> int:
