@@ -53,10 +53,10 @@ MODEL_START ?=
 MODEL_MORE ?=
 MODEL_PRESET ?= tiny
 MODEL_BEGIN ?= --copying
-MODEL_TOKENS ?= 5M 4M 1M 6M
+MODEL_TOKENS ?= 5M 24M 1M 16M
 MODEL_CODE ?= 30000
 MODEL_EMULATE ?= 5000
-MODEL_SHORT ?= 30000
+MODEL_SHORT ?= 60000
 MODEL_LABELS ?= 36000
 MODEL_LISTS ?= docs/model/lists.txt
 MODEL_SCREEN ?= tests/programs
@@ -77,7 +77,7 @@ model-examples: $(VENV)/.dev
 	$(CACHED) corpus check
 	$(EXAMPLES) --tasks pretrain,disassemble --max-chars 2400 --limit $(MODEL_CODE) -o $(MODEL)/code
 	$(EXAMPLES) --tasks emulate --seed 2 --names 1 --max-chars 2400 --limit $(MODEL_EMULATE) -o $(MODEL)/emulate
-	$(EXAMPLES) --tasks emulate --seed 3 --emulations 2 --max-chars 800 --limit $(MODEL_SHORT) -o $(MODEL)/short
+	$(EXAMPLES) --tasks emulate --seed 5 --emulations 6 --max-chars 1000 --limit $(MODEL_SHORT) -o $(MODEL)/short
 	$(EXAMPLES) --tasks tune --lists $(MODEL_LISTS) $(MODEL_SCREEN:%=--screen %) --outcomes 2 --max-chars 1300 \
 		--limit $(MODEL_LABELS) -o $(MODEL)/tune
 
@@ -86,9 +86,9 @@ model-training: $(VENV)/.dev
 		$(call OF,code) -o $(MODEL)/run-pretrain)
 	$(TRAIN) --init $(or $(MODEL_START),$(MODEL)/run-pretrain/model) --stages emulate --kept pretrain=8 \
 		--tokens $(word 2,$(MODEL_TOKENS)) $(call OF,code emulate short) -o $(MODEL)/run-emulate
-	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --kept emulate=25 \
+	$(TRAIN) --init $(MODEL)/run-emulate/model --stages tune --kept emulate=35 \
 		--tokens $(word 3,$(MODEL_TOKENS)) $(call OF,emulate short tune) -o $(MODEL)/run-tune
-	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --kept emulate=55,tune=8 \
+	$(TRAIN) --init $(MODEL)/run-tune/model --stages disassemble --kept emulate=60,tune=7 \
 		--tokens $(word 4,$(MODEL_TOKENS)) $(call OF,code emulate short tune) -o $(MODEL)/run-disassemble
 	$(BIN)/irwright export $(MODEL)/run-disassemble --to gguf -o $(MODEL)/irwright-$(MODEL_PRESET)-q8_0.gguf
 
