@@ -199,7 +199,7 @@ def test_pieces_and_searches_are_judged_on_every_llvm(llvm: LLVM, tmp_path: Path
 
 
 def test_modules_that_cannot_be_made_of_pieces_are_unfit(tmp_path: Path) -> None:
-    text = 'int f(void) { return 0; } int g(void) __attribute__((alias("f"))); int main(void) { return g(); }'
+    text = 'int data; extern int more __attribute__((alias("data"))); int main(void) { return data + more; }'
     (report,) = screen([program(tmp_path, text)], joined_candidates(first_plans(22), 1, 0), limits=LIMITS)
     (judged,) = report.judgements.values()
     assert (judged.verdict, judged.detail) == (Verdict.UNFIT, "the module can't be made of pieces")
