@@ -179,9 +179,11 @@ class Task:
     def oz_text(self) -> bytes:
         """The module as -Oz leaves it, as text; counts as no compilation. IrwrightError where LLVM breaks it."""
         if self._oz_text is None:
-            plan = Plan(base=PassList.parse("default<Oz>", llvm_major=self.evaluator.llvm_major))
-            self._oz_text = self.evaluator.compile(plan, "ll")
+            self._oz_text = self.evaluator.compile(self._oz(), "ll")
         return self._oz_text
+
+    def _oz(self) -> Plan:
+        return Plan(base=PassList.parse("default<Oz>", llvm_major=self.evaluator.llvm_major))
 
     def start(self) -> None:
         """Measure the baseline, which is never counted: a search can't end worse than it.
@@ -191,8 +193,7 @@ class Task:
         if self.baseline is not None:
             self._note(self.baseline)
             return
-        plan = Plan(base=PassList.parse("default<Oz>", llvm_major=self.evaluator.llvm_major))
-        self.baseline = self.evaluator.evaluate([plan], free=True)[0]
+        self.baseline = self.evaluator.evaluate([self._oz()], free=True)[0]
         self._note(self.baseline)
 
     def run(self, plans: Sequence[Plan]) -> list[Trial]:
