@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from irwright.lift.disassembler import Disassembler, LiftSettings, attributes
 from irwright.lift.inference import first_calls, kept_narrow, unread_at_end, ways
-from irwright.lift.lifted import SOUND
 from irwright.lift.lifter import FileLifter
 from irwright.lift.signatures import Signature
-from irwright.lift.variants import Search
 from irwright.lift.webs import Analysis
-from irwright.llvm.toolchain import find
-from irwright.llvm.worker import WorkerPool
 from lifted_text import lifted as as_likely
-
-
-def lifted(**functions: str) -> FileLifter:
-    text = ".text\n"
-    for name, body in functions.items():
-        text += f".globl {name}\n.type {name},@function\n{name}:\n{body}\n.size {name}, .-{name}\n"
-    with WorkerPool(find().library.path, jobs=1) as pool:
-        source = Disassembler(pool, LiftSettings()).read(text.encode(), "f.s")
-        return Search(pool, source.program, source.layout, source.text, 1, attributes(source)).lifter(SOUND)
+from lifted_text import soundly_lifted as lifted
 
 
 def params(lifter: FileLifter, name: str) -> list[str]:
@@ -51,15 +38,6 @@ def test_functions_that_never_return_are_found() -> None:
     flow = lifter.functions["f"].flow
     assert flow is not None
     assert [block.successors for block in flow.blocks] == [[2, 1], [], []]
-
-
-def test_arguments_that_nothing_else_can_be_are_passed() -> None:
-    """One call of g offers nothing in rdx, another sets it for nobody else."""
-    one = "pushq %rbx\nmovq %rdi, %rbx\ncallq strlen@PLT\nmovq %rbx, %rdi\nmovl $1, %esi\npopq %rbx\njmp g@PLT"
-    other = "movl $1, %esi\nmovl $3, %edx\njmp g@PLT"
-    lifter = lifted(one=one, other=other)
-    assert [found.problem for found in lifter.functions.values()] == ["", ""]
-    assert params(lifter, "g") == ["rdi", "rsi", "rdx"]
 
 
 def test_own_callees_are_not_asked_for_results_that_they_can_not_give() -> None:
@@ -124,17 +102,6 @@ def test_parameters_that_are_taken_backwards_were_not_made_wider() -> None:
     assert as_likely(taken).externals["g"].params[2:] == [("rdx", "i32"), ("rcx", "i32")]
     later = as_likely(f"xorl %eax, %eax\n{taken}").externals["g"].params  # behind other code it is no such copy
     assert later[2:] == [("rdx", "i64"), ("rcx", "i64")]
-
-
-def test_a_name_of_the_c_library_is_no_proof() -> None:
-    """error(3) takes three arguments at least; here one is given, the others were left by a call."""
-    body = "pushq %rbx\nmovq %rdi, %rbx\ncallq strlen@PLT\nmovq %rbx, %rdi\npopq %rbx\njmp error@PLT"
-    lifter = lifted(f=body)
-    assert lifter.functions["f"].problem == ""
-    assert lifter.strangers == {"error"}
-    assert params(lifter, "error") == ["rdi"]
-    given = body.replace("popq", "movl $1, %esi\nxorl %edx, %edx\npopq")
-    assert not lifted(f=given).strangers
 
 
 def test_what_reads_lost_registers_behind_a_call_shows_that_it_does_not_come_back() -> None:

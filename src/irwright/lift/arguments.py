@@ -5,141 +5,53 @@ from __future__ import annotations
 from dataclasses import replace
 
 from irwright.errors import LiftError
-from irwright.lift.blocks import Call, Flow
-from irwright.lift.clobbers import Clobbers, may_keep_registers
-from irwright.lift.expressions import bits, walk
+from irwright.lift.blocks import Call
+from irwright.lift.evidence import CallEvidence, key_of, offered, set_for_call, vectors_set_for_call
+from irwright.lift.expressions import bits
 from irwright.lift.format_strings import variadic_types
-from irwright.lift.inference import (
-    DEFINED,
-    ENTRY,
-    RESULT,
-    availability,
-    first_calls,
-    is_loaded_before,
-    kept_narrow,
-    unread_at_end,
-    widen_by_order,
-)
+from irwright.lift.inference import DEFINED, is_loaded_before
 from irwright.lift.lifted import SOUND, Guess, Lifted
-from irwright.lift.narrow_arguments import How, agreed, as_parameter, settings, wide_constants
-from irwright.lift.program import Instruction, Program, Reg
-from irwright.lift.prototypes import prototype
+from irwright.lift.narrow_arguments import agreed, as_parameter
+from irwright.lift.program import Program
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, Signature
 from irwright.lift.webs import Analysis
 
 
-class CallSites:
+class CallSites(CallEvidence):
     """Signatures of what the functions of one program call."""
 
     def __init__(self, program: Program, guess: Guess = SOUND) -> None:
-        self.program = program
+        super().__init__(program, guess)
         self.symbols = {symbol.name: symbol for symbol in program.symbols if symbol.section >= 0}
-        self.guess = guess
-        self.likely = guess.likely
-        self.widths: dict[tuple[str, str], int] = {}
-        self.ways: dict[tuple[str, str], set[How]] = {}
-        """by callee (or caller and number of an indirect call) and register: how it was set"""
-        self.evidence: dict[str, int] = {}
-        self.vector_evidence: dict[str, int] = {}
-        """by callee: how many argument registers look as if set for it"""
-        self.needed: dict[str, int] = {}
-        """by callee: the same, by what nothing else can have been set for"""
-        self.wide: set[tuple[str, str]] = set()
-        """by the same: constants of 64 bits, as far as one sees"""
-        self.functions: dict[str, Lifted] = {code.name: Lifted(code) for code in program.functions}
-        self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
         self.externals: dict[str, Signature] = {}
-        self.bounds: dict[str, tuple[int, int]] = {}
+        """by name: what functions of other files take and give back"""
         self.wanted_areas: dict[str, set[int]] = {}
         """by function: calls that turned out to need what lies at the stack pointer"""
-        self.strangers: set[str] = set()
-        """functions of other files that are named like one of the C library and called otherwise"""
-        self.x87_functions: set[str] = set()
-        """functions of the file that give back a long double"""
-        self.noreturn: set[str] = set()
-        """functions of the file that never return"""
-        self.table_jumps: dict[str, frozenset[tuple[int, int]]] = {}
-        """by function whose flow is understood, lifted or not: (section, address) of jumps through tables"""
-        self.handed: dict[str, int] = {}
-        """by callee: the most bytes that a call of it in this file hands over as they are"""
-        self.areas: dict[str, set[int]] = {}
-        """the same of earlier analyses: they get it"""
-        self.uses_floats = False
-        self.is_smallest = False
-        """compiled for the smallest code: constants are stored by `and` and `or`"""
-        self.may_keep = may_keep_registers(program)
-        self.clobbers = Clobbers({}, frozenset())
-        self.settled = False
-        """the results of the file's own functions are known"""
 
-    def prototype(self, name: str) -> Signature | None:
-        """What the C library's function of that name takes and gives back, where it is that which is called."""
-        return None if name in self.strangers else prototype(name)
-
-    def _find_strangers(self) -> bool:
-        """Calls at which nothing has set what the C library's function of that name takes; True where new ones are."""
-        before = len(self.strangers)
-        for lifted in self.functions.values():
-            if lifted.flow is None or lifted.available is None:
-                continue
-            for call in lifted.flow.calls:
-                known = self._outside(call)
-                status = lifted.available.at_call.get(call.index)
-                if known is not None and status is not None:
-                    wanted = {unit for unit, _ in known.params if unit in INTEGER_ARGUMENTS}
-                    self.strangers |= set() if wanted <= status.keys() else {call.name}
-        return len(self.strangers) > before
+    def forget(self) -> None:
+        super().forget()
+        self.externals, self.wanted_areas = {}, {}
 
     def signature_of(self, lifted: Lifted, call: Call) -> Signature:
-        """The signature of a call's callee; one object for all calls of a named function."""
+        """The signature of a call's callee; one object for all calls of a named function, where none has more."""
         known = lifted.call_signatures.get(call.index)
         if known is not None:
             return known
-        if call.target is None:
-            found = self._at_site(lifted, call)
-        elif call.name in self.functions:
-            found = self.functions[call.name].signature
-            if self.functions[call.name].problem:
-                found = self._external(call.name)
-        else:
-            found = self._external(call.name)
-        slots = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
-        if lifted.frame is not None and call.index in lifted.frame.suspects and lifted.available is not None:
-            status = lifted.available.at_call.get(call.index, {})
-            takes_memory = found.is_variadic or not found.is_known
-            if self.likely:
-                takes_memory &= _prefix(status, INTEGER_ARGUMENTS, len(lifted.signature.params)) == 6
-            if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
-                raise self._want_area(lifted, call)
-        if lifted.frame is not None and call.index in lifted.frame.areas:
-            slots = []
+        assert lifted.frame is not None
+        found = self._callee(lifted, call)
+        if call.index in lifted.frame.suspects:
+            self._check_suspect(lifted, call, found)
+        slots = [] if call.index in lifted.frame.areas else lifted.frame.outgoing.get(call.index, [])
+        is_own = call.name in self.functions
         if found.is_variadic:
             found = self._variadic(lifted, call, found, slots)
-        elif slots and not found.is_known and call.name not in self.functions:
-            found = replace(found, params=list(found.params), returns=found.returns)
-            if sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) < 6:
-                missing = INTEGER_ARGUMENTS[sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params) :]
-                status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
-                if any(status.get(unit) != DEFINED if self.likely else status.get(unit) is None for unit in missing):
-                    if not self.likely:
-                        raise self._want_area(lifted, call)
-                    slots = []  # the push makes room
-                else:
-                    at = 6 - len(missing)
-                    found.params[at:at] = [(unit, "i64") for unit in missing]
-            found.params += _in_memory(lifted, call, slots)
-        elif slots and call.name in self.functions and not any(u.startswith("stack") for u, _ in found.params):
+        elif slots and not found.is_known and not is_own:
+            found, slots = self._with_slots(lifted, call, found, slots)
+        elif slots and is_own and not any(unit.startswith("stack") for unit, _ in found.params):
             lifted.memory_calls.append(call.name)
-        is_own = call.name in self.functions and not self.functions[call.name].problem
-        is_unknown = not found.is_known and not is_own and call.num_vectors >= 0
-        if is_unknown and "rax" in lifted.unread.get(call.index, set()):
-            # Something was put into al: the callee is variadic, or has no prototype. Other calls tell nothing of this.
-            here = [param for param in self._at_site(lifted, call).params if not param[0].startswith("xmm")]
-            here += [(unit, "double") for unit in FLOAT_ARGUMENTS[: call.num_vectors]]
-            if slots and sum(unit in INTEGER_ARGUMENTS for unit, _ in here) < 6:
-                raise self._want_area(lifted, call)
-            here += _in_memory(lifted, call, slots)
-            found = replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
+        is_open = not found.is_known and not self._is_lifted(call) and call.num_vectors >= 0
+        if is_open and "rax" in lifted.unread.get(call.index, set()):
+            found = self._without_prototype(lifted, call, found, slots)
         if call.x87_results and not any(unit[0] == "f" for unit, _ in found.returns):
             returns = [(f"f{n}", "x86_fp80") for n in reversed(range(call.x87_results))]
             found = replace(found, params=list(found.params), returns=returns)
@@ -147,27 +59,77 @@ class CallSites:
         lifted.call_signatures[call.index] = found
         return found
 
+    def _callee(self, lifted: Lifted, call: Call) -> Signature:
+        """What is known of a callee from all of its calls; of an indirect one from this call."""
+        if call.target is None:
+            return self._at_site(lifted, call)
+        return self.functions[call.name].signature if self._is_lifted(call) else self._external(call.name)
+
+    def _is_lifted(self, call: Call) -> bool:
+        """The callee is a function of this file, and so far one that can be lifted."""
+        return call.name in self.functions and not self.functions[call.name].problem
+
+    def _check_suspect(self, lifted: Lifted, call: Call, found: Signature) -> None:
+        """Ask for the area of a call that may have arguments in memory, where its registers leave that open."""
+        if lifted.available is None:
+            return
+        status = lifted.available.at_call.get(call.index, {})
+        takes_memory = found.is_variadic or not found.is_known
+        if self.likely:
+            takes_memory &= offered(status, INTEGER_ARGUMENTS, len(lifted.signature.params)) == 6
+        if takes_memory and all(status.get(unit) is not None for unit in INTEGER_ARGUMENTS):
+            raise self._want_area(lifted, call)
+
+    def _with_slots(
+        self, lifted: Lifted, call: Call, found: Signature, slots: list[int]
+    ) -> tuple[Signature, list[int]]:
+        """An unknown callee's signature with arguments in memory; which of the slots do hold some.
+
+        Those come after six in registers: where fewer are set, a push made room and nothing else.
+        """
+        found = replace(found, params=list(found.params), returns=found.returns)
+        count = sum(unit in INTEGER_ARGUMENTS for unit, _ in found.params)
+        missing = INTEGER_ARGUMENTS[count:]
+        status = lifted.available.at_call.get(call.index, {}) if lifted.available is not None else {}
+        if any(status.get(unit) != DEFINED if self.likely else status.get(unit) is None for unit in missing):
+            if not self.likely:
+                raise self._want_area(lifted, call)
+            return found, []
+        found.params[count:count] = [(unit, "i64") for unit in missing]
+        found.params += _in_memory(lifted, call, slots)
+        return found, slots
+
+    def _without_prototype(self, lifted: Lifted, call: Call, found: Signature, slots: list[int]) -> Signature:
+        """The signature of a callee for which something was put into al: it is variadic, or has no prototype.
+
+        Other calls of it tell nothing of this one.
+        """
+        here = [param for param in self._at_site(lifted, call).params if not param[0].startswith("xmm")]
+        here += [(unit, "double") for unit in FLOAT_ARGUMENTS[: call.num_vectors]]
+        if slots and sum(unit in INTEGER_ARGUMENTS for unit, _ in here) < 6:
+            raise self._want_area(lifted, call)
+        here += _in_memory(lifted, call, slots)
+        return replace(found, params=here, returns=found.returns, is_variadic=True, num_fixed=0)
+
     def _with_area(self, lifted: Lifted, call: Call, found: Signature) -> Signature:
         """The signature with what a call hands over in memory, where nobody knows what of it is an argument."""
-        size = lifted.frame.areas.get(call.index, 0) if lifted.frame is not None else 0
-        is_own = call.name in self.functions and not self.functions[call.name].problem
+        assert lifted.frame is not None
+        size = lifted.frame.areas.get(call.index, 0)
+        says_all = self._is_lifted(call) or found.is_known
         if not size:
-            known = lifted.frame.outgoing.get(call.index, []) if lifted.frame is not None else []
+            stored = lifted.frame.outgoing.get(call.index, [])
             missing = [
                 unit
                 for unit, ty in found.params
-                if unit[:6] == "stack." and (ty == "x86_fp80" or call.stack + int(unit[6:]) not in known)
+                if unit[:6] == "stack." and (ty == "x86_fp80" or call.stack + int(unit[6:]) not in stored)
             ]
-            if (
-                (is_own or found.is_known)
-                and not call.is_tail
-                and (missing or any(unit[:5] == "area." for unit, _ in found.params))
-            ):
+            has_area = any(unit[:5] == "area." for unit, _ in found.params)
+            if says_all and not call.is_tail and (missing or has_area):
                 raise self._want_area(lifted, call)
             return found
         if call.is_tail:
             raise LiftError("a tail call with a struct in memory")
-        if (is_own or found.is_known) and not found.is_variadic:
+        if says_all and not found.is_variadic:
             return found
         found = replace(found, params=list(found.params), attributes=dict(found.attributes))
         found.attributes[len(found.params)] = area_attribute(size)
@@ -218,15 +180,15 @@ class CallSites:
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
         own, own_floats = self.bounds.get(lifted.code.name, (6, 8))
-        vectors = call.num_vectors if call.num_vectors >= 0 else _prefix(status, FLOAT_ARGUMENTS, own_floats)
+        vectors = call.num_vectors if call.num_vectors >= 0 else offered(status, FLOAT_ARGUMENTS, own_floats)
         found = replace(declared, params=list(declared.params), returns=declared.returns)
         fixed = [unit for unit, _ in declared.params]
         if any(unit.startswith("area.") for unit in fixed):
             raise LiftError(f"a call of {call.name}, which is variadic and has parameters with names in memory")
         status = {**status, **dict.fromkeys(fixed, DEFINED)}  # a callee of this file may have some that nobody sets
-        limit = widest = _prefix(status, INTEGER_ARGUMENTS, own)
+        limit = widest = offered(status, INTEGER_ARGUMENTS, own)
         if self.likely:
-            limit = min(limit, _evidence(status, lifted.unread.get(call.index, set())))
+            limit = min(limit, set_for_call(status, lifted.unread.get(call.index, set())))
         known = self._by_format(lifted, call, fixed)
         if known is not None:
             limit = min(limit_known := sum(unit in INTEGER_ARGUMENTS for unit in fixed) + len(known), 6, widest)
@@ -260,24 +222,6 @@ class CallSites:
         types = variadic_types(self.program, self.symbols, lifted.flow, place, call.name, fixed[-1])
         return None if types is None else [ty for ty in types if ty != "double"]
 
-    def _outside(self, call: Call) -> Signature | None:
-        """What is known of a callee before anything of this file is."""
-        return self.prototype(call.name) if call.name and call.name not in self.functions else None
-
-    def _may_end(self, call: Call) -> bool:
-        """Nothing says that the callee returns; likely, all do."""
-        if self.likely:
-            return False
-        if call.name in self.functions:
-            return bool(self.functions[call.name].problem)
-        return not call.name or self.prototype(call.name) is None
-
-    def _floats(self, status: dict[str, str], own: int) -> int:
-        """How many vector registers could be arguments; a result may be handed on as it is."""
-        if self.likely:
-            return _prefix(status, FLOAT_ARGUMENTS, own)
-        return _prefix({u: DEFINED if k == RESULT else k for u, k in status.items()}, FLOAT_ARGUMENTS, own)
-
     def _narrow(self, status: dict[str, str], unit: str) -> str:
         return "i32" if self.likely and self.guess.narrow and int(status.get(f"{unit}.width", "64")) <= 32 else "i64"
 
@@ -285,145 +229,21 @@ class CallSites:
         assert lifted.available is not None
         status = lifted.available.at_call.get(call.index, {})
         bound = self.bounds.get(lifted.code.name, (6, 8))
-        integers = _prefix(status, INTEGER_ARGUMENTS, bound[0])
+        integers = offered(status, INTEGER_ARGUMENTS, bound[0])
         if self.likely:
             given = min(integers, 2) if lifted.flow is not None and is_loaded_before(lifted.flow, call) else 0
-            integers = max(given, min(integers, _evidence(status, lifted.unread.get(call.index, set()))))
+            integers = max(given, min(integers, set_for_call(status, lifted.unread.get(call.index, set()))))
         floats = self._floats(status, bound[1])
         if self.likely:
-            floats = min(floats, _vector_evidence(status, lifted.zeroed.get(call.index, set())))
+            floats = min(floats, vectors_set_for_call(status, lifted.zeroed.get(call.index, set())))
         pointer = {node.aux for node in ([call.pointer] if call.pointer is not None else []) if node.op == "reg"}
         while integers and INTEGER_ARGUMENTS[integers - 1] in pointer:
             integers -= 1
         found = Signature()
         for unit in INTEGER_ARGUMENTS[:integers]:
-            self._append(found, _key(lifted.code.name, call), unit, self._narrow(status, unit))
+            self._append(found, key_of(lifted.code.name, call), unit, self._narrow(status, unit))
         found.params += [(unit, "double") for unit in FLOAT_ARGUMENTS[:floats]]
         return found
-
-    def _bound_arities(self, good: list[Lifted]) -> None:
-        """Upper bounds of (integer, float) arguments by what each site offers; decreasing to a fixpoint."""
-        floats = 8 if self.uses_floats else 0
-        bounds: dict[str, tuple[int, int]] = dict.fromkeys(self.functions, (6, floats))
-        for lifted in good:
-            assert lifted.flow is not None
-            lifted.available = availability(lifted.flow, self._outside, self._may_end, keeps=self.may_keep)
-            if self.likely:
-                widen_by_order(lifted.flow, lifted.available)
-        if "main" in bounds:
-            bounds["main"] = (3, 0)
-        for lifted in good:
-            if lifted.variadic is not None:  # what has no name is reached by its va_list alone
-                bounds[lifted.code.name] = (lifted.variadic.num_integers, lifted.variadic.num_floats)
-        self.bounds = bounds
-        self._narrow_bounds(good)
-        for lifted in good:
-            self._collect_evidence(lifted)
-        for lifted in good if self.likely else ():
-            assert lifted.flow is not None
-            name = lifted.code.name
-            self.wide |= wide_constants(
-                lifted.flow, lambda at, name=name: (_key(name, at[0]), at[1]), self._is_open, self._has_32_bits
-            )
-
-    def _is_open(self, key: tuple[str, str]) -> bool:
-        """Nothing but constants is ever given to a callee of which nothing else is known."""
-        is_known = key[0] in self.functions or self.prototype(key[0]) is not None
-        return not is_known and all(isinstance(how, int) for how in self.ways.get(key, ()))
-
-    def _has_32_bits(self, key: tuple[str, str]) -> bool:
-        known = self.prototype(key[0])
-        if known is not None:
-            return dict(known.params).get(key[1]) == "i32"
-        return key[0] not in self.functions and self.widths.get(key, 64) <= 32
-
-    def _narrow_bounds(self, good: list[Lifted]) -> None:
-        """Lower bounds by what is available at calls, as far as it is known."""
-        bounds = self.bounds
-        for _ in range(10):
-            before = dict(bounds)
-            for lifted in good:
-                assert lifted.flow is not None and lifted.available is not None
-                own = bounds[lifted.code.name]
-                narrow = kept_narrow(lifted.flow) if self.likely else set[str]()
-                for call in lifted.flow.calls:
-                    if not call.name:
-                        continue
-                    status = lifted.available.at_call.get(call.index)
-                    if status is None:
-                        continue
-                    for unit in (*INTEGER_ARGUMENTS, *FLOAT_ARGUMENTS):
-                        if self.likely and status.get(unit) == ENTRY:  # handed on: as wide as what was kept of it
-                            if unit in narrow:
-                                self.widths.setdefault((call.name, unit), 32)
-                        elif unit in status:
-                            wide = int(status.get(f"{unit}.width", "64"))
-                            self.widths[call.name, unit] = max(self.widths.get((call.name, unit), 0), wide)
-                    limit = bounds.get(call.name, (6, 8))
-                    bounds[call.name] = (
-                        min(limit[0], _prefix(status, INTEGER_ARGUMENTS, own[0])),
-                        min(limit[1], self._floats(status, own[1])),
-                    )
-            if bounds == before:
-                break
-
-    def _collect_evidence(self, lifted: Lifted) -> None:
-        """Argument registers that are set before a call and read by nothing, if the call does not."""
-        assert lifted.flow is not None and lifted.available is not None
-        flow = lifted.flow
-        analysis = Analysis(flow, {call.index: Signature() for call in flow.calls}, (("rax", 64), ("xmm0", 128)), set())
-        analysis.demands()
-        zeroes = _only_zeroed(flow)
-        for index in flow.order:
-            live = dict(analysis.live_out[index])
-            pending: list[int] = []
-            done: set[tuple[int, str]] = set()
-            is_count = False
-            """rcx holds how far something is shifted"""
-            named: set[str] = set()
-            """what instructions between here and the call read, needed or not"""
-            for step in reversed(flow.blocks[index].steps):
-                for effect in step.effects:
-                    if effect.kind == "call":
-                        pending, named, is_count = [effect.aux.index], set[str](), False
-                        lifted.zeroed[effect.aux.index] = set(zeroes)
-                    elif effect.kind == "set" and effect.unit in FLOAT_ARGUMENTS and pending:
-                        if (pending[0], effect.unit) not in done:
-                            is_other = _is_zero(step.insn) and live.get(effect.unit)
-                            (lifted.zeroed[pending[0]].add if is_other else lifted.zeroed[pending[0]].discard)(
-                                effect.unit
-                            )
-                        done.add((pending[0], effect.unit))
-                    elif effect.kind == "set" and effect.unit in (*INTEGER_ARGUMENTS, "rax") and pending:
-                        is_dead = not live.get(effect.unit) and not (effect.unit == "rax" and "rax" in named)
-                        is_dead = is_dead and step.insn.prefix not in ("rep", "repne")
-                        is_dead = is_dead and not (effect.unit == "rcx" and is_count)
-                        if is_dead and (pending[0], effect.unit) not in done:
-                            lifted.unread.setdefault(pending[0], set()).add(effect.unit)
-                            if effect.unit not in named:
-                                lifted.given.setdefault(pending[0], set()).add(effect.unit)
-                        done.add((pending[0], effect.unit))
-                named |= {node.aux for e in step.effects for node in walk(e.value) if node.op == "reg"}
-                is_count = any(op == Reg("rcx", 8) for op in step.insn.operands[1:]) or (is_count and "rcx" in named)
-                analysis.before(step.effects, live)
-        if self.likely:
-            ways = settings(flow)
-            for call in flow.calls:
-                for unit, how in ways.get(call.index, {}).items():
-                    self.ways.setdefault((_key(lifted.code.name, call), unit), set()).add(how)
-            for index, unit in unread_at_end(flow, analysis):
-                for call in first_calls(flow, index, unit):
-                    lifted.unread.setdefault(call.index, set()).add(unit)
-        for call in flow.calls:
-            if call.name:
-                status = lifted.available.at_call.get(call.index, {})
-                unread = lifted.unread.get(call.index, set())
-                self.evidence[call.name] = max(self.evidence.get(call.name, 0), _evidence(status, unread))
-                vectors = _vector_evidence(status, lifted.zeroed.get(call.index, set()))
-                self.vector_evidence[call.name] = max(self.vector_evidence.get(call.name, 0), vectors)
-                given = lifted.given.get(call.index, set())
-                needed = max((n for n, unit in enumerate(INTEGER_ARGUMENTS, 1) if unit in given), default=0)
-                self.needed[call.name] = max(self.needed.get(call.name, 0), needed)
 
     def _analysis(self, lifted: Lifted) -> Analysis:
         assert lifted.flow is not None and lifted.frame is not None
@@ -452,11 +272,6 @@ class CallSites:
         return all(unit in site for site in own.available.at_return)
 
 
-def _key(name: str, call: Call) -> str:
-    """What calls of one callee share; an indirect call is alone in its function."""
-    return call.name or f"{name} {call.index}"
-
-
 def area_attribute(size: int) -> str:
     """What LLVM calls a parameter of so many bytes in memory."""
     return f"byval([{size} x i8]) align 8"
@@ -467,46 +282,3 @@ def _in_memory(lifted: Lifted, call: Call, slots: list[int]) -> list[tuple[str, 
     assert lifted.frame is not None
     widths = lifted.frame.outgoing_bits
     return [(f"stack.{at - call.stack}", f"i{widths.get(at, 64)}") for at in slots]
-
-
-def _evidence(status: dict[str, str], unread: set[str]) -> int:
-    """How many argument registers look as if set for this call."""
-    count = 0
-    is_handed_on = False
-    """what lies in a register before came from a caller: then one that others read as well holds no argument"""
-    for number, unit in enumerate(INTEGER_ARGUMENTS):
-        if unit in unread or (status.get(unit) == DEFINED and unit not in ("rcx", "rdx") and not is_handed_on):
-            count = number + 1
-        is_handed_on |= status.get(unit) == ENTRY
-    return count
-
-
-def _is_zero(insn: Instruction) -> bool:
-    return insn.mnemonic in ("xorps", "xorpd", "pxor") and insn.operands[0] == insn.operands[1]
-
-
-def _only_zeroed(flow: Flow) -> set[str]:
-    """Vector registers that get nothing but zeroes."""
-    zeroed: dict[str, bool] = {}
-    for index in flow.order:
-        for step in flow.blocks[index].steps:
-            for effect in step.effects:
-                if effect.kind == "set" and effect.unit in FLOAT_ARGUMENTS:
-                    zeroed[effect.unit] = zeroed.get(effect.unit, True) and _is_zero(step.insn)
-    return {unit for unit, is_zero in zeroed.items() if is_zero}
-
-
-def _vector_evidence(status: dict[str, str], zeroed: set[str]) -> int:
-    """How many vector registers look as if set for this call: zeroes that something else stores are not."""
-    found = [n for n, unit in enumerate(FLOAT_ARGUMENTS, 1) if status.get(unit) == DEFINED and unit not in zeroed]
-    return max(found, default=0)
-
-
-def _prefix(status: dict[str, str], units: tuple[str, ...], own: int) -> int:
-    """How many of the argument registers hold something that could be an argument."""
-    for number, unit in enumerate(units):
-        kind = status.get(unit)
-        if kind == DEFINED or (kind == ENTRY and number < own) or kind == "part":
-            continue
-        return number
-    return len(units)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from irwright.errors import LiftError
 from irwright.lift.blocks import Flow
 from irwright.lift.frames import Frame
 from irwright.lift.inference import Available
@@ -56,3 +58,15 @@ class Lifted:
     """by call: vector registers that were zeroed for something else that reads them"""
     given: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     """by call: those of them that nothing at all reads in between, so that they are arguments"""
+
+
+def guard(lifted: Lifted, phase: Callable[[Lifted], object]) -> None:
+    """Run a phase of lifting on a function; what goes wrong in it is the function's problem, and nobody else's."""
+    try:
+        phase(lifted)
+    except LiftError as error:
+        lifted.problem = str(error)
+    except RecursionError:
+        lifted.problem = "too deeply nested"
+    except (AssertionError, KeyError, IndexError, ValueError) as error:  # a form nobody thought of
+        lifted.problem = f"not understood ({type(error).__name__}: {error})"

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from irwright.errors import LiftError
-from irwright.lift.clobbers import ALL, apply_clobbers, counted_on, find_clobbers
+from irwright.lift.clobbers import ALL, Clobbers, apply_clobbers, counted_on, find_clobbers
 from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import COMPUTED_STACK, FlowBuilder
 from irwright.lift.frames import frame_use
-from irwright.lift.inference import availability, reads_what_is_gone, returns, widen_by_order
-from irwright.lift.lifted import Lifted
+from irwright.lift.inference import reads_what_is_gone, returns
+from irwright.lift.lifted import SOUND, Guess, Lifted, guard
 from irwright.lift.names import ModuleNames
 from irwright.lift.objects import Decoder
 from irwright.lift.options import Options
-from irwright.lift.program import Code, Imm, Instruction
+from irwright.lift.program import Code, Imm, Instruction, Program
 from irwright.lift.results import OwnSignatures
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS
 from irwright.lift.variadic import find_variadic
@@ -35,6 +35,21 @@ PROFILERS = ("__fentry__", "mcount", "_mcount")
 
 class FileLifter(OwnSignatures):
     """Lifts the functions of one program."""
+
+    def __init__(self, program: Program, guess: Guess = SOUND) -> None:
+        super().__init__(program, guess)
+        self.by_place = {(code.pieces[0][0], code.pieces[0][1]): code.name for code in program.functions}
+        self.areas: dict[str, set[int]] = {}
+        """by function: calls that get what lies at the stack pointer, as earlier analyses wanted"""
+        self.noreturn: set[str] = set()
+        """functions of the file that never return"""
+        self.x87_functions: set[str] = set()
+        """functions of the file that give back a long double"""
+        self.table_jumps: dict[str, frozenset[tuple[int, int]]] = {}
+        """by function whose flow is understood, lifted or not: (section, address) of jumps through tables"""
+        self.clobbers = Clobbers({}, frozenset())
+        self.is_smallest = False
+        """compiled for the smallest code: constants are stored by `and` and `or`"""
 
     def analyse(self) -> None:
         """Everything up to emission; problems are kept per function.
@@ -60,11 +75,32 @@ class FileLifter(OwnSignatures):
             lifted.problem = lifted.problem or "signatures that do not settle"
 
     def _analyse(self, known: dict[str, str]) -> None:
+        """Find all signatures, without the functions that are known to have problems."""
         self.functions = {code.name: Lifted(code, problem=known.get(code.name, "")) for code in self.program.functions}
-        self.externals, self.bounds, self.widths, self.evidence, self.needed = {}, {}, {}, {}, {}
-        self.vector_evidence, self.ways, self.wide = {}, {}, set()
-        self.wanted_areas = {}
-        self.settled = False
+        for name, lifted in self.functions.items():
+            lifted.signature.name = name
+        self.forget()
+        self._decode()
+        self._build_all()
+        good = self.good()
+        self._note_calls(good)
+        self._bound_arities(good)
+        self._infer_results(good)
+        self._narrow_bounds_again(good)
+        for lifted in good:
+            lifted.call_signatures.clear()
+        self._infer_parameters([lifted for lifted in good if not lifted.problem])
+        for lifted in self.good():
+            if lifted.variadic is not None:
+                lifted.signature.is_variadic = True
+                lifted.signature.num_fixed = len(lifted.signature.params)
+            guard(lifted, self._solve)
+        for _ in range(2):  # what the first round learns of callees, the second tells their callers
+            for lifted in self.good():
+                guard(lifted, self._type)
+
+    def _decode(self) -> None:
+        """Read the instructions of all functions, and what they say of the whole file."""
         decoder = Decoder(self.program)
         for lifted in self.functions.values():
             if not lifted.code.instructions and not lifted.code.problem:
@@ -73,72 +109,44 @@ class FileLifter(OwnSignatures):
             tables = [self.program.unwinding.get(piece[:2]) for piece in lifted.code.pieces]
             if not lifted.problem and any(one is not None and one.lsda is not None for one in tables):
                 lifted.problem = "landing pads for exceptions"
-        self.is_smallest = is_smallest(i for lifted in self.functions.values() for i in lifted.code.instructions)
+        instructions = [insn for lifted in self.functions.values() for insn in lifted.code.instructions]
+        self.is_smallest = is_smallest(instructions)
         self.uses_floats = any(
-            i.mnemonic.endswith(("ss", "sd", "si")) and "xmm" in i.text
-            for lifted in self.functions.values()
-            for i in lifted.code.instructions
+            insn.mnemonic.endswith(("ss", "sd", "si")) and "xmm" in insn.text for insn in instructions
         )
-        for name, lifted in self.functions.items():
-            lifted.signature.name = name
+
+    def _build_all(self) -> None:
+        """Control flow and frames; again for callers of what turns out not to return, or to give back a long double."""
         todo = self.good()
         while todo:
             for lifted in todo:
                 lifted.problem = ""
-                self._guard(lifted, self._build)
+                guard(lifted, self._build)
             found = self._find_x87_results() | self._find_noreturn()
             todo = [one for one in todo if one.problem] if found else []
             todo += [one for one in self.good() if one.callees & found]
         codes = {name: lifted.code for name, lifted in self.functions.items()}
-        self.clobbers = clobbers = find_clobbers(codes, self._own_callee, self.table_jumps)
+        self.clobbers = find_clobbers(codes, self._own_callee, self.table_jumps)
         for lifted in self.functions.values():
             if self.may_keep and lifted.problem == COMPUTED_STACK:  # kept in a register that a callee leaves alone
                 lifted.problem = ""
-                self._guard(lifted, self._build)
-        good = self.good()
+                guard(lifted, self._build)
+
+    def _note_calls(self, good: list[Lifted]) -> None:
+        """What calls change, and how much they hand over in memory."""
         self.handed = {}
         for lifted in good:
             assert lifted.flow is not None and lifted.frame is not None
-            apply_clobbers(lifted.flow.calls, clobbers)
+            apply_clobbers(lifted.flow.calls, self.clobbers)
             for call in lifted.flow.calls:
                 size = lifted.frame.areas.get(call.index, 0)
                 self.handed[call.name] = max(size, self.handed.get(call.name, 0))
-        self._bound_arities(good)
-        for _ in range(3):
-            for lifted in good:
-                assert lifted.flow is not None
-                resolvers, likely = (self._resolve, self._may_end), self.likely
-                lifted.available = availability(lifted.flow, *resolvers, keeps=self.may_keep, likely=likely)
-                if self.may_keep:
-                    plain = availability(lifted.flow, *resolvers, keeps=False, likely=likely)
-                    for kept, site in zip(lifted.available.at_return, plain.at_return, strict=True):
-                        for unit in ("xmm0", "xmm1"):  # used before a call that leaves them alone, and no result
-                            if unit not in site:
-                                kept.pop(unit, None)
-                if self.likely:
-                    widen_by_order(lifted.flow, lifted.available)
-            before = [list(lifted.signature.returns) for lifted in good]
-            for lifted in good:
-                self._guard(lifted, self._infer_returns)
-            changed = [old != lifted.signature.returns for old, lifted in zip(before, good, strict=True)]
-            self.settled = True
-            if not any(changed):
-                break
+
+    def _narrow_bounds_again(self, good: list[Lifted]) -> None:
+        """By what own callees give back now, which is less than was allowed for."""
         self.widths = {}
-        self._narrow_bounds(good)  # own callees give back less than was allowed for
+        self._narrow_bounds(good)
         self.externals = {}
-        for lifted in good:
-            lifted.call_signatures.clear()
-        self._infer_parameters([lifted for lifted in good if not lifted.problem])
-        for lifted in self.good():
-            if lifted.variadic is not None:
-                lifted.signature.is_variadic = True
-                lifted.signature.num_fixed = len(lifted.signature.params)
-            self._guard(lifted, self._solve)
-        for lifted in self.good():
-            self._guard(lifted, self._type)
-        for lifted in self.good():
-            self._guard(lifted, self._type)
 
     def with_callees(self, kept: dict[str, str]) -> dict[str, str]:
         """Functions that stay machine code, by reason, with those that they may count on."""
@@ -150,17 +158,6 @@ class FileLifter(OwnSignatures):
     def good(self) -> list[Lifted]:
         """Functions without a problem so far."""
         return [lifted for lifted in self.functions.values() if not lifted.problem]
-
-    def _guard(self, lifted: Lifted, phase: object) -> None:
-        assert callable(phase)
-        try:
-            phase(lifted)
-        except LiftError as error:
-            lifted.problem = str(error)
-        except RecursionError:
-            lifted.problem = "too deeply nested"
-        except (AssertionError, KeyError, IndexError, ValueError) as error:  # a form nobody thought of
-            lifted.problem = f"not understood ({type(error).__name__}: {error})"
 
     def _find_noreturn(self) -> set[str]:
         """Functions that turned out to have no way that leads to a return."""

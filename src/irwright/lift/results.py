@@ -6,9 +6,10 @@ from irwright.errors import LiftError
 from irwright.lift.arguments import CallSites, area_attribute
 from irwright.lift.blocks import Call, Flow
 from irwright.lift.expressions import CC_UNITS
-from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT
-from irwright.lift.lifted import Lifted
+from irwright.lift.inference import DEFINED, ENTRY, MIXED, RESULT, availability, widen_by_order
+from irwright.lift.lifted import SOUND, Guess, Lifted, guard
 from irwright.lift.narrow_arguments import as_parameter, masks, taken_narrow
+from irwright.lift.program import Program
 from irwright.lift.signatures import (
     FLOAT_ARGUMENTS,
     INTEGER_ARGUMENTS,
@@ -37,6 +38,17 @@ PACKED = frozenset(
 class OwnSignatures(CallSites):
     """Infers what the functions of one program take and give back."""
 
+    def __init__(self, program: Program, guess: Guess = SOUND) -> None:
+        super().__init__(program, guess)
+        self.settled = False
+        """the results of the file's own functions are known"""
+        self.handed: dict[str, int] = {}
+        """by callee: the most bytes that a call of it in this file hands over as they are"""
+
+    def forget(self) -> None:
+        super().forget()
+        self.settled = False
+
     def _resolve(self, call: Call) -> Signature | None:
         if call.target is None:
             return None
@@ -44,6 +56,31 @@ class OwnSignatures(CallSites):
             signature = self.functions[call.name].signature
             return signature if signature.returns or (self.settled and not self.functions[call.name].problem) else None
         return self.prototype(call.name)
+
+    def _infer_results(self, good: list[Lifted]) -> None:
+        """What functions give back, in rounds: what a callee gives is there at a return of its caller."""
+        for _ in range(3):
+            for lifted in good:
+                self._find_available(lifted)
+            before = [list(lifted.signature.returns) for lifted in good]
+            for lifted in good:
+                guard(lifted, self._infer_returns)
+            self.settled = True
+            if before == [lifted.signature.returns for lifted in good]:
+                break
+
+    def _find_available(self, lifted: Lifted) -> None:
+        assert lifted.flow is not None
+        resolvers, likely = (self._resolve, self._may_end), self.likely
+        lifted.available = availability(lifted.flow, *resolvers, keeps=self.may_keep, likely=likely)
+        if self.may_keep:
+            plain = availability(lifted.flow, *resolvers, keeps=False, likely=likely)
+            for kept, site in zip(lifted.available.at_return, plain.at_return, strict=True):
+                for unit in ("xmm0", "xmm1"):  # used before a call that leaves them alone, and no result
+                    if unit not in site:
+                        kept.pop(unit, None)
+        if likely:
+            widen_by_order(lifted.flow, lifted.available)
 
     def _infer_returns(self, lifted: Lifted) -> bool:
         """Results by what is available and unread at the returns; True if that changed."""
