@@ -18,10 +18,10 @@ from pathlib import Path
 from lift_cases import bitcode_files, source_files
 
 from irwright.errors import IrwrightError, LiftError
+from irwright.lift.decoder import Decoder
 from irwright.lift.disassembler import Disassembler, LiftSettings
 from irwright.lift.lifted import SOUND
 from irwright.lift.lifter import FileLifter
-from irwright.lift.objects import Decoder
 from irwright.lift.variants import PLAIN, Search, Variant
 from irwright.lift.x86_64.instructions import TABLE
 from irwright.llvm.toolchain import find

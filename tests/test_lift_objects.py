@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from irwright.errors import InputError
 from irwright.lift.assembly import prepare
 from irwright.lift.data import Layout
+from irwright.lift.decoder import Decoder
 from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.equivalence import compare
 from irwright.lift.listing import listing
-from irwright.lift.objects import Decoder, read_object
+from irwright.lift.objects import read_object
 from irwright.lift.tables import find_tables
 from irwright.lift.verdicts import LiftResult, Verdict
 from irwright.llvm.toolchain import find

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from irwright.lift.decoder import Decoder
 from irwright.lift.disassembler import LiftSettings, disassemble
 from irwright.lift.expressions import CC_UNITS
-from irwright.lift.objects import Decoder, read_object
+from irwright.lift.objects import read_object
 from irwright.lift.x86_64.instructions import PARTS, TABLE
 from irwright.lift.x86_64.machine import Machine
 from irwright.lift.x86_64.sse4 import FEATURES

@@ -52,44 +52,47 @@ def _without_inner_labels(text: str) -> str:
     return re.sub(r"\.L\w+", lambda match: places.get(match[0], match[0]), _INNER.sub("", text))
 
 
+@dataclass(slots=True)
+class _Place:
+    """Which section the reading is in, as far as it matters."""
+
+    in_code: bool = True
+    previous: bool = True
+    stack: list[bool] = field(default_factory=list[bool])
+
+    def note(self, directive: str, line: str) -> None:
+        """Follow a directive that changes the section."""
+        if directive in (".text", ".data", ".bss", ".section", ".pushsection"):
+            if directive == ".pushsection":
+                self.stack.append(self.in_code)
+            self.previous, self.in_code = self.in_code, _is_code(directive, line)
+        elif directive == ".popsection":
+            self.in_code = self.stack.pop() if self.stack else True
+        elif directive == ".previous":
+            self.in_code, self.previous = self.previous, self.in_code
+
+
 def prepare(text: str, name: str) -> Prepared:
     """Rewrite labels; InputError for what is plainly no x86 assembly."""
-    if len(text) > MAX_TEXT_BYTES:
-        raise InputError(name, f"has {len(text)} bytes; text above {MAX_TEXT_BYTES} bytes is not lifted")
-    if "\0" in text:
-        raise InputError(name, "holds zero bytes; this is neither assembly text nor an ELF object")
-    intel = ".intel_syntax" in text or ("%" not in text and bool(_INTEL.search(text)))
-    if _FOREIGN.search(text) and "%r" not in text and "%e" not in text and not intel:
-        raise InputError(name, "reads like ARM assembly; x86-64 is what can be lifted")
-    text = _without_inner_labels(text)
-    prepared = Prepared(text="", is_intel=intel)
+    is_intel = _check(text, name)
+    prepared = Prepared(text="", is_intel=is_intel)
     out: list[str] = []  # a line for each of the text, so that the assembler's messages name the right one
-    lead = ".intel_syntax noprefix; " if intel and ".intel_syntax" not in text else ""
+    lead = ".intel_syntax noprefix; " if is_intel and ".intel_syntax" not in text else ""
     declared: set[str] = set()
-    stack: list[bool] = []
-    in_code, previous = True, True
+    place = _Place()
     marks = 0
-    for line in text.splitlines():
-        words = line.split(None, 2)
-        first = words[0] if words else ""
-        if first[:1] == "#" or not first:
+    for line in _without_inner_labels(text).splitlines():
+        first = next(iter(line.split(None, 1)), "#")
+        if first[0] == "#" or first in (".file", ".loc", ".addrsig", ".addrsig_sym"):
             out.append("")
             continue
         if ".L" in line:
             line = _rename(line)
+        place.note(first, line)
         if first in (".globl", ".global", ".weak"):
-            declared.update(part.strip() for part in line.split(None, 1)[1].split("#")[0].split(","))
-        elif first in (".text", ".data", ".bss", ".section", ".pushsection"):
-            if first == ".pushsection":
-                stack.append(in_code)
-            previous, in_code = in_code, _is_code(first, line)
-        elif first == ".popsection":
-            in_code = stack.pop() if stack else True
-        elif first == ".previous":
-            in_code, previous = previous, in_code
+            declared.update(_named(line))
         elif first == ".local":
-            continue_names = [part.strip() for part in line.split(None, 1)[1].split("#")[0].split(",")]
-            prepared.locals.update(continue_names)
+            prepared.locals.update(_named(line))
             out.append("")
             continue
         elif first == ".comm" and (reserved := _reserved(line)) is not None and reserved[0] in prepared.locals:
@@ -97,22 +100,15 @@ def prepare(text: str, name: str) -> Prepared:
             title, size, align = reserved
             out.append(f".pushsection .bss; .globl {title}; .balign {align}; {title}: .zero {size}; .popsection")
             continue
-        elif first in (".file", ".loc", ".addrsig", ".addrsig_sym"):
-            out.append("")
-            continue
         if "@PLT" in line or "@GOTPCREL" in line:
             prepared.indirect.update(re.findall(r'"?([\w.$]+)"?@(?:PLT|GOTPCREL)', line))
         label = _LABEL.match(line)
         if label is not None:
             title = label[1].strip('"')
-            if not in_code and not title.isdigit() and title not in declared:
+            if not place.in_code and not title.isdigit() and title not in declared:
                 lead += f".globl {label[1]}; "
                 prepared.locals.add(title)
-        elif (
-            in_code
-            and ("pill" in line or "eload" in line)
-            and re.search(r"# \d+-byte (?:Folded )?(?:Spill|Reload)", line)
-        ):
+        elif place.in_code and _is_spill(line):
             lead += f"{SPILL}{marks}: "
             marks += 1
         out.append(lead + line)
@@ -120,6 +116,29 @@ def prepare(text: str, name: str) -> Prepared:
     prepared.locals -= declared
     prepared.text = "\n".join(out) + "\n"
     return prepared
+
+
+def _check(text: str, name: str) -> bool:
+    """Whether text is in Intel's syntax; InputError where it is no x86 assembly at all."""
+    if len(text) > MAX_TEXT_BYTES:
+        raise InputError(name, f"has {len(text)} bytes; text above {MAX_TEXT_BYTES} bytes is not lifted")
+    if "\0" in text:
+        raise InputError(name, "holds zero bytes; this is neither assembly text nor an ELF object")
+    is_intel = ".intel_syntax" in text or ("%" not in text and bool(_INTEL.search(text)))
+    if _FOREIGN.search(text) and "%r" not in text and "%e" not in text and not is_intel:
+        raise InputError(name, "reads like ARM assembly; x86-64 is what can be lifted")
+    return is_intel
+
+
+def _is_spill(line: str) -> bool:
+    if "pill" not in line and "eload" not in line:  # the search is slow
+        return False
+    return re.search(r"# \d+-byte (?:Folded )?(?:Spill|Reload)", line) is not None
+
+
+def _named(line: str) -> list[str]:
+    """Symbols that a directive names."""
+    return [part.strip() for part in line.split(None, 1)[1].split("#")[0].split(",")]
 
 
 def _rename(line: str) -> str:

@@ -18,10 +18,11 @@ from irwright.lift.archives import members
 from irwright.lift.assembly import SPILL, as_module, prepare
 from irwright.lift.compare import normalise, similarity, take_apart
 from irwright.lift.data import Layout
+from irwright.lift.decoder import Decoder
 from irwright.lift.demangle import demangled
 from irwright.lift.judging import RIGHT, Judge, Source
 from irwright.lift.listing import listing
-from irwright.lift.objects import BITCODE, Decoder, read_object
+from irwright.lift.objects import BITCODE, read_object
 from irwright.lift.proposals import IrProposer, Question, screened
 from irwright.lift.tables import find_tables
 from irwright.lift.variants import Candidate, Search

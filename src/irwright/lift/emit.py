@@ -42,38 +42,7 @@ class Emitter(Transfers):
     def function(self, header: Callable[[list[str]], str]) -> str:
         """The whole definition; `header` makes the define line of parameter texts."""
         self._name_webs()
-        blocks = self.flow.blocks
-        for block in blocks:
-            self.labels[block.insns[0].section, block.insns[0].address] = block.index
-        body: list[str] = []
-        jumps: list[str] = []
-        bodies: dict[int, list[str]] = {}
-        order = sorted(self.flow.order)
-        if self.options.cold:
-            self.moved = self._moved(order)
-        self.one_return = self.options.one_return and self._num_returns() > 1
-        for index in order:
-            self.lines, self.current = [], {}
-            for number, step in enumerate(blocks[index].steps):
-                self.at = (index, number)
-                self._step(step)
-                if self.options.early_loads:
-                    self._load_early(index, number)
-            if not self._is_terminated():
-                if blocks[index].successors:
-                    self.line(f"br label %b{blocks[index].successors[0]}")
-                else:
-                    self.line("unreachable")
-            bodies[index] = [f"b{index}:", *self.lines]
-            label = f"tail{index}:"  # a jump to another function: code generation turns one round that comes next
-            if self.options.natural and label in self.lines and not self._is_turned(index):
-                at = bodies[index].index(label)
-                jumps += bodies[index][at:]
-                del bodies[index][at:]
-        for index in self._natural(self._places(order)) if self.options.natural else self._places(order):
-            if index not in self.skipped:
-                body += bodies[index]
-        body += jumps
+        body = self._body()
         entry = ["entry:"]
         result = self.signature.result_text()
         if self.one_return and result != "void":
@@ -86,6 +55,56 @@ class Emitter(Transfers):
                 entry.append(f"  %{web.name} = alloca {web.ty}, align 8")
                 if id(web) in self.counters:
                     entry.append(f"  %{web.name}.count = alloca {'i64' if web.ty == 'ptr' else web.ty}, align 8")
+        self._make_objects(entry)
+        if self.has_own_list:
+            entry.append("  %va_list = alloca [24 x i8], align 8")
+        if self.is_dynamic:
+            self.names.intrinsic("llvm.stacksave", "declare ptr @llvm.stacksave()")
+            entry.append("  %stack = call ptr @llvm.stacksave()")
+        parameters = self._parameters(entry)
+        entry.append("  br label %b0")
+        head = header(parameters)
+        if self.adds_to_pointers and not self.is_likely and any("  store ptr null, ptr %" in line for line in body):
+            head += " null_pointer_is_valid"  # what counts from 0 may be the number, and what is added the pointer
+        return head + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
+
+    def _body(self) -> list[str]:
+        """The lines of all blocks, in the order in which code generation finds what it made before."""
+        blocks = self.flow.blocks
+        for block in blocks:
+            self.labels[block.insns[0].section, block.insns[0].address] = block.index
+        order = sorted(self.flow.order)
+        if self.options.cold:
+            self.moved = self._moved(order)
+        self.one_return = self.options.one_return and self._num_returns() > 1
+        jumps: list[str] = []
+        bodies: dict[int, list[str]] = {}
+        for index in order:
+            lines = bodies[index] = self._block(index)
+            label = f"tail{index}:"  # a jump to another function: code generation turns one round that comes next
+            if self.options.natural and label in lines and not self._is_turned(index):
+                at = lines.index(label)
+                jumps += lines[at:]
+                del lines[at:]
+        places = self._places(order)
+        placed = self._natural(places) if self.options.natural else places
+        return [line for index in placed if index not in self.skipped for line in bodies[index]] + jumps
+
+    def _block(self, index: int) -> list[str]:
+        """The lines of one block, its label first."""
+        block = self.flow.blocks[index]
+        self.lines, self.current = [], {}
+        for number, step in enumerate(block.steps):
+            self.at = (index, number)
+            self._step(step)
+            if self.options.early_loads:
+                self._load_early(index, number)
+        if not self._is_terminated():
+            self.line(f"br label %b{block.successors[0]}" if block.successors else "unreachable")
+        return [f"b{index}:", *self.lines]
+
+    def _make_objects(self, entry: list[str]) -> None:
+        """Write an alloca for each object of the frame that is used, and where it begins to live."""
         # Intrinsics are written as LLVM 17 has them: later versions read that and write their own.
         ends = [*self.frame_use.starts[1:], self.frame_use.top]
         births: list[str] = []
@@ -98,17 +117,6 @@ class Emitter(Transfers):
                     self.names.intrinsic("llvm.lifetime.start.p0", "declare void @llvm.lifetime.start.p0(i64, ptr)")
                     births.append(f"  call void @llvm.lifetime.start.p0(i64 {max(end - start, 1)}, ptr {name})")
         entry += births
-        if self.has_own_list:
-            entry.append("  %va_list = alloca [24 x i8], align 8")
-        if self.is_dynamic:
-            self.names.intrinsic("llvm.stacksave", "declare ptr @llvm.stacksave()")
-            entry.append("  %stack = call ptr @llvm.stacksave()")
-        parameters = self._parameters(entry)
-        entry.append("  br label %b0")
-        head = header(parameters)
-        if self.adds_to_pointers and not self.is_likely and any("  store ptr null, ptr %" in line for line in body):
-            head += " null_pointer_is_valid"  # what counts from 0 may be the number, and what is added the pointer
-        return head + " {\n" + "\n".join([*entry, *body]) + "\n}\n"
 
     def _num_returns(self) -> int:
         """How many blocks leave the function by a return or a call in its place."""

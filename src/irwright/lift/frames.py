@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.blocks import NOT_ARGUMENTS, Flow
-from irwright.lift.expressions import E, bits, walk
+from irwright.lift.blocks import NOT_ARGUMENTS, Flow, Step
+from irwright.lift.expressions import E, Effect, bits, walk
 from irwright.lift.memory_arguments import find_outgoing, incoming_bytes
 
 
@@ -54,60 +54,12 @@ def frame_use(
     Calls of `with_area` get what lies at the stack pointer, whatever it is. Nothing of a volatile frame is promoted.
     `named_bytes` of the parameters in memory have names, where a function takes others too.
     """
-    direct: dict[int, set[int]] = {}
-    spills: set[int] = set()
-    others: set[int] = set()
-    taken: set[int] = set()
-    escapes = False
-    for index in flow.order:
-        for step in flow.blocks[index].steps:
-            for effect in step.effects if step.has_frame else ():
-                if effect.kind == "save":
-                    continue
-                is_address = effect.kind == "set" and effect.value is not None and effect.value.op == "frame"
-                if is_address and effect.unit in ("rsp", "rbp"):
-                    continue
-                plain: set[int] = set()
-                roots: list[E | None] = [effect.value]
-                if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
-                    assert effect.value is not None
-                    direct.setdefault(effect.addr.aux, set()).add(bits(effect.value.ty))
-                    (spills if step.insn.is_spill else others).add(effect.addr.aux)
-                else:
-                    roots.append(effect.addr)
-                if effect.kind == "cmpxchg":
-                    roots.append(effect.aux)
-                elif effect.kind == "string":
-                    roots.append(effect.aux[2])
-                for root in roots:
-                    for node in walk(root):
-                        if node.op == "load" and node.args[0] is not None and node.args[0].op == "frame":
-                            direct.setdefault(node.args[0].aux, set()).add(bits(node.ty))
-                            plain.add(id(node.args[0]))
-                            (spills if step.insn.is_spill else others).add(node.args[0].aux)
-                    for node in walk(root):
-                        if node.op == "frame" and id(node) not in plain:
-                            escapes = True
-                            taken.add(node.aux)
-    slots: set[int] = set()
+    uses = _uses(flow)
+    direct = uses.direct
     incoming, incoming_escapes = incoming_bytes(flow, direct)
     if named_bytes:
         incoming, incoming_escapes = named_bytes, False
-    ordered = sorted(direct)
-    reach = -(1 << 40)  # the end of what lies before
-    for number, offset in enumerate(ordered):
-        size = max(direct[offset]) // 8
-        clear = number + 1 == len(ordered) or ordered[number + 1] >= offset + size
-        if reach > offset or (80 in direct[offset] and len(direct[offset]) > 1):
-            clear = False
-        reach = max(reach, offset + size)
-        alone = not escapes or (offset in spills and offset not in others)
-        if split and offset < 8:
-            alone = alone or (offset not in taken and offset < min(taken))
-        if (clear and max(direct[offset]) <= 128 and alone) or (
-            clear and offset >= 8 and offset % 8 == 0 and max(direct[offset]) <= 64 and not incoming
-        ):
-            slots.add(offset)
+    slots = _variables(uses, split=split, has_incoming=bool(incoming))
     if is_volatile:
         slots = {offset for offset in slots if offset >= 8}
     if incoming:
@@ -124,11 +76,11 @@ def frame_use(
         top, used_top = (max(place, *[high for _, high in spans]) for place in (top, used_top))
     starts = [base]
     if split and not spans:
-        starts += [offset for offset in sorted(taken) if base < offset < top]
+        starts += [offset for offset in sorted(uses.taken) if base < offset < top]
     widths = {at: min(direct[at]) for offsets in outgoing.values() for at in offsets}
     return Frame(
         slots=slots,
-        escapes=escapes,
+        escapes=bool(uses.taken),
         base=base,
         top=top,
         starts=starts,
@@ -141,6 +93,79 @@ def frame_use(
         incoming=incoming,
         incoming_escapes=incoming_escapes,
     )
+
+
+@dataclass(slots=True)
+class _Uses:
+    """How the places of a frame are used, by offset."""
+
+    direct: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
+    """read or written by name: with how many bits"""
+    spills: set[int] = field(default_factory=set[int])
+    """by instructions that put a register aside or get it back"""
+    others: set[int] = field(default_factory=set[int])
+    """by any other instruction"""
+    taken: set[int] = field(default_factory=set[int])
+    """whose address is computed: then others may reach the frame, too"""
+
+    def note(self, step: Step, effect: Effect) -> None:
+        """Take in one effect of a step."""
+        roots: list[E | None] = [effect.value]
+        if effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
+            assert effect.value is not None
+            self._note_direct(step, effect.addr.aux, effect.value.ty)
+        else:
+            roots.append(effect.addr)
+        if effect.kind == "cmpxchg":
+            roots.append(effect.aux)
+        elif effect.kind == "string":
+            roots.append(effect.aux[2])
+        loaded: set[int] = set()
+        for root in roots:
+            for node in walk(root):
+                place = node.args[0] if node.op == "load" else None
+                if place is not None and place.op == "frame":
+                    self._note_direct(step, place.aux, node.ty)
+                    loaded.add(id(place))
+            self.taken |= {node.aux for node in walk(root) if node.op == "frame" and id(node) not in loaded}
+
+    def _note_direct(self, step: Step, offset: int, ty: str) -> None:
+        self.direct.setdefault(offset, set()).add(bits(ty))
+        (self.spills if step.insn.is_spill else self.others).add(offset)
+
+
+def _uses(flow: Flow) -> _Uses:
+    found = _Uses()
+    for index in flow.order:
+        for step in flow.blocks[index].steps:
+            for effect in step.effects if step.has_frame else ():
+                is_address = effect.kind == "set" and effect.value is not None and effect.value.op == "frame"
+                moves_pointer = is_address and effect.unit in ("rsp", "rbp")
+                if effect.kind != "save" and not moves_pointer:
+                    found.note(step, effect)
+    return found
+
+
+def _variables(uses: _Uses, *, split: bool, has_incoming: bool) -> set[int]:
+    """Places that can be variables: accesses of them overlap no other place, and nobody else can reach them."""
+    slots: set[int] = set()
+    ordered = sorted(uses.direct)
+    reach = -(1 << 40)  # the end of what lies before
+    for offset, following in zip(ordered, [*ordered[1:], None], strict=False):
+        widths = uses.direct[offset]
+        widest = max(widths)
+        end = offset + widest // 8
+        is_apart = reach <= offset and (following is None or following >= end)
+        reach = max(reach, end)
+        if not is_apart or (80 in widths and len(widths) > 1):
+            continue
+        is_unreached = not uses.taken or (offset in uses.spills and offset not in uses.others)
+        if split and offset < 8:
+            is_unreached = is_unreached or (offset not in uses.taken and offset < min(uses.taken))
+        is_parameter = offset >= 8 and offset % 8 == 0 and widest <= 64 and not has_incoming
+        if (widest <= 128 and is_unreached) or is_parameter:
+            slots.add(offset)
+    return slots
 
 
 def _loose(flow: Flow) -> set[int]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from irwright.errors import LiftError
 from irwright.lift.clobbers import ALL, Clobbers, apply_clobbers, counted_on, find_clobbers
+from irwright.lift.decoder import Decoder
 from irwright.lift.emit import Emitter
 from irwright.lift.expressions import Ref
 from irwright.lift.flow import COMPUTED_STACK, FlowBuilder
@@ -19,7 +20,6 @@ from irwright.lift.frames import frame_use
 from irwright.lift.inference import reads_what_is_gone, returns
 from irwright.lift.lifted import SOUND, Guess, Lifted, guard
 from irwright.lift.names import ModuleNames
-from irwright.lift.objects import Decoder
 from irwright.lift.options import Options
 from irwright.lift.program import Code, Imm, Instruction, Program
 from irwright.lift.results import OwnSignatures

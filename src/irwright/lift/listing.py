@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from irwright.lift.assembly import KEPT
 from irwright.lift.compare import Text
 from irwright.lift.data import DataObject, Layout
+from irwright.lift.decoder import Decoder
 from irwright.lift.expressions import Ref
-from irwright.lift.objects import Decoder, place
+from irwright.lift.objects import place
 from irwright.lift.program import Code, Imm, Instruction, Mem, Program
 
 Inner = Mapping[str, tuple[str, int]]

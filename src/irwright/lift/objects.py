@@ -1,7 +1,7 @@
-"""ELF objects read into a Program: sections, symbols, relocations, decoded functions.
+"""ELF objects read into a Program: sections, symbols, relocations, where functions lie. Their code is decoder.py's.
 
-pyelftools reads the tables, capstone the instructions; both get hostile input, so whatever they raise becomes
-an InputError or a function's problem. Sizes are bounded before anything is read.
+pyelftools reads the tables and gets hostile input, so whatever it raises becomes an InputError. Sizes are bounded
+before anything is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from irwright.errors import InputError
 from irwright.lift.expressions import Ref
-from irwright.lift.program import Code, Imm, Instruction, Mem, Operand, Program, Reg, Relocation, Section, Symbol
+from irwright.lift.program import Code, Program, Relocation, Section, Symbol
 from irwright.lift.unwinding import read_unwinding
 
 MAX_BYTES = 32 << 20
@@ -20,8 +20,6 @@ BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 """how LLVM bitcode begins"""
 MAX_ALIGN = 1 << 20
 ALLOCATED, COMPRESSED = 2, 0x800
-MAX_FUNCTION_BYTES = 256 << 10
-"""larger functions are not lifted"""
 
 _KINDS = {
     "SHT_PROGBITS": "progbits",
@@ -95,6 +93,17 @@ def _note_tables(program: Program) -> None:
 def _read(elf: Any, name: str) -> Program:
     if elf.num_sections() > 100_000:
         raise InputError(name, f"has {elf.num_sections()} sections; more than 100000 are not read")
+    sections = _read_sections(elf, name)
+    symbols = _read_symbols(elf, name, sections)
+    _read_relocations(elf, sections, symbols)
+    _read_groups(elf, sections, symbols)
+    comment = next((section.data[:4096] for section in sections if section.name == ".comment"), b"")
+    producer = comment.replace(b"\0", b" ").decode(errors="replace")
+    return Program(name=name, sections=sections, symbols=symbols, producer=producer)
+
+
+def _read_sections(elf: Any, name: str) -> list[Section]:
+    """All sections, with the bytes of those that matter; their sizes are checked before their bytes are read."""
     sections: list[Section] = []
     total = 0
     for index, section in enumerate(elf.iter_sections()):
@@ -107,68 +116,76 @@ def _read(elf: Any, name: str) -> Program:
                 raise InputError(name, "has sections that overlap or end past the end of the file")
         elif size > 1 << 40:
             raise InputError(name, f"reserves {size} bytes; that is no real object")
-        flags = int(header["sh_flags"])
-        is_wanted = bool(flags & ALLOCATED) or section.name == ".comment"
-        is_kept = kind in ("progbits", "init_array", "fini_array", "note") or section.name == ".eh_frame"
-        keep = is_wanted and is_kept
-        if is_wanted and flags & COMPRESSED:
-            raise InputError(name, f"section {section.name!r} is compressed, which no section that is loaded can be")
-        align = max(1, int(header["sh_addralign"]))
-        if is_wanted and (align & (align - 1) or align > MAX_ALIGN):
-            raise InputError(name, f"section {section.name!r} is aligned to {align} bytes; that is no real object")
-        sections.append(
-            Section(
-                index=index,
-                name=section.name,
-                data=bytes(section.data()) if keep else b"",
-                size=size,
-                align=align,
-                kind=kind,
-                is_code=bool(flags & 4),
-                is_writable=bool(flags & 1),
-                is_allocated=bool(flags & 2),
-                is_tls=bool(flags & 0x400),
-                merge_bytes=int(header["sh_entsize"]) if flags & 0x10 else 0,
-                is_strings=bool(flags & 0x20),
-            )
-        )
-        if keep and len(sections[-1].data) != size:
-            raise InputError(name, f"section {section.name!r} ends past the end of the file")
+        sections.append(_read_section(section, index, kind, name))
+    return sections
+
+
+def _read_section(section: Any, index: int, kind: str, name: str) -> Section:
+    header = section.header
+    flags, size = int(header["sh_flags"]), int(header["sh_size"])
+    is_wanted = bool(flags & ALLOCATED) or section.name == ".comment"
+    has_bytes = kind in ("progbits", "init_array", "fini_array", "note") or section.name == ".eh_frame"
+    if is_wanted and flags & COMPRESSED:
+        raise InputError(name, f"section {section.name!r} is compressed, which no section that is loaded can be")
+    align = max(1, int(header["sh_addralign"]))
+    if is_wanted and (align & (align - 1) or align > MAX_ALIGN):
+        raise InputError(name, f"section {section.name!r} is aligned to {align} bytes; that is no real object")
+    data = bytes(section.data()) if is_wanted and has_bytes else b""
+    if is_wanted and has_bytes and len(data) != size:
+        raise InputError(name, f"section {section.name!r} ends past the end of the file")
+    return Section(
+        index=index,
+        name=section.name,
+        data=data,
+        size=size,
+        align=align,
+        kind=kind,
+        is_code=bool(flags & 4),
+        is_writable=bool(flags & 1),
+        is_allocated=bool(flags & 2),
+        is_tls=bool(flags & 0x400),
+        merge_bytes=int(header["sh_entsize"]) if flags & 0x10 else 0,
+        is_strings=bool(flags & 0x20),
+    )
+
+
+def _read_symbols(elf: Any, name: str, sections: list[Section]) -> list[Symbol]:
     symbols: list[Symbol] = []
     table = elf.get_section_by_name(".symtab")
-    if table is not None:
-        for symbol in table.iter_symbols():
-            where = symbol["st_shndx"]
-            index = _SPECIAL_SECTIONS.get(where, where if isinstance(where, int) else -2)
-            if index >= len(sections):
-                raise InputError(name, f"symbol {symbol.name!r} lies in section {index}, which does not exist")
-            value = int(symbol["st_value"])
-            if index == _SPECIAL_SECTIONS["SHN_COMMON"] and (value & (value - 1) or value > MAX_ALIGN):
-                raise InputError(name, f"symbol {symbol.name!r} is aligned to {value} bytes; that is no real object")
-            symbols.append(
-                Symbol(
-                    name=symbol.name,
-                    section=index,
-                    offset=value,
-                    size=int(symbol["st_size"]),
-                    kind=_SYMBOL_KINDS.get(symbol["st_info"]["type"], "notype"),
-                    binding=str(symbol["st_info"]["bind"])[4:].lower(),
-                    visibility=_visibility(str(symbol["st_other"]["visibility"])),
-                )
+    for symbol in table.iter_symbols() if table is not None else ():
+        where = symbol["st_shndx"]
+        index = _SPECIAL_SECTIONS.get(where, where if isinstance(where, int) else -2)
+        if index >= len(sections):
+            raise InputError(name, f"symbol {symbol.name!r} lies in section {index}, which does not exist")
+        value = int(symbol["st_value"])
+        if index == _SPECIAL_SECTIONS["SHN_COMMON"] and (value & (value - 1) or value > MAX_ALIGN):
+            raise InputError(name, f"symbol {symbol.name!r} is aligned to {value} bytes; that is no real object")
+        symbols.append(
+            Symbol(
+                name=symbol.name,
+                section=index,
+                offset=value,
+                size=int(symbol["st_size"]),
+                kind=_SYMBOL_KINDS.get(symbol["st_info"]["type"], "notype"),
+                binding=str(symbol["st_info"]["bind"])[4:].lower(),
+                visibility=_visibility(str(symbol["st_other"]["visibility"])),
             )
-    _read_relocations(elf, sections, symbols)
+        )
+    return symbols
+
+
+def _read_groups(elf: Any, sections: list[Section], symbols: list[Symbol]) -> None:
+    """Write into sections which COMDAT they belong to."""
     for section in elf.iter_sections():
-        if section.header["sh_type"] == "SHT_GROUP":
-            signature: Symbol = symbols[int(section.header["sh_info"])]
-            words = bytes(section.data())
-            title = signature.name or sections[signature.section].name
-            for position in range(4, len(words), 4):
-                member = int.from_bytes(words[position : position + 4], "little")
-                if member < len(sections):
-                    sections[member].group = title
-    comment = next((section.data[:4096] for section in sections if section.name == ".comment"), b"")
-    producer = comment.replace(b"\0", b" ").decode(errors="replace")
-    return Program(name=name, sections=sections, symbols=symbols, producer=producer)
+        if section.header["sh_type"] != "SHT_GROUP":
+            continue
+        signature = symbols[int(section.header["sh_info"])]
+        words = bytes(section.data())
+        title = signature.name or sections[signature.section].name
+        for position in range(4, len(words), 4):
+            member = int.from_bytes(words[position : position + 4], "little")
+            if member < len(sections):
+                sections[member].group = title
 
 
 def _read_relocations(elf: Any, sections: list[Section], symbols: list[Symbol]) -> None:
@@ -261,131 +278,6 @@ def called_places(program: Program) -> Iterator[tuple[int, int]]:
                 yield symbol.section, symbol.offset + relocation.addend + (4 if relocation.kind == "PLT32" else 0)
 
 
-class Decoder:
-    """Decodes functions of a program; one capstone handle for all."""
-
-    def __init__(self, program: Program) -> None:
-        import capstone  # pyright: ignore[reportMissingTypeStubs]
-
-        self.program = program
-        self.capstone: Any = capstone
-        self.engine: Any = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-        self.engine.detail = True
-        self.names: dict[int, Reg] = {}
-
-    def decode_all(self) -> None:
-        """Every function that is not decoded yet."""
-        for code in self.program.functions:
-            if not code.instructions and not code.problem:
-                self.decode(code)
-
-    def decode(self, code: Code) -> None:
-        """Fill in the instructions of a function, or its problem."""
-        if sum(end - start for _, start, end in code.pieces) > MAX_FUNCTION_BYTES:
-            code.problem = f"has more than {MAX_FUNCTION_BYTES} bytes of code"
-            return
-        for index, start, end in code.pieces:
-            section = self.program.sections[index]
-            data = section.data[start:end]
-            position = start
-            for raw in self.engine.disasm(data, start):
-                try:
-                    code.instructions.append(self.instruction(raw, section))
-                except (ValueError, KeyError) as error:
-                    code.problem = f"{raw.mnemonic} {raw.op_str}: {error}"
-                    return
-                position = raw.address + raw.size
-            if position < end and any(byte not in (0, 0x90, 0xCC) for byte in section.data[position:end]):
-                code.problem = f"bytes that are no instruction at {section.name}+{position:#x}"
-                return
-        if not code.instructions:
-            code.problem = "has no code"
-
-    def instruction(self, raw: Any, section: Section) -> Instruction:
-        """Capstone's instruction in our form, relocations resolved."""
-        refs: dict[int, Ref] = {}
-        kinds: dict[int, str] = {}
-        for offset in range(raw.address, raw.address + raw.size):
-            relocation = section.relocations.get(offset)
-            if relocation is not None:
-                refs[offset - raw.address] = self.resolve(relocation, section, raw.address + raw.size)
-                kinds[offset - raw.address] = relocation.kind
-        encoding = raw.encoding
-        operands: list[Operand] = []
-        used: set[int] = set()
-        x86 = self.capstone.x86
-        for op in raw.operands:
-            if op.type == x86.X86_OP_REG:
-                operands.append(self.register(raw, op.reg))
-            elif op.type == x86.X86_OP_IMM:
-                ref = refs.get(encoding.imm_offset) if encoding.imm_offset else None
-                if ref is not None:
-                    used.add(encoding.imm_offset)
-                operands.append(Imm(value=op.imm, width=op.size * 8, ref=ref))
-            else:
-                operands.append(self._memory(raw, op, refs, used, section))
-        if len(used) < len(refs):
-            raise ValueError("a relocation at no operand")
-        words: list[str] = raw.mnemonic.split()
-        prefix = ""
-        while len(words) > 1:
-            word: str = words.pop(0)
-            if word != "notrack":
-                prefix = {"repe": "rep", "repz": "rep", "repnz": "repne"}.get(word, word)
-        return Instruction(
-            address=raw.address,
-            size=raw.size,
-            mnemonic=words[0],
-            operands=tuple(operands),
-            prefix=prefix,
-            section=section.index,
-            text=f"{raw.mnemonic} {raw.op_str}".strip(),
-            is_spill=(section.index, raw.address) in self.program.spills,
-        )
-
-    def register(self, raw: Any, number: int) -> Reg:
-        known = self.names.get(number)
-        if known is None:
-            known = self.names[number] = register_by_name(raw.reg_name(number))
-        return known
-
-    def _memory(self, raw: Any, op: Any, refs: dict[int, Ref], used: set[int], section: Section) -> Mem:
-        mem = op.mem
-        base = raw.reg_name(mem.base) if mem.base else ""
-        index = raw.reg_name(mem.index) if mem.index else ""
-        segment = raw.reg_name(mem.segment) if mem.segment else ""
-        if index.startswith("e") or (base.startswith("e") and base != "es"):
-            raise ValueError("an address of 32 bits")
-        ref = refs.get(raw.encoding.disp_offset) if raw.encoding.disp_offset else None
-        disp = int(mem.disp)
-        if ref is not None:
-            used.add(raw.encoding.disp_offset)
-            disp = 0
-        elif base == "rip":
-            ref, disp = Ref(None, section.index, raw.address + raw.size + disp), 0
-        return Mem(
-            base="" if base == "rip" else base,
-            index=index if index not in ("riz", "eiz") else "",
-            scale=int(mem.scale),
-            disp=disp,
-            width=int(op.size) * 8,
-            segment=segment if segment in ("fs", "gs") else "",
-            ref=ref,
-        )
-
-    def resolve(self, relocation: Relocation, section: Section, end: int) -> Ref:
-        """What a relocation in an instruction that ends at `end` makes the operand mean."""
-        kind = relocation.kind
-        addend = relocation.addend
-        if kind in ("PC32", "PLT32", "GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX", "GOTTPOFF", "PC8", "TLSGD", "TLSLD"):
-            addend += end - relocation.offset
-        names = {"GOTPCREL": "got", "GOTPCRELX": "got", "REX_GOTPCRELX": "got", "TPOFF32": "tpoff"}
-        names |= {"GOTTPOFF": "gottpoff", "TLSGD": "tlsgd", "TLSLD": "tlsld", "DTPOFF32": "dtpoff"}
-        if kind not in names and kind not in ("PC32", "PLT32", "32", "32S", "64", "PC8", "8", "16"):
-            raise ValueError(f"relocation {kind}")
-        return place(self.program, relocation.symbol, addend, names.get(kind, "direct"))
-
-
 def place(program: Program, index: int, addend: int, kind: str = "direct") -> Ref:
     """Where a relocation's symbol and addend point."""
     symbol = program.symbols[index]
@@ -394,26 +286,3 @@ def place(program: Program, index: int, addend: int, kind: str = "direct") -> Re
     if symbol.section >= 0 and symbol.binding == "local":
         return Ref(None, symbol.section, symbol.offset + addend, kind, symbol.offset)
     return Ref(symbol.name, symbol.section, addend, kind)
-
-
-_LOW = {"a": "rax", "b": "rbx", "c": "rcx", "d": "rdx"}
-_WORDS = {"ax": "rax", "bx": "rbx", "cx": "rcx", "dx": "rdx", "si": "rsi", "di": "rdi", "bp": "rbp", "sp": "rsp"}
-
-
-def register_by_name(name: str) -> Reg:
-    """`eax` as the low 32 bits of `rax`; ValueError for registers that are not lifted."""
-    if name in _WORDS:
-        return Reg(_WORDS[name], 16)
-    if name[1:] in _WORDS and name[0] in "er":
-        return Reg(f"r{name[1:]}", 64 if name[0] == "r" else 32)
-    if len(name) == 2 and name[0] in _LOW and name[1] in "lh":
-        return Reg(_LOW[name[0]], 8, name[1] == "h")
-    if name[-1] == "l" and name[:-1] in _WORDS:
-        return Reg(_WORDS[name[:-1]], 8)
-    if name[0] == "r" and name.rstrip("bwd")[1:].isdigit():
-        return Reg(name.rstrip("bwd"), {"b": 8, "w": 16, "d": 32}.get(name[-1], 64))
-    if name.startswith("xmm"):
-        return Reg(name, 128)
-    if name.startswith("st"):
-        return Reg(f"st{name[3:4] or '0'}", 80)
-    raise ValueError(f"register {name}")

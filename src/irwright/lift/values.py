@@ -280,23 +280,9 @@ class Values(Variables):
         if op == "xor" and ty == "i1" and args[1].op == "const" and args[1].aux:
             return self.inverse(self.value(args[0]))
         if op == "select":
-            natural = self.natural(args[1])
-            if natural != ty:
-                natural = ty
-            test, a, b = self.value(args[0]), self.value(args[1], ty), self.value(args[2], ty)
-            if self.options.falls_first and self._is_negated_move():
-                test, a, b = self.inverse(test), b, a
-            if (bound := self._bound(test, a, b, ty)) is not None:
-                return bound
-            return self.new(f"select {args[0].ty} {test}, {ty} {a}, {ty} {b}")
+            return self._select(args, ty)
         if op == "call":
-            if self.is_likely and e.aux.startswith(("llvm.x86.sse.cvtt", "llvm.x86.sse2.cvtts")) and ty[0] == "i":
-                lane = args[0].args[1]
-                assert lane is not None
-                return self.new(f"fptosi {lane.ty} {self.value(lane)} to {ty}")
-            texts = ", ".join(f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args)
-            self.names.intrinsic(e.aux, f"declare {ty} @{e.aux}({', '.join(a.ty for a in args)})")
-            return self.new(f"call {ty} @{e.aux}({texts})")
+            return self._intrinsic(e.aux, args, ty)
         if op in ("zext", "sext", "trunc", "bitcast", "sitofp", "uitofp", "fpext", "fptrunc", "fptosi"):
             if op == "trunc" and args[0].op == "addr" and self._is_sum(args[0]):
                 return self._sum(args[0], ty)
@@ -332,6 +318,23 @@ class Values(Variables):
             return self.of_conditions(op, self.value(args[0]), self.value(args[1]))
         flag = " nsw" if self.is_likely and op in ("add", "sub") and self._is_compared_signed() else ""
         return self.new(f"{op}{flag} {ty} {self.value(args[0])}, {self.value(args[1])}")
+
+    def _select(self, args: list[E], ty: str) -> str:
+        test, a, b = self.value(args[0]), self.value(args[1], ty), self.value(args[2], ty)
+        if self.options.falls_first and self._is_negated_move():
+            test, a, b = self.inverse(test), b, a
+        if (bound := self._bound(test, a, b, ty)) is not None:
+            return bound
+        return self.new(f"select {args[0].ty} {test}, {ty} {a}, {ty} {b}")
+
+    def _intrinsic(self, name: str, args: list[E], ty: str) -> str:
+        if self.is_likely and name.startswith(("llvm.x86.sse.cvtt", "llvm.x86.sse2.cvtts")) and ty[0] == "i":
+            lane = args[0].args[1]
+            assert lane is not None
+            return self.new(f"fptosi {lane.ty} {self.value(lane)} to {ty}")
+        texts = ", ".join(f"{a.ty} {'true' if a.ty == 'i1' and a.aux == 1 else self.value(a)}" for a in args)
+        self.names.intrinsic(name, f"declare {ty} @{name}({', '.join(a.ty for a in args)})")
+        return self.new(f"call {ty} @{name}({texts})")
 
     def _is_compared_signed(self) -> bool:
         """The signed order of a sum and zero is asked for: numbers that overflow have none."""
