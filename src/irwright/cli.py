@@ -150,7 +150,6 @@ def tune(
     if output == "-" and (len(inputs) > 1 or as_json):
         raise click.UsageError("-o - writes one result to standard output, and nothing else")
     results: list[TuneResult] = []
-    num_failed = 0
     with (
         proposing(model, count=model_lists, tokenizer=tokenizer, seed=settings.seed) as propose,
         ProgressLine(len(inputs), settings.budget) as progress,
@@ -165,7 +164,6 @@ def tune(
             progress.finished(outcome.file)
             with progress.paused():
                 if isinstance(outcome, TuneFailure):
-                    num_failed += 1
                     _print_error(outcome.error, file=outcome.file, debug=ctx.meta.get("debug", False))
                 else:
                     results.append(outcome)
@@ -178,7 +176,7 @@ def tune(
         table.footer(seconds=time.monotonic() - started, settings=settings)
     if output == "-" and results:
         sys.stdout.buffer.write(results[0].artefacts[emit])
-    return 1 if num_failed else 0
+    return 0 if len(results) == len(inputs) else 1
 
 
 def _print_remarks(result: TuneResult) -> None:

@@ -120,18 +120,8 @@ def tune_object(
             if not facts.functions:
                 return Tuned(plain_bytes=baseline.total, best=None, rejected=(), num_compilations=0)
             oz = Plan(base=PassList.parse("default<Oz>", llvm_major=major))
-            task = Task(
-                evaluator=evaluator,
-                budget=budget,
-                rng=random.Random(0),
-                coreset=load_coreset("oz", major, first=_table_needed(budget)),
-                baseline=Trial(plan=oz, outcome=OK, sizes=baseline),
-                proposer="feedback",
-                trusts_predictions=True,
-                switches=Switches(lists=lists_only),
-                least_gain=LEAST_GAIN if _table_needed(budget) is not None else 0.0,
-            )
-            search(task, "compose")
+            baseline_trial = Trial(plan=oz, outcome=OK, sizes=baseline)
+            search(_task(evaluator, budget, baseline_trial, major, lists_only=lists_only), "compose")
             builder = evaluator
             if job.debug:
                 pool.add_module("debug", seed, name=job.source, keep_debug=True, left_by_oz=left)
@@ -154,6 +144,21 @@ def tune_object(
         rejected=tuple(rejected),
         num_compilations=evaluator.num_compilations,
         repaired=UNCHANGED if found is None else found[1],
+    )
+
+
+def _task(evaluator: Evaluator, budget: Budget, baseline: Trial, llvm_major: int, *, lists_only: bool) -> Task:
+    first = _table_needed(budget)
+    return Task(
+        evaluator=evaluator,
+        budget=budget,
+        rng=random.Random(0),
+        coreset=load_coreset("oz", llvm_major, first=first),
+        baseline=baseline,
+        proposer="feedback",
+        trusts_predictions=True,
+        switches=Switches(lists=lists_only),
+        least_gain=LEAST_GAIN if first is not None else 0.0,
     )
 
 

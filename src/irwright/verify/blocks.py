@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from irwright.verify.disassembly import disassemble
 from irwright.verify.elf import EM_X86_64
@@ -78,12 +78,10 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     starts = {address}
     padding: set[int] = set()
     branches: list[int] = []
-    constants: dict[int, None] = {}
-    offsets: dict[int, None] = {}
     comparisons: list[Comparison] = []
     calls: dict[int, None] = {}
+    numbers = _Numbers()
     setter: tuple[int, int, str, str] | None = None
-    uses_floats = False
     for at, size, mnemonic, operands in disassemble(code, address, is_x86=is_x86):
         if setter is not None and (_COMPARE.match(setter[2]) or _FLAG_USERS.match(mnemonic) or setter[2] == "xor"):
             comparisons.append(Comparison(*setter, decides=mnemonic))
@@ -101,28 +99,16 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
                 calls[int(target.group(1), 16)] = None
             starts.add(at + size)
             branches.append(at)
-            continue
-        if is_x86 and mnemonic.startswith(("ret", "ud2", "hlt", "int3")):
+        elif is_x86 and mnemonic.startswith(("ret", "ud2", "hlt", "int3")):
             starts.add(at + size)
             branches.append(at)
-            continue
-        if mnemonic in ("call", "bl", "blr"):
+        elif mnemonic in ("call", "bl", "blr"):
             branches.append(at)
             target = re.search(r"^#?(0x[0-9a-f]+)$", operands)
             if target is not None:
                 calls[int(target.group(1), 16)] = None
-            continue
-        found = _NUMBER.search(operands)
-        if found is not None and mnemonic.rstrip("bwlq") in _COMPARISONS | {"ccmp", "cmn", "subs", "movz"}:
-            value = int(found.group(1), 0)
-            constants[value - (1 << 64) if value >> 63 else value] = None
-        if mnemonic == "lea":
-            shift = _DISPLACEMENT.search(operands)
-            if shift is not None:
-                constants[int(shift.group(1) + shift.group(2), 0)] = None
-        for one, other in _OFFSET.findall(operands):
-            offsets[int(one or other or "0", 0)] = None
-        uses_floats = uses_floats or "xmm" in operands or operands.startswith(("d", "s", "v"))
+        else:
+            numbers.note(mnemonic, operands)
     # A run of padding is no block; behind it there may be one (aligned targets that only a table names).
     starts = {start for start in starts if start < end and start not in padding}
     return Blocks(
@@ -131,9 +117,36 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
         end=end,
         comparisons=tuple(comparisons),
         calls=tuple(calls),
-        hints=Hints(
-            constants=tuple(constants)[:MAX_HINTS],
-            offsets=tuple(offset for offset in offsets if offset < 2048)[:MAX_HINTS],
-            uses_floats=uses_floats,
-        ),
+        hints=numbers.hints(),
     )
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """What operands tell about inputs that matter, in the order of the code."""
+
+    constants: dict[int, None] = field(default_factory=dict[int, None])
+    offsets: dict[int, None] = field(default_factory=dict[int, None])
+    uses_floats: bool = False
+
+    def note(self, mnemonic: str, operands: str) -> None:
+        """Take in one instruction, no jump or call."""
+        found = _NUMBER.search(operands)
+        if found is not None and mnemonic.rstrip("bwlq") in _COMPARISONS | {"ccmp", "cmn", "subs", "movz"}:
+            value = int(found.group(1), 0)
+            self.constants[value - (1 << 64) if value >> 63 else value] = None
+        if mnemonic == "lea":
+            shift = _DISPLACEMENT.search(operands)
+            if shift is not None:
+                self.constants[int(shift.group(1) + shift.group(2), 0)] = None
+        for one, other in _OFFSET.findall(operands):
+            self.offsets[int(one or other or "0", 0)] = None
+        self.uses_floats = self.uses_floats or "xmm" in operands or operands.startswith(("d", "s", "v"))
+
+    def hints(self) -> Hints:
+        """The first of them."""
+        return Hints(
+            constants=tuple(self.constants)[:MAX_HINTS],
+            offsets=tuple(offset for offset in self.offsets if offset < 2048)[:MAX_HINTS],
+            uses_floats=self.uses_floats,
+        )

@@ -218,21 +218,27 @@ class Comparer:
                         rest.append(named.name)
         return list(found.values())
 
+    def _explorer(self, name: str, ours: Named, signature: Signature | None) -> Explorer:
+        share = UNCHANGED_SHARE if name in self._own_same else 1
+        return Explorer(
+            self._original,
+            self._tracer,
+            ours,
+            self._blocks_of(name),
+            signature,
+            seeds=self.seeds,
+            budget=self.limits.work_per_seed * self.seeds * share,
+            callees=self._static_callees(name),
+            others=self._callable,
+            signatures=self.signatures,
+        )
+
     # ------------------------------------------------------------- one function
 
     def compare(self, name: str) -> FunctionVerdict:
         """The verdict on one function."""
         if name in self._same:
-            return FunctionVerdict(
-                function=name,
-                kind=VerdictKind.EQUAL,
-                reason="the same machine code",
-                seed=None,
-                num_runs=0,
-                num_conclusive=0,
-                blocks=0,
-                blocks_covered=0,
-            )
+            return _same_code(name)
         ours, theirs = self._original.image.functions[name], self._candidate.image.functions[name]
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
         if problem is not None:
@@ -243,18 +249,7 @@ class Comparer:
         reasons: Counter[str] = Counter()
         num_runs = num_conclusive = 0
         deadline = time.thread_time() + self.limits.function_seconds
-        explorer = Explorer(
-            self._original,
-            self._tracer,
-            ours,
-            self._blocks_of(name),
-            signature,
-            seeds=self.seeds,
-            budget=self.limits.work_per_seed * self.seeds * (UNCHANGED_SHARE if name in self._own_same else 1),
-            callees=self._static_callees(name),
-            others=self._callable,
-            signatures=self.signatures,
-        )
+        explorer = self._explorer(name, ours, signature)
         self.inputs_used.clear()
         self._num_begun = self._num_looked = 0
         self._doubts.restart()
@@ -387,6 +382,19 @@ class Comparer:
             if first is None or other is None or compare_at_call(first, other, refilled=True) is not None:
                 return None
         return replace(finding, text=f"at call {looks}: {finding.text}", is_certain=True)
+
+
+def _same_code(name: str) -> FunctionVerdict:
+    return FunctionVerdict(
+        function=name,
+        kind=VerdictKind.EQUAL,
+        reason="the same machine code",
+        seed=None,
+        num_runs=0,
+        num_conclusive=0,
+        blocks=0,
+        blocks_covered=0,
+    )
 
 
 def _why(run: Run) -> str:

@@ -117,18 +117,7 @@ class Memory:
         self._starts: list[int] = []
         self.writable: list[Region] = []
         """of the image"""
-        for segment in image.segments:
-            protection = UC_PROT_READ
-            if segment.is_code:
-                protection |= UC_PROT_EXEC
-            elif segment.is_writable:
-                protection |= UC_PROT_WRITE
-            before = segment.address % PAGE
-            content = bytes(before) + segment.data
-            region = self._map(segment.address - before, content, protection)
-            if segment.is_writable and not segment.is_code:
-                region.pristine = content
-                self.writable.append(region)
+        self._map_image()
         both = UC_PROT_READ | UC_PROT_WRITE
         self.arena = self._map(ARENA_BASE, bytes(ARENA_SIZE), both)
         self.libc = self._map(LIBC_BASE, libc.ljust(LIBC_SIZE, b"\0"), both)
@@ -170,6 +159,20 @@ class Memory:
         for begin, end in self._gaps(functions):
             uc.hook_add(UC_HOOK_TLB_FILL, translate, begin=begin, end=end)
         uc.ctl_set_tlb_mode(UC_TLB_VIRTUAL)
+
+    def _map_image(self) -> None:
+        for segment in self._image.segments:
+            protection = UC_PROT_READ
+            if segment.is_code:
+                protection |= UC_PROT_EXEC
+            elif segment.is_writable:
+                protection |= UC_PROT_WRITE
+            before = segment.address % PAGE
+            content = bytes(before) + segment.data
+            region = self._map(segment.address - before, content, protection)
+            if segment.is_writable and not segment.is_code:
+                region.pristine = content
+                self.writable.append(region)
 
     def _map(self, address: int, content: bytes, protection: int) -> Region:
         host, pointer = _new_host(len(content))
