@@ -118,3 +118,22 @@ def test_a_byte_set_in_what_a_call_left_is_a_result_of_a_byte() -> None:
     assert as_likely(f"pushq %rax\ncallq g@PLT\n{end}").functions["f"].signature.returns == [("rax", "i8")]
     zeroed = f"pushq %rax\ncallq g@PLT\nmovl %eax, %ecx\nxorl %eax, %eax\n{end.replace('eax', 'ecx')}"
     assert as_likely(zeroed).functions["f"].signature.returns == [("rax", "i32")]
+
+
+def test_what_a_callee_may_have_written_over_is_no_result() -> None:
+    body = (
+        "subq $8, %rsp\nmovl (%rsi), %eax\npushq %rax\npushq %rdi\ncallq g@PLT\npopq {}\npopq %rdx\naddq $8, %rsp\nretq"
+    )
+    assert lifted(f=body.format("%rax")).functions["f"].signature.returns == []
+    assert lifted(f=body.format("%rcx")).functions["f"].signature.returns == [("rax", "i64")]
+    kept = "pushq %rdi\nmovq (%rdi), %rax\npopq %rax\nretq"
+    assert lifted(f=kept).functions["f"].signature.returns == [("rax", "i64")]
+
+
+def test_above_bytes_that_are_set_lies_nothing() -> None:
+    byte = "testq %rsi, %rsi\nsete %al\ntestq %rdx, %rdx\nsete %dl\norb %dl, %al\njne .L1\n"
+    found = lifted(
+        f=f"pushq %rbx\n{byte}movq %rdi, %rbx\ncallq g@PLT\n.L1:\npopq %rbx\nretq",
+        h="movl 24(%rdx), %eax\ntestl %eax, %eax\nje .L2\njmp f\n.L2:\nretq",
+    )
+    assert [one.signature.returns for one in found.functions.values()] == [[("rax", "i8")]] * 2

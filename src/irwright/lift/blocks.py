@@ -17,6 +17,8 @@ NOT_ARGUMENTS = ("rax", "r10", "r11")
 JUNK = ("junk", 0)
 DYNAMIC = ("dynamic", 0)
 """the stack pointer after a block of a size known at run time was taken off it, and copies of that"""
+GIVEN = "given"
+"""marks what is popped from memory that a call was given: its callee may have written there"""
 
 CC_UNITS_ = (*CC_UNITS,)
 X87_UNITS = tuple(f"f{n}" for n in range(8))

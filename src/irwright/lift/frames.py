@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from irwright.lift.blocks import NOT_ARGUMENTS, Flow, Step
 from irwright.lift.expressions import E, Effect, bits, walk
-from irwright.lift.memory_arguments import find_outgoing, incoming_bytes
+from irwright.lift.memory_arguments import find_outgoing, incoming_bytes, mark_given
 
 
 @dataclass(slots=True)
@@ -66,6 +66,7 @@ def frame_use(
         slots = {offset for offset in slots if offset < 8}
     suspects: set[int] = set()
     outgoing, areas = find_outgoing(flow, direct, suspects, with_area, likely=trim)
+    mark_given(flow, outgoing, areas)
     slots.update(offset for offsets in outgoing.values() for offset in offsets)
     stacks = {call.index: call.stack for call in flow.calls}
     spans = [(stacks[index], stacks[index] + size) for index, size in areas.items()]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.blocks import CALLER_SAVED, Block, Call, Flow
+from irwright.lift.blocks import CALLER_SAVED, GIVEN, Block, Call, Flow
 from irwright.lift.expressions import E, Effect, bits, walk
 from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
@@ -215,6 +215,12 @@ def _advance(
                 if is_byte and ZERO not in state and "rax" in state:  # above it lies what was there before
                     state["rax"], state["rax.width"] = "part", "8"
                     continue
+                if effect.aux == GIVEN:  # no result, whatever the callee left there
+                    state.pop("rax", None)
+                    continue
+                if effect.partial and not mnemonic and state.get("rax") == "part":
+                    state["rax.width"] = str(max(width, int(state["rax.width"])))
+                    continue
                 if not effect.partial:
                     _note(state, ZERO, effect.value.op == "const" and effect.value.aux == 0)
             if not effect.partial or effect.unit in state:
@@ -253,7 +259,8 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
                 state[f"{unit}.width"] = width
         return
     for unit, ty in callee.returns:
-        state[unit] = RESULT
+        is_part = unit == "rax" and bits(ty) < 32 and not likely and not callee.is_known
+        state[unit] = "part" if is_part else RESULT  # above it lies what nobody has set
         state[f"{unit}.width"] = str(bits(ty))
         if callee.is_known and unit == "rax" and bits(ty) < 64:
             state["rax.cap"] = str(bits(ty))  # what lies above is nothing that anybody could give on

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.blocks import INTEGER_ARGUMENTS, NOT_ARGUMENTS, Call, Flow, Step
+from irwright.lift.blocks import GIVEN, INTEGER_ARGUMENTS, NOT_ARGUMENTS, Call, Flow, Step
 from irwright.lift.expressions import E, Effect, walk
 
 
@@ -178,6 +178,22 @@ def _area_bytes(first: int, places: _Places, stored: set[int]) -> int:
         return max(8, -first)
     end = min([at for at in others if at > first], default=0)
     return max(8, -(-(min(end, 0) - first) // 8) * 8)
+
+
+def mark_given(flow: Flow, outgoing: dict[int, list[int]], areas: dict[int, int]) -> None:
+    """Mark the pops that give back the room of arguments: the callee owns what lies there."""
+    for index in flow.order:
+        given: set[int] = set()
+        for step in flow.blocks[index].steps:
+            for effect in step.effects:
+                if effect.kind == "call" and not effect.aux.is_tail:
+                    call: Call = effect.aux
+                    area = range(call.stack, call.stack + areas.get(call.index, 0), 8)
+                    given = {*outgoing.get(call.index, ()), *area}
+                elif effect.kind == "store" and effect.addr is not None and effect.addr.op == "frame":
+                    given.discard(effect.addr.aux)
+                elif step.insn.mnemonic == "pop" and effect.kind == "set" and step.stack in given:
+                    effect.aux = GIVEN
 
 
 def incoming_bytes(flow: Flow, direct: dict[int, set[int]]) -> tuple[int, bool]:
