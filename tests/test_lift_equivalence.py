@@ -44,5 +44,11 @@ def test_arguments_that_the_lifted_module_lost_are_compared(tmp_path: Path) -> N
 
 def test_behind_a_callee_that_never_returns_comes_another_function() -> None:
     text = "declare i32 @fail(i32)\ndeclare i32 @strlen(ptr)\n"
-    found = with_evidence(signatures_of(text), {}, ["fail", "strlen", "other"])
+    found = with_evidence(signatures_of(text), {}, {}, ["fail", "strlen", "other"])
     assert found["fail"].is_noreturn and not found["strlen"].is_noreturn
+
+
+def test_what_not_every_call_sets_is_not_compared() -> None:
+    known = signatures_of("declare i32 @print(ptr, i64, double, i64)\n")
+    assert len(with_evidence(known, {}, {"print": 1, "other": 1}, [])["print"].parameters) == 2
+    assert with_evidence(known, {}, {}, [])["print"] == known["print"]

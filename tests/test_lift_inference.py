@@ -137,3 +137,21 @@ def test_above_bytes_that_are_set_lies_nothing() -> None:
         h="movl 24(%rdx), %eax\ntestl %eax, %eax\nje .L2\njmp f\n.L2:\nretq",
     )
     assert [one.signature.returns for one in found.functions.values()] == [[("rax", "i8")]] * 2
+
+
+def test_what_gives_back_room_is_no_argument() -> None:
+    body = "pushq %rcx\ncallq h@PLT\nmovl $5, %edi\npopq {}\njmp g@PLT"
+    assert lifted(f=body.format("%rdx")).needed["g"] == 1
+    assert lifted(f=body.format("%rcx").replace("popq", "movq (%rsp), %rsi\npopq")).needed["g"] == 2
+
+
+def test_results_settle_however_long_the_chain_is() -> None:
+    chain = {f"f{number}": f"jmp f{number - 1}" for number in range(1, 8)}
+    found = lifted(f0="movl %edi, (%rsi)\nretq", **chain)
+    assert [one.signature.returns for one in found.functions.values()] == [[]] * 8
+
+
+def test_callees_whose_calls_set_different_numbers_of_arguments() -> None:
+    one = "pushq %rbx\nmovl %edi, %ebx\nxorl %eax, %eax\ncallq g@PLT\nmovl $2, %esi\nmovl %ebx, %edi\n{}\ncallq g@PLT\n"
+    assert lifted(f=one.format("xorl %eax, %eax") + "popq %rbx\nretq").fewest() == {"g": 2}
+    assert lifted(f=one.format("").replace("xorl %eax, %eax\n", "") + "popq %rbx\nretq").fewest() == {}

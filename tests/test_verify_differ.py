@@ -306,3 +306,9 @@ def test_where_jumps_lead(name: str, code: str, target: int | None) -> None:
 
     side = SimpleNamespace(machine=SimpleNamespace(name=name), memory=SimpleNamespace(read=read))
     assert jump_target(cast(Emulator, side), 0x1000) == target
+
+
+def test_what_a_caller_left_in_registers_is_no_difference(compile_c: Compile) -> None:
+    """In each of its bytes: gcc writes a byte of a register and stores all of it."""
+    text = 'long f(int n) { long left; __asm__("mov %%r15, %0" : "=r"(left)); return n + (left >> 32); }'
+    assert compile_c.compare(text, text.replace("r15", "r14").replace("left >> 32", "~left >> 32")).different == 0

@@ -50,3 +50,6 @@ def test_a_text_on_the_stack_is_seen(compile_c: Compile) -> None:
     assert isinstance(event, CallEvent) and event.texts == (b"ax",)
     (event,) = run(compile_c, "void g(char *);\nvoid f(void) { char t[16]; g(t); }").events
     assert isinstance(event, CallEvent) and event.texts == (b"",)
+    gap = "void g(char *);\nvoid f(void) { volatile char t[32]; t[0] = 'a'; t[1] = 'b'; t[31] = 0; g((char *)t); }"
+    (event,) = run(compile_c, gap).events
+    assert isinstance(event, CallEvent) and event.texts == (b"ab",)

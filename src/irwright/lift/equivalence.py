@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from irwright.lift.prototypes import prototype
-from irwright.verify.signatures import I32, Kind, Signature, signatures_of
+from irwright.verify.signatures import I32, Kind, Signature, Value, signatures_of
 from irwright.verify.verdicts import VerdictKind
 from irwright.verify.verifier import Verifier
 
@@ -24,6 +24,7 @@ def compare(
     functions: Sequence[str],
     *,
     given: Mapping[str, int] | None = None,
+    fewest: Mapping[str, int] | None = None,
     ending: Collection[str] = (),
     jobs: int = 1,
 ) -> dict[str, tuple[str, str]]:
@@ -35,7 +36,7 @@ def compare(
     """
     if not functions:
         return {}
-    signatures = with_evidence(signatures_of(ir), given or {}, ending)
+    signatures = with_evidence(signatures_of(ir), given or {}, fewest or {}, ending)
     with Verifier(jobs=jobs) as verifier:
         verdict = verifier.compare(original, candidate, signatures=signatures, functions=functions, static_too=True)
     found: dict[str, tuple[str, str]] = {}
@@ -48,9 +49,12 @@ def compare(
 
 
 def with_evidence(
-    signatures: Mapping[str, Signature], given: Mapping[str, int], ending: Collection[str]
+    signatures: Mapping[str, Signature], given: Mapping[str, int], fewest: Mapping[str, int], ending: Collection[str]
 ) -> dict[str, Signature]:
-    """Signatures with at least the integer arguments that callees are given: one lost in lifting has to be seen."""
+    """Signatures with at least the integer arguments that callees are given: one lost in lifting has to be seen.
+
+    Of callees that are given different numbers, what not every call has says nothing.
+    """
     found = dict(signatures)
     for name, count in given.items():
         known = found.get(name)
@@ -60,7 +64,21 @@ def with_evidence(
         missing = min(count, 6) - registers
         if missing > 0:
             found[name] = replace(known, parameters=(*known.parameters, *[I32] * missing))
+    for name, count in fewest.items():
+        if name in found:
+            found[name] = replace(found[name], parameters=_first(found[name].parameters, count))
     for name in ending:
         if name in found and prototype(name) is None:
             found[name] = replace(found[name], is_noreturn=True)
     return found
+
+
+def _first(parameters: tuple[Value, ...], count: int) -> tuple[Value, ...]:
+    """Parameters without the integers in registers behind the first so many."""
+    kept: list[Value] = []
+    for one in parameters:
+        is_register = one.kind in (Kind.INT, Kind.POINTER) and not one.in_memory
+        if not is_register or count > 0:
+            kept.append(one)
+        count -= is_register
+    return tuple(kept)

@@ -249,7 +249,9 @@ def _note_setting(lifted: Lifted, ahead: _Ahead, step: Step, effect: Effect, liv
             zeroed.discard(unit)
     elif unit in (*INTEGER_ARGUMENTS, "rax") and ahead.is_for_call(step, unit, live):
         lifted.unread.setdefault(ahead.call, set()).add(unit)
-        if unit not in ahead.named:
+        popped = effect.value if step.insn.mnemonic == "pop" else None
+        gives_back = popped is not None and popped.op == "load"  # the room of a push
+        if unit not in ahead.named and not gives_back:
             lifted.given.setdefault(ahead.call, set()).add(unit)
     ahead.settled.add(unit)
 

@@ -229,10 +229,11 @@ class Judge:
         """Verdicts of functions that are not exact, by running both versions."""
         if not self.verify or not functions:
             return {}
-        given, ending = self.sound.needed, self.sound.ending()
+        given, fewest, ending = self.sound.needed, self.sound.fewest(), self.sound.ending()
         try:
             candidate = assemble(self.pool, asm)
-            found = compare(self.source.object_bytes, candidate, ir, functions, given=given, ending=ending)
+            original = self.source.object_bytes
+            found = compare(original, candidate, ir, functions, given=given, fewest=fewest, ending=ending)
         except IrwrightError as error:
             return dict.fromkeys(functions, (Verdict.INCONCLUSIVE, str(error)))
         return {name: (Verdict(kind), reason) for name, (kind, reason) in found.items()}

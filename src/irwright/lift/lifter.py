@@ -190,6 +190,20 @@ class FileLifter(OwnSignatures):
                             found.add(call.name)
         return found
 
+    def fewest(self) -> dict[str, int]:
+        """By callee of other files whose calls set different numbers of integer arguments: how many each call sets."""
+        found: dict[str, set[int]] = {}
+        variadic: set[str] = set()
+        for lifted in self.good():
+            assert lifted.flow is not None
+            for call in lifted.flow.calls:
+                signature = lifted.call_signatures.get(call.index)
+                if signature is None or not call.name or call.name in self.functions or signature.is_known:
+                    continue
+                found.setdefault(call.name, set()).add(sum(u in INTEGER_ARGUMENTS for u, _ in signature.params))
+                variadic |= {call.name} if signature.is_variadic else set()
+        return {name: min(found[name]) for name in variadic if len(found[name]) > 1}
+
     def is_noreturn(self, ref: Ref) -> bool:
         """True for callees that are known not to come back."""
         name = self.name_of(ref)

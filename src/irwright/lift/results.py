@@ -21,6 +21,8 @@ from irwright.lift.signatures import (
 
 OPEN_BYTES = 1 << 16
 """of a parameter in memory whose size nobody in the file knows"""
+MAX_ROUNDS = 20
+"""after which callers believe what they know of their callees"""
 IMPLICIT_RESULTS = frozenset(
     ["div", "idiv", "mul", "imul", "cdq", "cqo", "cwd", "xchg", "cmpxchg", "xadd", "pop", "leave"]
 )
@@ -59,15 +61,18 @@ class OwnSignatures(CallSites):
 
     def _infer_results(self, good: list[Lifted]) -> None:
         """What functions give back, in rounds: what a callee gives is there at a return of its caller."""
-        for _ in range(3):
-            for lifted in good:
+        todo = good
+        for number in range(MAX_ROUNDS):
+            for lifted in todo:
                 self._find_available(lifted)
-            before = [list(lifted.signature.returns) for lifted in good]
-            for lifted in good:
+            before = [list(lifted.signature.returns) for lifted in todo]
+            for lifted in todo:
                 guard(lifted, self._infer_returns)
             self.settled = True
-            if before == [lifted.signature.returns for lifted in good]:
+            changed = {one.code.name for old, one in zip(before, todo, strict=True) if old != one.signature.returns}
+            if not changed:
                 break
+            todo = [lifted for lifted in good if not number or lifted.callees & changed]
 
     def _find_available(self, lifted: Lifted) -> None:
         assert lifted.flow is not None

@@ -46,7 +46,7 @@ SCRUBBED = 8192
 """bytes of unused stack that are cleared at a call"""
 MAX_DEPTH = 8
 """of callees that call back"""
-GARBAGE = 0xBAD0C0DE5EED0000
+GARBAGE, OTHER_GARBAGE = 0xBAD0C0DE5EED0000, 0x0101010101010100
 CLOCK = 16
 """calls after which the clock is read again: that is a call of the system, in which others get the processor"""
 LOOKED = "ended at a call, as asked for"
@@ -249,7 +249,7 @@ class Emulator:
     def _make_first_registers(self) -> bytes:
         """The bank as it is before arguments: garbage, and control registers as at the start of a program."""
         machine, bank = self.machine, self.bank
-        garbage = GARBAGE ^ self._fill << 8
+        garbage = GARBAGE ^ self._fill * OTHER_GARBAGE
         for position in range(len(machine.registers)):
             bank[position] = garbage + position
             bank.values[2 * position + 1] = garbage
@@ -279,7 +279,7 @@ class Emulator:
     def _leave(self, run: Run, stack: int) -> None:
         """Take the results, and check what a function has to restore."""
         machine, bank = self.machine, self.bank
-        garbage = GARBAGE ^ self._fill << 8
+        garbage = GARBAGE ^ self._fill * OTHER_GARBAGE
         run.integers = tuple(bank[position] for position in machine.integer_results)
         run.floats = tuple(bank.wide(position) for position in machine.float_results)
         run.long_double = self._top_of_x87()

@@ -22,6 +22,8 @@ PHASES = (0, -1, 1, 2)
 PHASE_CALLS = 12
 MAX_LOCAL_TEXT = 64
 """bytes of a text on the stack that are looked at"""
+UNWRITTEN = 4
+"""bytes of it that are as they were at first, where nothing was written"""
 
 
 def play_unknown(call: Call) -> None:
@@ -65,12 +67,14 @@ def play_unknown(call: Call) -> None:
 
 
 def read_text(call: Call, address: int) -> bytes:
-    """A text on the stack that the callee can read; empty where it has no end, or nothing may have been written."""
+    """A text on the stack that the callee can read, as far as it was written; empty where it has no end."""
     try:
         text, end, _ = call.memory.read(address, MAX_LOCAL_TEXT).partition(b"\0")
     except Fault:
         return b""
-    return text if end and text[:2] != bytes(2 * [STACK_FILL]) else b""
+    if not end or text[:2] == bytes(2 * [STACK_FILL]):
+        return b""
+    return text.partition(bytes(UNWRITTEN * [STACK_FILL]))[0]
 
 
 def read_fields(call: Call, address: int, value: Value) -> list[Argument]:
