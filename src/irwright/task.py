@@ -125,17 +125,22 @@ class Task:
     """what every whole plan ends with (duplicates.py)"""
     finish_saves: int = 0
     """bytes it is known to save on the code of -Oz"""
+    clock: Callable[[], float] = time.monotonic
+    """seconds, of which a budget of time is made"""
     _oz_text: bytes | None = None
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(init=False)
     _limit: float = 1.0
     _is_over: bool = False
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
 
     @property
     def left(self) -> int:
         """Compilations that may still be spent; 0 when the time is up, or more would not pay."""
         if self._is_over:
             return 0
-        if self.budget.seconds is not None and time.monotonic() - self._started >= self.budget.seconds * self._limit:
+        if self.budget.seconds is not None and self.clock() - self._started >= self.budget.seconds * self._limit:
             return 0
         if self.budget.compilations is None:
             return UNLIMITED
@@ -152,7 +157,7 @@ class Task:
         if self.budget.compilations:
             shares.append(self.evaluator.num_compilations / self.budget.compilations)
         if self.budget.seconds:
-            shares.append((time.monotonic() - self._started) / self.budget.seconds)
+            shares.append((self.clock() - self._started) / self.budget.seconds)
         return min(1.0, max(shares))
 
     @contextmanager

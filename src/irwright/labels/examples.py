@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from irwright.corpus.selection import Selection
-from irwright.distribute import distribute
 from irwright.errors import InputError, IrwrightError
 from irwright.labels.outcomes import KnownTrials
 from irwright.labels.portions import (
@@ -24,7 +24,7 @@ from irwright.labels.portions import (
     about_columns,
     about_function,
     bench,
-    load_portion,
+    fill,
     plan_portions,
     spread,
     units,
@@ -86,21 +86,13 @@ def make(
     functions = spread(selection.functions, limit)
     about = [KIND, _FORMAT, tools.llvm, bool(tools.aarch64), settings.identity()]
     portions = plan_portions(functions, about, size=_PORTION_FUNCTIONS)
-    left = [(key, part) for key, part in portions if key not in examples]
-    missing = sorted(left, key=lambda portion: portion[0])  # by hash: a run that is stopped early has all projects
+    num_kept = sum(key in examples for key, _ in portions)
     _only(examples, {key for key, _ in portions}, replace=replace)
-    total, problems = Counter[str](), Counter[str]()
-    done = len(portions) - len(missing)
-    loaded = (load_portion(corpus, *one) for one in missing)
-    for _, result in distribute(Write(tools, settings), loaded, jobs=jobs, ray=ray):
-        done += 1
-        if result.problem:
-            problems[result.problem] += 1
-        else:
-            examples.add(result.value[0])
-            problems.update(result.value[1])
-        if progress is not None:
-            progress("examples", done, len(portions))
+    work = Write(tools, settings)
+    by_hash = sorted(portions, key=lambda portion: portion[0])  # a run that is stopped early has all projects
+    report = None if progress is None else partial(progress, "examples")
+    problems = fill(examples, corpus, by_hash, work, jobs=jobs, ray=ray, progress=report)
+    total = Counter[str]()
     for shard in examples.shards:
         total.update(shard.summary["stages"])
     examples.about |= {"made_by": {"settings": settings.identity(), "llvm": tools.llvm, "limit": limit}}
@@ -108,7 +100,7 @@ def make(
     return Made(
         num_examples=sum(total.values()),
         num_functions=len(functions),
-        num_kept=len(portions) - len(missing),
+        num_kept=num_kept,
         stages=total,
         problems=problems,
     )

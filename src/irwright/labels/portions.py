@@ -7,13 +7,14 @@ recognised. Portions do not depend on how many workers there are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from irwright.corpus.selection import Chosen
+from irwright.distribute import distribute
 from irwright.errors import IrwrightError
 from irwright.labels.units import Bench, Unit
 from irwright.measure import PROTOCOLS
@@ -64,6 +65,34 @@ def load_portion(corpus: ShardFolder, key: str, functions: Sequence[Chosen]) -> 
             rows[shard] = corpus.read(corpus.get(shard), ["bitcode"])
         modules.append((rows[shard][row]["bitcode"], tuple(group)))
     return Portion(key=key, modules=tuple(modules))
+
+
+def fill(
+    folder: ShardFolder,
+    corpus: ShardFolder,
+    portions: Sequence[tuple[str, Sequence[Chosen]]],
+    work: Callable[[Portion], tuple[bytes, dict[str, int]]],
+    *,
+    jobs: int,
+    ray: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Counter[str]:
+    """Do those portions that a folder has no shard of, in processes, and put their shards into it.
+
+    `work` gives a shard, and how often each reason was why a function gave nothing: these are returned together.
+    """
+    missing = [(key, part) for key, part in portions if key not in folder]
+    done, problems = len(portions) - len(missing), Counter[str]()
+    for _, result in distribute(work, (load_portion(corpus, *one) for one in missing), jobs=jobs, ray=ray):
+        done += 1
+        if result.problem:
+            problems[result.problem] += 1
+        else:
+            folder.add(result.value[0])
+            problems.update(result.value[1])
+        if progress is not None:
+            progress(done, len(portions))
+    return problems
 
 
 def spread(functions: Sequence[Chosen], limit: int | None) -> list[Chosen]:

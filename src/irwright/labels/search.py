@@ -14,13 +14,13 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from irwright.candidates import list_candidate
 from irwright.coreset import load_coreset
 from irwright.corpus.selection import Chosen
-from irwright.distribute import distribute
 from irwright.errors import PassListError
 from irwright.labels.portions import (
     Portion,
@@ -28,7 +28,7 @@ from irwright.labels.portions import (
     about_columns,
     about_function,
     bench,
-    load_portion,
+    fill,
     plan_portions,
     spread,
     units,
@@ -92,18 +92,8 @@ def search_functions(
     ]
     about = [KIND, _FORMAT, tools.llvm, asdict(settings)]
     portions = plan_portions(spread(fitting, settings.num_functions), about, size=_PORTION_FUNCTIONS)
-    missing = [(key, part) for key, part in portions if key not in results]
-    done, problems = len(portions) - len(missing), Counter[str]()
-    work = SearchPortion(tools, settings)
-    for _, result in distribute(work, (load_portion(corpus, *one) for one in missing), jobs=jobs, ray=ray):
-        done += 1
-        if result.problem:
-            problems[result.problem] += 1
-        else:
-            results.add(result.value[0])
-            problems.update(result.value[1])
-        if progress is not None:
-            progress("search", done, len(portions))
+    report = None if progress is None else partial(progress, "search")
+    problems = fill(results, corpus, portions, SearchPortion(tools, settings), jobs=jobs, ray=ray, progress=report)
     results.about |= {"made_by": {"settings": asdict(settings), "llvm": tools.llvm}}
     results.save()
     return problems
