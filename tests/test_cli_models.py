@@ -46,6 +46,7 @@ def test_a_small_run_and_its_exports(irwright: Run, tmp_path: Path) -> None:
     [
         ("--stages tune,dance", "unknown stage 'tune,dance'; there are pretrain, emulate, tune, disassemble"),
         ("--tokens lots", "'lots' is no number of tokens; give 500000, 500K, 20M or 1.5B"),
+        ("--tokens inf", "'inf' is no number of tokens; give 500000, 500K, 20M or 1.5B"),
         ("--tokens 0", "give at least one token"),
         ("--kept emulate=lots", "'emulate=lots' is no share; say it as emulate=30,tune=5 (percent)"),
     ],

@@ -164,6 +164,16 @@ def test_a_source_that_is_broken_costs_itself(intake: Intake, tmp_path: Path, to
         next(intake.modules([str(whole), "nothing-such"]))
 
 
+def test_what_was_lifted_is_not_lifted_again(intake: Intake, tmp_path: Path) -> None:
+    code = tmp_path / "f.s"
+    code.write_text(".globl f\n.type f,@function\nf:\n leal 1(%rdi), %eax\n retq\n.size f, .-f\n")
+    assert [found.path for found in intake.modules([str(code)])] == ["f.s"]
+    again = Intake(clang=intake.clang, known=intake.known)
+    assert list(again.modules([str(code)])) == [] and again.num_skipped == 1
+    code.write_text(code.read_text().replace("leal 1", "leal 2"))
+    assert [found.path for found in again.modules([str(code)])] == ["f.s"]
+
+
 def test_an_sdist_that_pip_can_not_get(tmp_path: Path) -> None:
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\necho 'ERROR: No matching distribution found' >&2\nexit 1\n")
@@ -192,7 +202,7 @@ def test_add_from_the_command_line(irwright: Run, tree: Path, tmp_path: Path) ->
     assert "2 modules with 2 functions added, 0 modules were there" in ended.out
     assert "1  use of undeclared identifier 'missing'" in ended.err
     again = irwright(*words)
-    assert again.code == 0 and "0 modules with 0 functions added" in again.out
+    assert again.code == 0 and "0 modules with 0 functions added, 2 modules were there" in again.out
     assert "undeclared" not in again.err  # nothing was compiled
     (tree / "src" / "a.c").write_text("int twice(int x) { return x + x; }\n")
     changed = irwright(*words)

@@ -131,14 +131,14 @@ def add(
     )
     store.about["folders"] = intake.known  # only now: what is in them is in the corpus
     store.save()
+    num_kept = added.num_kept + intake.num_skipped
     click.echo(
-        f"{added.num_modules:,} modules with {added.num_functions:,} functions added, "
-        f"{added.num_kept:,} modules were there"
+        f"{added.num_modules:,} modules with {added.num_functions:,} functions added, {num_kept:,} modules were there"
     )
     problems = added.problems + intake.problems
     for reason, count in problems.most_common(20):
         click.echo(f"{count:7,}  {reason}", err=True)
-    return int(bool(problems) and not added.num_modules and not added.num_kept)
+    return int(bool(problems) and not added.num_modules and not num_kept)
 
 
 @corpus.command()

@@ -65,10 +65,10 @@ def _shares(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
 
 def _amount(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
     units = {"K": 10**3, "M": 10**6, "B": 10**9}
-    number, unit = (value[:-1], units[value[-1]]) if value[-1:] in units else (value, 1)
+    number, unit = (value[:-1], units[value[-1].upper()]) if value[-1:].upper() in units else (value, 1)
     try:
         amount = round(float(number) * unit)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise click.BadParameter(f"{value!r} is no number of tokens; give 500000, 500K, 20M or 1.5B") from error
     if amount < 1:
         raise click.BadParameter("give at least one token")

@@ -12,6 +12,7 @@ Names of other kinds are an error; a source of which a part fails gives the rest
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tarfile
 import tempfile
@@ -20,7 +21,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from irwright import __version__
 from irwright.corpus.build import build
 from irwright.corpus.debian import AptFetcher, find_archive
 from irwright.corpus.licences import LICENCE_FILE, licence_of_project, licence_of_text
@@ -52,7 +55,14 @@ class Intake:
     problems: Counter[str] = field(default_factory=Counter[str])
     """why parts of sources gave no module"""
     known: dict[str, int] = field(default_factory=dict[str, int])
-    """key of each folder that was read to its end, with its number of modules; one that is here is not read again"""
+    """key of each folder or file that was read to its end, with its number of modules; none is read again"""
+    skipped: list[str] = field(default_factory=list[str])
+    """keys of those that this one did not read again"""
+
+    @property
+    def num_skipped(self) -> int:
+        """Modules of what was not read again."""
+        return sum(self.known[key] for key in self.skipped)
 
     def modules(self, sources: Sequence[str]) -> Iterator[Found]:
         """The modules of every source, in order.
@@ -81,25 +91,35 @@ class Intake:
         if path.suffix in _IR_SUFFIXES and path.is_file():
             return self._ir(path)
         if path.suffix in OBJECT_SUFFIXES and path.is_file():
-            project = self.project or Project(name=path.stem, origin=source)
-            return binary_modules(path, project, llvm=self.llvm, problems=self.problems)
+            return self._binary(path, self.project or Project(name=path.stem, origin=source))
         raise CorpusError(
             f"unknown source {source!r}; give a folder, a file ({', '.join((*_IR_SUFFIXES, *OBJECT_SUFFIXES))}), "
             "debian:NAME, pypi:NAME or fetched"
         )
 
-    def _folder(self, path: Path, project: Project) -> Iterator[Found]:
-        """A folder of the user's, unless it was read before and has not changed."""
-        compiler = self.clang.stat()
-        facts = [str(self.clang), compiler.st_size, compiler.st_mtime_ns, self.flags, asdict(project)]
-        key = key_of(str(path.resolve()), facts, fingerprint(path))
+    def _once(self, key: str, modules: Iterator[Found]) -> Iterator[Found]:
+        """The modules of a source, unless it was read before and has not changed, as its key says."""
         if key in self.known:
+            self.skipped.append(key)
             return
         count = 0
-        for found in self._tree(path, project):
+        for found in modules:
             count += 1
             yield found
         self.known[key] = count
+
+    def _compiler(self) -> list[Any]:
+        about = self.clang.stat()
+        return [str(self.clang), about.st_size, about.st_mtime_ns, self.flags]
+
+    def _folder(self, path: Path, project: Project) -> Iterator[Found]:
+        key = key_of(str(path.resolve()), [*self._compiler(), asdict(project)], fingerprint(path))
+        return self._once(key, self._tree(path, project))
+
+    def _binary(self, path: Path, project: Project) -> Iterator[Found]:
+        content = hashlib.sha256(read_input(path)).hexdigest()
+        key = key_of(str(path.resolve()), [*self._compiler(), self.llvm, __version__, asdict(project)], content)
+        yield from self._once(key, binary_modules(path, project, llvm=self.llvm, problems=self.problems))
 
     def _tree(self, path: Path, project: Project) -> Iterator[Found]:
         return tree_modules(path, project, clang=self.clang, jobs=self.jobs, problems=self.problems, flags=self.flags)
@@ -121,7 +141,8 @@ class Intake:
             package = name.partition("==")[0]
             project = Project(name=f"pypi-{package}", version=version, origin=f"pypi:{package}")
             include = f"-I{sys.base_prefix}/include/python{sys.version_info[0]}.{sys.version_info[1]}"
-            yield from replace(self, flags=(*self.flags, include))._tree(tree, project)
+            modules = replace(self, flags=(*self.flags, include))._tree(tree, project)
+            yield from self._once(key_of([*self._compiler(), include, asdict(project)]), modules)
 
     def _ir(self, path: Path) -> Iterator[Found]:
         project = self.project or Project(name=path.stem, origin=str(path))

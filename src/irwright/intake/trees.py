@@ -6,6 +6,7 @@ corpus is (corpus/build.py), outside of the tree.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import tempfile
 from collections import Counter
@@ -25,6 +26,8 @@ from irwright.errors import CorpusError
 _DATABASES = ("compile_commands.json", "build/compile_commands.json", "irwright-build/compile_commands.json")
 _MAX_LICENCE_BYTES = 200_000
 _HEAD_BYTES = 6000
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,10 @@ def tree_modules(
         def one(numbered: tuple[int, Command]) -> Found | str:
             number, command = numbered
             output = Path(scratch) / f"{number}.bc"
-            return _compile(command, tree, output, project, licence, clang=clang, flags=flags)
+            found = _compile(command, tree, output, project, licence, clang=clang, flags=flags)
+            if isinstance(found, str):
+                logger.debug("%s: %s", tree / command.source, found)
+            return found
 
         for found in pool.map(one, enumerate(tree_commands(tree))):
             if isinstance(found, str):
