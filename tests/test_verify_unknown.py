@@ -53,3 +53,10 @@ def test_a_text_on_the_stack_is_seen(compile_c: Compile) -> None:
     gap = "void g(char *);\nvoid f(void) { volatile char t[32]; t[0] = 'a'; t[1] = 'b'; t[31] = 0; g((char *)t); }"
     (event,) = run(compile_c, gap).events
     assert isinstance(event, CallEvent) and event.texts == (b"ab",)
+
+
+def test_what_lies_behind_a_number_is_no_text(compile_c: Compile) -> None:
+    """The callee is given a long of eight bytes that are not zero, and the next variable is nothing to it."""
+    source = "void g(long *);\nvoid f(void) { volatile long n[2] = {-2, 1}; g((long *)&n[0]); long m = -3; g(&m); }"
+    events = run(compile_c, source).events
+    assert [event.texts for event in events if isinstance(event, CallEvent)] == [(b"",), (b"",)]

@@ -38,8 +38,8 @@ from irwright.llvm.codegen import CodegenLevel, FileType, FunctionSize, TargetMa
 from irwright.llvm.library import open_library
 from irwright.llvm.lowering import Lowered, assemble, link, lower
 from irwright.llvm.module import Context, Linkage, Module
-from irwright.llvm.overflow import trapping
 from irwright.llvm.pieces import PREPARATIONS, Promoted, inline_statics, join, keep, promote, references
+from irwright.llvm.undefined import trapping
 
 PROMISES = re.compile(
     rb"^(  %\S+ = (?:add|sub|mul|shl|lshr|ashr|udiv|sdiv|trunc|zext|or|icmp|getelementptr))"

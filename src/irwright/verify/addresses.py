@@ -13,6 +13,7 @@ from enum import Enum, auto
 from irwright.verify.emulate import Emulator
 from irwright.verify.image import Named
 from irwright.verify.memory import Fault
+from irwright.verify.same_code import are_twins
 
 MAX_CONSTANT = 64
 """bytes of two constants without a name that are compared"""
@@ -102,12 +103,19 @@ class Addresses:
         return Match.DIFFERENT if has_identity else Match.UNKNOWN
 
     def is_forwarded(self, x: int, y: int) -> bool:
-        """The function at x does nothing in the candidate but jump to y: they were merged, and either may be named."""
-        for one in self.a.image.named_at(x):
-            other = self.b.image.functions.get(one.name)
-            if other is not None and one.address == x and jump_target(self.b, other.address) == y:
-                return True
-        return False
+        """The function at x is in the candidate what the one at y is, or jumps there: they were merged.
+
+        The first only where nobody asks for its address but to call it.
+        """
+        image, here = self.b.image, self.b.image.functions_at.get(y)
+        names = self.a.image.functions_at.get(x, ())
+        addresses = [image.functions[name].address for name in names if name in image.functions]
+        if any(address == y or jump_target(self.b, address) == y for address in addresses):
+            return True
+        signatures = [self.a.signatures[name] for name in names if name in self.a.signatures]
+        if not here or not any(signature.is_unnamed for signature in signatures):
+            return False
+        return any(are_twins(image, name, here[0]) for name in names if name in image.functions)
 
     def constants(self, x: int, y: int, depth: int) -> Match:
         """Read-only data: the same where it reads the same, strings to their end."""

@@ -412,6 +412,14 @@ class Image:
             found.append(self._named[before])
         return found
 
+    @cached_property
+    def functions_at(self) -> dict[int, tuple[str, ...]]:
+        """Names of functions by where they begin."""
+        found: dict[int, tuple[str, ...]] = {}
+        for name, function in self.functions.items():
+            found[function.address] = (*found.get(function.address, ()), name)
+        return found
+
     def section_place(self, address: int) -> tuple[str, int] | None:
         """The name of the section that an address lies in or ends, without its dot, and how far in it is."""
         at = bisect_right(self._segment_starts, address) - 1

@@ -56,13 +56,27 @@ def same_functions(
     return frozenset(_Comparison(original, candidate, follow_data and follow_code, follow_code).run())
 
 
+def are_twins(image: Image, first: str, second: str) -> bool:
+    """Two functions of one object are the same instructions, which lead to the same places."""
+    if not image.is_x86:
+        return False
+    comparison = _Comparison(image, image, follow_data=False, follow_code=False)
+    one, other = image.functions[first], image.functions[second]
+    if one.size != other.size:
+        return False
+    try:
+        comparison.compare(_Pair(one.address, other.address, one.size, first))
+    except _Different:
+        return False
+    return all(pair.first == pair.second for pair in comparison.needed)
+
+
 class _Comparison:
     def __init__(self, a: Image, b: Image, follow_data: bool, follow_code: bool) -> None:
         self.a = a
         self.b = b
         self.follow_data = follow_data
         self.follow_code = follow_code
-        self.at_a, self.at_b = _functions_by_address(a), _functions_by_address(b)
         self.relocations = {id(image): _sorted_relocations(image) for image in (a, b)}
         self.needed: list[_Pair] = []
         """what the stretch under comparison leads to"""
@@ -187,7 +201,7 @@ class _Comparison:
         if segment_a is None or segment_b is None or segment_a.is_code != segment_b.is_code:
             raise _Different
         if segment_a.is_code:
-            names = self.at_a.get(x, frozenset()) & self.at_b.get(y, frozenset())
+            names = set(self.a.functions_at.get(x, ())).intersection(self.b.functions_at.get(y, ()))
             if not names:
                 raise _Different
             if self.follow_code if pair.function else self.follow_data:
@@ -219,13 +233,6 @@ class _Comparison:
             done = behind
         if a[done:] != b[done:]:
             raise _Different
-
-
-def _functions_by_address(image: Image) -> dict[int, frozenset[str]]:
-    found: dict[int, set[str]] = {}
-    for name, function in image.functions.items():
-        found.setdefault(function.address, set()).add(name)
-    return {address: frozenset(names) for address, names in found.items()}
 
 
 def _sorted_relocations(image: Image) -> dict[int, tuple[list[int], list[int]]]:

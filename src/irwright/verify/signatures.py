@@ -62,6 +62,8 @@ class Signature:
     is_pure: bool = False
     """neither writes memory nor does anything else that can be observed"""
     is_noreturn: bool = False
+    is_unnamed: bool = False
+    """nobody asks for its address but to call it (`unnamed_addr`)"""
 
 
 POINTER = Value(kind=Kind.POINTER, bits=64)
@@ -305,6 +307,7 @@ class _Line:
             is_variadic=is_variadic,
             is_pure=is_pure,
             is_noreturn=bool(re.search(r"\bnoreturn\b", attributes)),
+            is_unnamed="unnamed_addr" in self.tokens[self.position :],
         )
 
     def read_call(self) -> tuple[str, Signature, list[str]]:

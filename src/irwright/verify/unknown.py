@@ -46,7 +46,7 @@ def play_unknown(call: Call) -> None:
         address = call.next(value)
         arguments.append((value.kind, value.bits, address))
         if value.kind is Kind.POINTER and call.memory.is_stack(address):
-            texts.append(read_text(call, address))
+            texts.append(read_text(call, address, value))
         if value.fields and not signature.is_pure:
             objects.append((address, value))
             if call.memory.is_stack(address):  # other memory is compared at the end
@@ -66,10 +66,13 @@ def play_unknown(call: Call) -> None:
             call.memory.poke(place, content)
 
 
-def read_text(call: Call, address: int) -> bytes:
+def read_text(call: Call, address: int, value: Value) -> bytes:
     """A text on the stack that the callee can read, as far as it was written; empty where it has no end."""
+    if value.fields and not is_text(value):
+        return b""
+    size = min(field_bytes(value), MAX_LOCAL_TEXT) if value.fields else MAX_LOCAL_TEXT
     try:
-        text, end, _ = call.memory.read(address, MAX_LOCAL_TEXT).partition(b"\0")
+        text, end, _ = call.memory.read(address, size).partition(b"\0")
     except Fault:
         return b""
     if not end or text[:2] == bytes(2 * [STACK_FILL]):
