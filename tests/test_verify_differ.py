@@ -68,14 +68,15 @@ int f(int x) { fill(x); return ask(x) + 1; }
 def test_what_an_earlier_call_left_on_the_stack_is_no_difference(compile_c: Compile) -> None:
     """A callee may read all of a record, of which nothing was written: each version has something else there."""
     text = LEFT_OVER.replace("MORE", "")
-    moved = text.replace("v[12]", "v[19]")
+    moved = text.replace("v[12]", "v[19]").replace("{ fill", "{ volatile int own = x; fill")
     (verdict,) = [one for one in compile_c.compare(text, moved).functions if one.function == "f"]
     assert verdict.kind is VerdictKind.INCONCLUSIVE, verdict
     assert verdict.reason == "what an earlier call left on the stack is read"
     # What is written before is seen, and where it is not any more.
     text = LEFT_OVER.replace("MORE", "r.c = x;")
     for changed in ("r.c = x + 1;", "r.b = x;", "r.c = x; r.a = 7;"):
-        found = compile_c.compare(text, LEFT_OVER.replace("MORE", changed))
+        other = LEFT_OVER.replace("MORE", changed).replace("{ fill", "{ volatile int own = x; fill")
+        found = compile_c.compare(text, other)
         assert (found.first_difference is not None) is (changed != "r.c = x; r.a = 7;"), changed
 
 
@@ -233,21 +234,34 @@ int other(int x) { return inner(x + 9) - 5; }
 """
 
 
+@pytest.mark.parametrize("static", [False, True])
+def test_callers_of_what_is_equal_need_no_run(compile_c: Compile, static: bool) -> None:
+    """Their own code is what it was; they run where their callee is static, or not known to be equal."""
+    text = CALLER.replace("MORE", "x - 3").replace("static" if not static else "", "")
+    changed = text.replace("if (x", "volatile int y = x; if (y")
+    objects = [compile_c(one, "-Oz") for one in (text, changed, text.replace("x - 3", "x - 4"))]
+    signatures = compile_c.signatures(text)
+    verdict = compare_objects(*objects[:2], signatures=signatures)
+    runs = {one.function: one.num_runs for one in verdict.functions}
+    assert verdict.equal == 3 and runs["inner"] and bool(runs["outer"] and runs["other"]) is static, verdict.functions
+    wrong = compare_objects(objects[0], objects[2], signatures=signatures)
+    assert wrong.different and all(one.num_runs for one in wrong.functions), wrong.functions
+
+
 def test_callers_of_what_changed_get_a_share_of_the_work(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their own code is what it was; what differs in the callee is found nevertheless."""
     text = CALLER.replace("MORE", "x - 3")
     texts = text, text.replace("if (x", "volatile int y = x; if (y")
-    objects = [compile_c(text, "-Oz") for text in texts]
-    signatures = compile_c.signatures(texts[0])
+    objects = [compile_c(one, "-Oz") for one in texts]
+    signatures = compile_c.signatures(text)
     runs: list[int] = []
     for share in (1.0, 1 / 4):
         monkeypatch.setattr("irwright.verify.differ.UNCHANGED_SHARE", share)
-        verdict = compare_objects(*objects, signatures=signatures, limits=Limits(work_per_seed=8))
-        assert verdict.different == 0
-        runs.append(sum(one.num_runs for one in verdict.functions if one.function in ("outer", "other")))
+        comparer = Comparer(*objects, signatures=signatures, limits=Limits(work_per_seed=8))
+        verdicts = [comparer.compare(name) for name in ("outer", "other")]
+        assert all(one.kind is VerdictKind.EQUAL for one in verdicts)
+        runs.append(sum(one.num_runs for one in verdicts))
     assert 16 <= runs[1] < 0.7 * runs[0], runs
-    wrong = compile_c(CALLER.replace("MORE", "x - 4"), "-Oz")
-    assert compare_objects(objects[0], wrong, signatures=signatures).different
 
 
 def test_doubts_are_work(compile_c: Compile) -> None:

@@ -81,3 +81,13 @@ def test_code_of_another_object_can_be_called_and_not_read(emulator: Emulator) -
     ended = run(emulator, "code_of")
     assert ended.num_calls == 1
     assert (ended.ending, ended.detail) == (Ending.FAULT, "access to code of another object")
+
+
+def test_data_that_a_run_changed(compile_c: Compile) -> None:
+    text = "int a = 1, b = 2; long c[4] = {1, 2, 3, 4}; void f(long n) { b = n; c[2] = n; } void g(void) { a = 1; }"
+    elf = read_elf(compile_c(text, "-O1", "-fno-pic"), "object")
+    emulator = Emulator(Image(elf, Externals([elf])), signatures=compile_c.signatures(text))
+    assert run(emulator, "f", 7).ending is Ending.RETURNED
+    assert emulator.memory.changed_globals() == {"b", "c"}
+    assert run(emulator, "g").ending is Ending.RETURNED
+    assert emulator.memory.changed_globals() == set()

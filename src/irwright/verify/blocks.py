@@ -7,7 +7,7 @@ may be taken. Calls do not end a block.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +23,8 @@ _OFFSET = re.compile(r"\[(?!rip|rsp|rbp|sp)\w+(?: \+ (0x[0-9a-f]+|\d+)|, #(0x[0-
 _NUMBER = re.compile(r"(?:^|, )#?(-?(?:0x[0-9a-f]+|\d+))$")
 _DISPLACEMENT = re.compile(r"([-+]) (0x[0-9a-f]+|\d+)\]$")
 _COMPARE = re.compile(r"(cmp|test|u?comis[sd]|bt|fcmpe?|cmn|tst|cbn?z|tbn?z)$")
+_ENDS = ("jmp", "b", "br", "ret", "retaa", "retab", "eret")
+"""jumps behind which nothing runs"""
 _FLAG_SETTERS = {"sub", "and", "dec", "inc", "add", "subs", "adds", "ands"}
 _FLAG_USERS = re.compile(r"j(?!mp)|set|cmov|b\.|cs|cinc|cset")
 
@@ -53,6 +55,12 @@ class Blocks:
     comparisons: tuple[Comparison, ...] = ()
     calls: tuple[int, ...] = ()
     """addresses outside that it calls or jumps to"""
+    reached: int = 0
+    """a bit for each block that jumps lead to from the first one: not those for exceptions"""
+
+    def are_covered(self, covered: int) -> bool:
+        """Every block ran that can, where no exception is thrown; `covered` is as `covered` gives it."""
+        return not self.reached & ~covered
 
     def covered(self, executed: Mapping[int, int]) -> int:
         """A bit for each block that began to run; `executed` is Emulator.executed."""
@@ -81,6 +89,9 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
     comparisons: list[Comparison] = []
     calls: dict[int, None] = {}
     numbers = _Numbers()
+    jumps: dict[int, tuple[int | None, bool]] = {}
+    """where each leads (None: out of the function), and whether what follows may run too"""
+    is_known = True
     setter: tuple[int, int, str, str] | None = None
     for at, size, mnemonic, operands in disassemble(code, address, is_x86=is_x86):
         if setter is not None and (_COMPARE.match(setter[2]) or _FLAG_USERS.match(mnemonic) or setter[2] == "xor"):
@@ -99,9 +110,13 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
                 calls[int(target.group(1), 16)] = None
             starts.add(at + size)
             branches.append(at)
+            inside = int(target.group(1), 16) if target is not None else None
+            is_known = is_known and (target is not None or mnemonic.startswith("ret"))
+            jumps[at] = inside, mnemonic not in _ENDS
         elif is_x86 and mnemonic.startswith(("ret", "ud2", "hlt", "int3")):
             starts.add(at + size)
             branches.append(at)
+            jumps[at] = None, False
         elif mnemonic in ("call", "bl", "blr"):
             branches.append(at)
             target = re.search(r"^#?(0x[0-9a-f]+)$", operands)
@@ -111,12 +126,14 @@ def find_blocks(code: bytes, address: int, machine: int) -> Blocks:
             numbers.note(mnemonic, operands)
     # A run of padding is no block; behind it there may be one (aligned targets that only a table names).
     starts = {start for start in starts if start < end and start not in padding}
+    ordered = tuple(sorted(starts))
     return Blocks(
-        starts=tuple(sorted(starts)),
+        starts=ordered,
         branches=tuple(branches),
         end=end,
         comparisons=tuple(comparisons),
         calls=tuple(calls),
+        reached=_reached(ordered, jumps) if is_known else (1 << len(ordered)) - 1,
         hints=numbers.hints(),
     )
 
@@ -150,3 +167,20 @@ class _Numbers:
             offsets=tuple(offset for offset in self.offsets if offset < 2048)[:MAX_HINTS],
             uses_floats=self.uses_floats,
         )
+
+
+def _reached(starts: tuple[int, ...], jumps: Mapping[int, tuple[int | None, bool]]) -> int:
+    """A bit for each block that is entered from the first one; `jumps` have their targets, and end blocks."""
+    ends = {bisect_right(starts, at) - 1: jump for at, jump in jumps.items()}
+    found, todo = 0, [0]
+    while todo:
+        block = todo.pop()
+        if block >= len(starts) or found >> block & 1:
+            continue
+        found |= 1 << block
+        target, falls = ends.get(block, (None, True))
+        if falls:
+            todo.append(block + 1)
+        if target is not None and starts[0] <= target <= starts[-1]:
+            todo.append(bisect_right(starts, target) - 1)
+    return found

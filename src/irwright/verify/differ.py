@@ -25,10 +25,17 @@ from irwright.verify.explore import Attempt, Explorer
 from irwright.verify.image import Externals, Image, Named
 from irwright.verify.inputs import Inputs, describe_arguments
 from irwright.verify.observe import Finding, Match, compare_at_call, compare_beginnings, compare_runs
-from irwright.verify.same_code import same_functions
+from irwright.verify.same_code import same_functions, unchanged_functions
 from irwright.verify.signatures import Signature
 from irwright.verify.tracing import Tracer
-from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
+from irwright.verify.verdicts import (
+    FunctionVerdict,
+    Limits,
+    ObjectVerdict,
+    Unchanged,
+    VerdictKind,
+    same_code_verdict,
+)
 from irwright.verify.versions import CANDIDATE, FORGETFUL, ORIGINAL, TRACER, UNOPTIMISED, Versions, run_again
 
 MAX_CALLEES = 4
@@ -92,7 +99,7 @@ class Comparer:
         before: bytes | None = None,
         static_too: bool = False,
     ) -> None:
-        """As `compare_objects`; `before` is another candidate, with which `unchanged` compares.
+        """As `compare_objects`; `before` is another candidate, with which `known` compares.
 
         `static_too`: each version was made function by function, so that static ones count as others do.
         """
@@ -125,12 +132,12 @@ class Comparer:
         self._callable = self._find_callable()
         images = self._original.image, self._candidate.image
         self._same = frozenset[str]() if run_same else same_functions(*images)
-        self._own_same = frozenset[str]() if run_same else same_functions(*images, follow_code=False)
-        self.unchanged = frozenset[str]()
+        self.unchanged = Unchanged() if run_same else self._find_unchanged(*images)
+        self.known = frozenset[str]()
         """functions that are the same in the candidate before"""
         for other in others:
             changed = Image(other, self.externals), self._candidate.image
-            self.unchanged = same_functions(*changed, follow_data=False)
+            self.known = same_functions(*changed, follow_data=False)
 
     def _name_kept(self) -> None:
         """Variables that have names in the original, and are places in a section that lifting kept whole."""
@@ -142,6 +149,12 @@ class Comparer:
                 continue
             other = replace(named, address=kept.start + offset)
             theirs.memory.globals[name] = (other, theirs.memory.read(other.address, other.size))
+
+    def _find_unchanged(self, original: Image, candidate: Image) -> Unchanged:
+        found = unchanged_functions(original, candidate)
+        both = [name for name in original.functions if name in candidate.functions and name not in found]
+        static = {name for name in both if self._is_static(original.functions[name], candidate.functions[name])}
+        return Unchanged(leads_to=found, static=frozenset(static))
 
     def _tracer(self) -> Tracer:
         if self._traces is None:
@@ -184,11 +197,11 @@ class Comparer:
 
     def run(self) -> tuple[FunctionVerdict, ...]:
         """All verdicts, in the order of the original's symbols, with the coverage of all runs together."""
-        verdicts = [self.compare(name) for name in self.names]
+        verdicts: dict[str, FunctionVerdict] = {}
+        for name in sorted(self.names, key=self.unchanged.leads_to.__contains__):
+            verdicts[name] = self.unchanged.verdict(name, verdicts) or self.compare(name)
         covered = self.covered()
-        return tuple(
-            replace(verdict, blocks_covered=covered.get(verdict.function, 0).bit_count()) for verdict in verdicts
-        )
+        return tuple(replace(verdicts[name], blocks_covered=covered.get(name, 0).bit_count()) for name in self.names)
 
     def covered(self) -> dict[str, int]:
         """Bits of the blocks that ran so far, by function."""
@@ -219,7 +232,7 @@ class Comparer:
         return list(found.values())
 
     def _explorer(self, name: str, ours: Named, signature: Signature | None) -> Explorer:
-        share = UNCHANGED_SHARE if name in self._own_same else 1
+        share = UNCHANGED_SHARE if name in self.unchanged.leads_to else 1
         return Explorer(
             self._original,
             self._tracer,
@@ -238,7 +251,7 @@ class Comparer:
     def compare(self, name: str) -> FunctionVerdict:
         """The verdict on one function."""
         if name in self._same:
-            return _same_code(name)
+            return same_code_verdict(name)
         ours, theirs = self._original.image.functions[name], self._candidate.image.functions[name]
         problem = self._original.image.problem_of(ours) or self._candidate.image.problem_of(theirs)
         if problem is not None:
@@ -382,19 +395,6 @@ class Comparer:
             if first is None or other is None or compare_at_call(first, other, refilled=True) is not None:
                 return None
         return replace(finding, text=f"at call {looks}: {finding.text}", is_certain=True)
-
-
-def _same_code(name: str) -> FunctionVerdict:
-    return FunctionVerdict(
-        function=name,
-        kind=VerdictKind.EQUAL,
-        reason="the same machine code",
-        seed=None,
-        num_runs=0,
-        num_conclusive=0,
-        blocks=0,
-        blocks_covered=0,
-    )
 
 
 def _why(run: Run) -> str:

@@ -133,8 +133,8 @@ class Explorer:
 
     @property
     def is_covered(self) -> bool:
-        """Every block of the function ran."""
-        return self._covered.bit_count() == len(self._blocks.starts)
+        """Every block of the function ran, but for those of exceptions."""
+        return self._blocks.are_covered(self._covered)
 
     def attempts(self) -> Iterator[Attempt]:
         """Runs, each the original's last: its memory stays until the next. Without end where blocks are missing."""

@@ -148,6 +148,7 @@ class Memory:
         self._seed = 0
         self.globals = {named.name: (named, self.read(named.address, named.size)) for named in image.writable_names()}
         """named data that code may write, with its first content"""
+        self._placed: dict[int, list[tuple[str, int, int]]] = {}
         self._fillable = [
             named
             for named, content in self.globals.values()
@@ -244,9 +245,37 @@ class Memory:
         filled = self._filled.get(self._seed, b"")
         size = PAGE * len(self.pages)
         if len(filled) != size:
-            filled = b"".join(map(self._first_content, self.pages))
+            filled = b"".join(map(self.first_content, self.pages))
             self._filled[self._seed] = filled
         ctypes.memmove(self._pool_pointer, filled, size)
+
+    @property
+    def first_arena(self) -> bytes:
+        """What the arena began with, but for what was put on top of it."""
+        return arena(self._seed)
+
+    def changed_globals(self) -> set[str]:
+        """Names of `globals` that hold something else than at first."""
+        found: set[str] = set()
+        for region in self.writable:
+            content = region.host[:]
+            if content == region.pristine:
+                continue
+            assert region.pristine is not None
+            for name, start, end in self._globals_in(region):
+                if content[start:end] != region.pristine[start:end]:
+                    found.add(name)
+        return found
+
+    def _globals_in(self, region: Region) -> list[tuple[str, int, int]]:
+        """(name, start, end) of each in a region."""
+        if region.address not in self._placed:
+            self._placed[region.address] = [
+                (name, named.address - region.address, named.end - region.address)
+                for name, (named, _) in self.globals.items()
+                if region.address <= named.address < region.end
+            ]
+        return self._placed[region.address]
 
     def same_pages(self, other: Memory) -> bool:
         """Both have the same pages that were filled on demand, with the same content."""
@@ -336,13 +365,14 @@ class Memory:
         if len(self.pages) >= MAX_PAGES:
             raise Fault(f"over {MAX_PAGES} pages touched")
         offset = PAGE * len(self.pages)
-        content = self._first_content(address)
+        content = self.first_content(address)
         self._pool[offset : offset + PAGE] = content
         self.pages[address] = offset
         self._page_at.append(address)
         return offset
 
-    def _first_content(self, address: int) -> bytes:
+    def first_content(self, address: int) -> bytes:
+        """What a page that is filled on demand begins with."""
         content = page_content(self._seed, address)
         if address in self._streams:
             return (address + FILE_OFFSET).to_bytes(8, "little") + content[8:]
@@ -414,4 +444,4 @@ class Memory:
         offset = self.pages.get(address)
         if offset is not None:
             return self._pool[offset : offset + PAGE]
-        return self._first_content(address)
+        return self.first_content(address)

@@ -217,13 +217,15 @@ class _Comparison:
         # Where heaps differ, equal bytes elsewhere may still be addresses of blocks that differ.
         same_heap = self.a.heap.state() == self.b.heap.state()
         if not same_heap or a.arena.host[:] != b.arena.host[:]:
-            self.bytes(a.arena.host[:], b.arena.host[:], "memory of an argument")
+            self.bytes(a.arena.host[:], b.arena.host[:], "memory of an argument", a.first_arena)
         known = same_heap and a.same_pages(b)
         for page in () if known else sorted(a.pages.keys() | b.pages.keys()):
             content_a, content_b = a.page_bytes(page), b.page_bytes(page)
-            if not same_heap or content_a != content_b:
-                name = self.a.image.externals.name_at(page)
-                self.bytes(content_a, content_b, name or f"memory at {page:#x}")
+            first = a.first_content(page)
+            if content_a == content_b and (same_heap or content_a == first):
+                continue
+            name = self.a.image.externals.name_at(page)
+            self.bytes(content_a, content_b, name or f"memory at {page:#x}", first)
         errno = LIBC_BASE + ERRNO
         self.bytes(a.read(errno, 4), b.read(errno, 4), "errno")
         self.globals(is_end)
@@ -248,17 +250,19 @@ class _Comparison:
     def globals(self, with_local: bool) -> None:
         """Data with a name that both have; what no run changed is compared once."""
         known = self.a.same_at_first.setdefault(id(self.b), {})
-        for name, (named, first_a) in self.a.memory.globals.items():
-            other, first_b = self.b.memory.globals.get(name, (None, b""))
+        changed = self.a.memory.changed_globals() | self.b.memory.changed_globals()
+        for name, (named, _) in self.a.memory.globals.items():
+            at_first = name not in changed
+            if at_first and known.get(name):
+                continue
+            other, _ = self.b.memory.globals.get(name, (None, b""))
             if other is None or other.size != named.size or named.is_local != other.is_local:
+                known[name] = True
                 continue
             if named.is_local and not with_local:
                 continue
             content_a = self.a.memory.read(named.address, named.size)
             content_b = self.b.memory.read(other.address, other.size)
-            at_first = content_a == first_a and content_b == first_b
-            if at_first and known.get(name):
-                continue
             try:
                 self.bytes(content_a, content_b, name)
             except _Stop as stop:
@@ -268,10 +272,13 @@ class _Comparison:
             if at_first:
                 known[name] = True
 
-    def bytes(self, x: bytes, y: bytes, where: str) -> None:
-        """Compare memory: equal bytes, or words that are addresses of the same thing."""
+    def bytes(self, x: bytes, y: bytes, where: str, first: bytes = b"") -> None:
+        """Compare memory: equal bytes, or words that are addresses of the same thing.
+
+        What both hold since the `first` content is the same, whatever it looks like.
+        """
         image_a = self.a.image
-        if x == y and (len(x) > MAX_SCANNED or not _MAY_BE_ADDRESS.search(x)):
+        if x == y and (x == first or len(x) > MAX_SCANNED or not _MAY_BE_ADDRESS.search(x)):
             return
         if self.refilled:
             y = bytes(one if one in FILLS and not other else other for one, other in zip(x, y, strict=False))
@@ -280,7 +287,8 @@ class _Comparison:
         while offset < size:
             behind = offset + CHUNK
             is_same = not offset % CHUNK and x[offset:behind] == y[offset:behind]
-            if is_same and not _MAY_BE_ADDRESS.search(x, offset, behind):
+            is_untouched = is_same and x[offset:behind] == first[offset:behind]
+            if is_untouched or (is_same and not _MAY_BE_ADDRESS.search(x, offset, behind)):
                 offset = behind
                 continue
             end = min(offset + 8, size)

@@ -56,6 +56,14 @@ def same_functions(
     return frozenset(_Comparison(original, candidate, follow_data and follow_code, follow_code).run())
 
 
+def unchanged_functions(original: Image, candidate: Image) -> dict[str, frozenset[str]]:
+    """Functions of the same instructions in both, whatever they call; with the functions that these lead to."""
+    if not original.is_x86:
+        return {}
+    comparison = _Comparison(original, candidate, follow_data=False, follow_code=False)
+    return {name: comparison.led_to(comparison.functions(name)) for name in comparison.run()}
+
+
 def are_twins(image: Image, first: str, second: str) -> bool:
     """Two functions of one object are the same instructions, which lead to the same places."""
     if not image.is_x86:
@@ -80,9 +88,13 @@ class _Comparison:
         self.relocations = {id(image): _sorted_relocations(image) for image in (a, b)}
         self.needed: list[_Pair] = []
         """what the stretch under comparison leads to"""
+        self.named: set[str] = set()
+        """functions that it leads to, and that are not followed"""
+        self.leads: dict[_Pair, tuple[list[_Pair], set[str]]] = {}
+        """both, by stretch"""
 
     def run(self) -> list[str]:
-        leads: dict[_Pair, list[_Pair]] = {}
+        leads = self.leads
         wrong: set[_Pair] = set()
         roots = [self.functions(name) for name in self.a.functions if name in self.b.functions]
         todo = list(roots)
@@ -90,18 +102,29 @@ class _Comparison:
             pair = todo.pop()
             if pair in leads:
                 continue
-            self.needed = []
+            self.needed, self.named = [], set()
             try:
                 self.compare(pair)
             except _Different:
                 wrong.add(pair)
-            leads[pair] = self.needed
+            leads[pair] = self.needed, self.named
             todo += self.needed
         while True:  # what leads to something wrong is wrong
-            more = {pair for pair, needed in leads.items() if pair not in wrong and not wrong.isdisjoint(needed)}
+            more = {pair for pair, (needed, _) in leads.items() if pair not in wrong and not wrong.isdisjoint(needed)}
             if not more:
                 return [pair.function for pair in roots if pair not in wrong]
             wrong |= more
+
+    def led_to(self, pair: _Pair) -> frozenset[str]:
+        """Names of the functions that a stretch leads to, by itself and by the data it uses."""
+        seen, todo = {pair}, [pair]
+        found: set[str] = set()
+        while todo:
+            needed, named = self.leads[todo.pop()]
+            found |= named
+            todo += [one for one in needed if one not in seen]
+            seen.update(needed)
+        return frozenset(found)
 
     def functions(self, name: str) -> _Pair:
         one, other = self.a.functions[name], self.b.functions[name]
@@ -206,6 +229,8 @@ class _Comparison:
                 raise _Different
             if self.follow_code if pair.function else self.follow_data:
                 self.needed.append(self.functions(min(names)))
+            else:
+                self.named.add(min(names))
             return
         constants = _constant(self.a, segment_a, x), _constant(self.b, segment_b, y)
         if constants[0] is not None:

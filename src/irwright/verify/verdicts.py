@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -82,6 +82,45 @@ class FunctionVerdict:
     def __str__(self) -> str:
         counts = f"{self.num_conclusive} of {self.num_runs} runs, {self.blocks_covered} of {self.blocks} blocks"
         return f"{self.function}: {self.kind} ({counts})" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged:
+    """Functions whose own code is what it was, though what they call may not be."""
+
+    leads_to: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """each, with the functions that it calls or names"""
+    static: frozenset[str] = frozenset()
+    """functions that are run a little, since all that is known of their arguments is what their callers do"""
+
+    def verdict(self, name: str, verdicts: Mapping[str, FunctionVerdict]) -> FunctionVerdict | None:
+        """Equal without a run, where everything that such a function comes to is; None where that is not known."""
+        if name not in self.leads_to:
+            return None
+        seen, todo = {name}, [name]
+        while todo:
+            for callee in self.leads_to[todo.pop()] - seen:
+                seen.add(callee)
+                if callee in self.leads_to:
+                    todo.append(callee)
+                    continue
+                verdict = verdicts.get(callee)
+                if callee in self.static or verdict is None or verdict.kind is not VerdictKind.EQUAL:
+                    return None
+        return same_code_verdict(name)
+
+
+def same_code_verdict(name: str) -> FunctionVerdict:
+    return FunctionVerdict(
+        function=name,
+        kind=VerdictKind.EQUAL,
+        reason="the same machine code",
+        seed=None,
+        num_runs=0,
+        num_conclusive=0,
+        blocks=0,
+        blocks_covered=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from irwright.errors import IrwrightError, WorkerError
 from irwright.processes import MEBIBYTE, WorkerProcess, Workers
-from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, VerdictKind
+from irwright.verify.verdicts import FunctionVerdict, Limits, ObjectVerdict, Unchanged, VerdictKind
 
 if TYPE_CHECKING:
     from irwright.verify.differ import Comparer
@@ -163,6 +163,10 @@ class Verifier(Workers[_Worker]):
         self._idle.append(worker)
 
 
+_Loaded = tuple[tuple[str, ...], frozenset[str], Unchanged]
+"""names of the functions to compare; `Comparer.known` and `unchanged`"""
+
+
 class _Comparison:
     """One comparison on a verifier's workers."""
 
@@ -178,9 +182,14 @@ class _Comparison:
 
     def run(self) -> ObjectVerdict:
         try:
-            names, unchanged = self._start()
-            self.verdicts |= {name: self.known[name] for name in unchanged if name in self.known}
-            self._compare(tuple(name for name in names if name not in self.verdicts))
+            names, known, unchanged = self._start()
+            self.verdicts |= {name: self.known[name] for name in known if name in self.known}
+            left = [name for name in names if name not in self.verdicts]
+            self._compare([name for name in left if name not in unchanged.leads_to])
+            callers = [name for name in left if name in unchanged.leads_to]
+            concluded = {name: unchanged.verdict(name, self.verdicts) for name in callers}
+            self.verdicts |= {name: verdict for name, verdict in concluded.items() if verdict is not None}
+            self._compare([name for name in callers if concluded[name] is None])
             self._finish()
         except BaseException:
             for worker in self.workers:
@@ -191,7 +200,7 @@ class _Comparison:
         verdicts = tuple(self._with_coverage(name) for name in names)
         return ObjectVerdict(functions=verdicts, cpu_seconds=self.cpu_seconds)
 
-    def _load(self) -> tuple[_Worker, tuple[tuple[str, ...], frozenset[str]]]:
+    def _load(self) -> tuple[_Worker, _Loaded]:
         worker = self.verifier.take()
         try:
             return worker, worker.ask(("load", self.task), self.patience)
@@ -208,13 +217,13 @@ class _Comparison:
         size = len(self.task.original) + len(self.task.candidate) + len(self.task.reference or b"")
         return BUSY * (self.task.limits.function_seconds + GRACE_SECONDS + size / LOADED_PER_SECOND)
 
-    def _start(self) -> tuple[tuple[str, ...], frozenset[str]]:
+    def _start(self) -> _Loaded:
         """The functions to compare, and those that are the same in the candidate before."""
         worker, names = self._load()
         self.workers.append(worker)
         return names
 
-    def _compare(self, names: tuple[str, ...]) -> None:
+    def _compare(self, names: Sequence[str]) -> None:
         pending = deque(names)
         wanted = min(self.verifier.jobs, 1 + len(names) // FUNCTIONS_PER_WORKER)
         while len(self.workers) < wanted:
@@ -310,7 +319,7 @@ def serve(connection: Connection, words: Sequence[str]) -> None:
                 started = time.process_time()
                 task: _Task = arguments[0]
                 comparer = task.comparer()
-                answer = tuple(comparer.names), comparer.unchanged
+                answer = tuple(comparer.names), comparer.known, comparer.unchanged
             else:
                 assert comparer is not None
                 if operation == "compare":
