@@ -351,19 +351,25 @@ def is_loaded_before(flow: Flow, call: Call) -> bool:
 
 
 def kept_narrow(flow: Flow) -> set[str]:
-    """Argument registers of which the first block keeps 32 bits for later."""
-    found: set[str] = set()
-    written: set[str] = set()
-    for step in flow.blocks[0].steps:
-        for effect in step.effects:
-            value = effect.value
-            is_copy = effect.kind == "set" and value is not None and value.op == "reg" and value.ty == "i32"
-            if is_copy and value is not None and value.aux in INTEGER_ARGUMENTS and value.aux not in written:
-                found.add(value.aux)
-            if effect.kind == "call":
-                return found
-        written |= {effect.unit for effect in step.effects}
-    return found
+    """Argument registers of which nothing but 32 bits is read, somewhere, while they hold what came from the caller."""
+    held: list[set[str] | None] = [None] * len(flow.blocks)
+    held[0] = set(INTEGER_ARGUMENTS)
+    narrow: set[str] = set()
+    wide: set[str] = set()
+    for index in flow.order:
+        units = set(held[index] or ())
+        for step in flow.blocks[index].steps if units else ():
+            for effect in step.effects:
+                for node in _read_by(effect):
+                    if node.op == "reg" and node.aux in units:
+                        (narrow if bits(node.ty) <= 32 else wide).add(node.aux)
+                if effect.kind == "call":
+                    units -= effect.aux.clobbered
+            units -= {effect.unit for effect in step.effects}
+        for successor in flow.blocks[index].successors:
+            before = held[successor]
+            held[successor] = set(units) if before is None else before & units
+    return narrow - wide
 
 
 def widen_by_order(flow: Flow, found: Available) -> None:
@@ -372,6 +378,10 @@ def widen_by_order(flow: Flow, found: Available) -> None:
     Arguments are copied to their registers in order. `mov edx, 5` after the copy to rdi is such a copy, of 32 bits;
     before it, it made a value of 64 bits that was then where it should be.
     """
+    for unit in kept_narrow(flow):
+        for status in found.at_call.values():
+            if status.get(unit) == ENTRY:
+                status[f"{unit}.width"] = "32"
     kept = _prologue_copies(flow)
     for index in flow.order:
         setters: dict[str, tuple[int, bool, bool]] = {}
