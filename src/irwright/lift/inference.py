@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from irwright.lift.blocks import CALLER_SAVED, GIVEN, Block, Call, Flow
+from irwright.lift.blocks import CALLER_SAVED, GIVEN, Block, Call, Flow, Step
 from irwright.lift.expressions import E, Effect, bits, walk
 from irwright.lift.program import Imm, Mem, Reg
 from irwright.lift.signatures import FLOAT_ARGUMENTS, INTEGER_ARGUMENTS, RESULTS, Signature
@@ -211,7 +211,7 @@ def _advance(
             if mnemonic == "shr" and _is_upper_half(effect.value):
                 width = 32
             if effect.unit == "rax":
-                is_byte = effect.partial and mnemonic.startswith("set")
+                is_byte = effect.partial and width == 8 and (mnemonic == "mov" or mnemonic.startswith("set"))
                 if is_byte and ZERO not in state and "rax" in state:  # above it lies what was there before
                     state["rax"], state["rax.width"] = "part", "8"
                     continue
@@ -275,16 +275,34 @@ def unread_at_end(flow: Flow, analysis: Analysis) -> list[tuple[int, str]]:
             continue
         live = dict(analysis.live_out[index])
         later: set[str] = set()
+        tested = ""
+        """what the next instruction compares with zero, and nothing else reads"""
         for step in reversed(block.steps):
             if any(effect.kind == "call" for effect in step.effects):
                 break
             for effect in step.effects:
                 is_last = effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS and effect.unit not in later
-                if is_last and not live.get(effect.unit) and step.insn.mnemonic in PLAIN_SETTERS:
+                is_unread = not live.get(effect.unit) or (effect.unit == tested and _is_load(step))
+                if is_last and is_unread and step.insn.mnemonic in PLAIN_SETTERS:
                     found.append((index, effect.unit))
                 later.add(effect.unit)
+            tested = _tested(step)
+            tested = "" if live.get(tested) or tested in later else tested
             analysis.before(step.effects, live)
     return found
+
+
+def _tested(step: Step) -> str:
+    """The register that `test r, r` compares with zero."""
+    ops = step.insn.operands
+    is_test = step.insn.mnemonic == "test" and isinstance(ops[0], Reg) and ops[0] == ops[1]
+    return ops[0].name if is_test and isinstance(ops[0], Reg) else ""
+
+
+def _is_load(step: Step) -> bool:
+    """What `cmp` could have compared in memory, if nobody wanted it in a register."""
+    ops = step.insn.operands
+    return step.insn.mnemonic == "mov" and len(ops) == 2 and isinstance(ops[1], Mem)
 
 
 def first_calls(flow: Flow, index: int, unit: str) -> list[Call]:
@@ -385,17 +403,22 @@ def widen_by_order(flow: Flow, found: Available) -> None:
     kept = _prologue_copies(flow)
     for index in flow.order:
         setters: dict[str, tuple[int, bool, bool]] = {}
+        shared: set[str] = set()
+        """made once for two arguments, one of which has 64 bits"""
         for number, step in enumerate(flow.blocks[index].steps):
             insn = step.insn
             for effect in step.effects:
                 if effect.kind == "call":
                     status = found.at_call.get(effect.aux.index)
                     if status is not None:
-                        status.update({f"{unit}.width": "64" for unit in _early(setters)})
-                    setters = {}
+                        status.update({f"{unit}.width": "64" for unit in (*_early(setters), *shared)})
+                    setters, shared = {}, set()
                 elif effect.kind == "set" and effect.unit in INTEGER_ARGUMENTS:
                     ops = insn.operands
                     is_move = insn.mnemonic == "mov" and len(ops) == 2 and isinstance(ops[0], Reg)
+                    source = ops[1] if is_move else None
+                    if isinstance(source, Reg) and source.width == 64 and setters.get(source.name, (0, False))[1]:
+                        shared.add(source.name)
                     is_short = (
                         is_move
                         and ops[0].width == 32
