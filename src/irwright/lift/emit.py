@@ -36,6 +36,26 @@ def is_place(value: E | None) -> bool:
     return value.aux.ref is not None and value.aux.ref.kind == "direct"
 
 
+def _constants_last_first(roots: list[int], constants: dict[int, list[tuple[int, int, int, int]]]) -> list[int]:
+    """Variables as written, but where a block sets several to constants, the last one first.
+
+    Code generation makes constants in the opposite order of those who want them, ahead of all copies; one that is
+    wanted twice is copied the second time.
+    """
+    order = list(roots)
+    turned: set[int] = set()
+    for index in sorted(constants):
+        made: dict[tuple[int, int], int] = {}
+        for _, root, *constant in sorted(constants[index]):
+            made.setdefault((constant[0], constant[1]), root)
+        group = [root for root in dict.fromkeys(made.values()) if root not in turned]
+        turned.update(group)
+        places = sorted(order.index(root) for root in group)
+        for place, root in zip(places, reversed(group), strict=True):
+            order[place] = root
+    return order
+
+
 class Emitter(Transfers):
     """Emits one function."""
 
@@ -141,10 +161,17 @@ class Emitter(Transfers):
         if not self.options.reversed_webs:
             return list(self.webs.values())
         first: dict[int, tuple[int, int, int]] = {}
-        for count, ((index, number, _), node) in enumerate(self.analysis.write_nodes.items()):
-            root = self.analysis.find(node)
-            first[root] = min(first.get(root, (1 << 30, 0, 0)), (index, number, count))
-        return [self.webs[root] for root in sorted(self.webs, key=lambda r: first.get(r, (-1, 0, 0)), reverse=True)]
+        constants: dict[int, list[tuple[int, int, int, int]]] = {}
+        """by block: where variables get which constants"""
+        for count, ((index, number, unit), node) in enumerate(self.analysis.write_nodes.items()):
+            root, at = self.analysis.find(node), (index, number, count)
+            first[root] = min(first.get(root, (1 << 30, 0, 0)), at)
+            values = [e.value for e in self.flow.blocks[index].steps[number].effects if e.unit == unit]
+            width = bits(self.webs[root].ty) if root in self.webs else 0
+            if width in (32, 64) and values and values[0] is not None and values[0].op == "const":
+                constants.setdefault(index, []).append((number, root, width, values[0].aux))
+        written = sorted(self.webs, key=lambda root: first.get(root, (-1, 0, 0)))
+        return [self.webs[root] for root in reversed(_constants_last_first(written, constants))]
 
     def _places(self, order: list[int]) -> list[int]:
         """The blocks in the order in which they are written."""
