@@ -8,7 +8,7 @@ import pytest
 
 from irwright.lift.verdicts import Verdict
 from lifted_programs import kept, same_after_lifting
-from lifted_text import lifted
+from lifted_text import lifted, soundly_lifted
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_half_of_the_room_that_a_push_made_is_an_argument() -> None:
     lifter = lifted(f"pushq %rax\nmovl $1, (%rsp)\n{registers}callq g@PLT\npopq %rax\nretq")
     (signature,) = lifter.functions["f"].call_signatures.values()
     assert signature.params[-1] == ("stack.0", "i32")
+
+
+def test_what_lies_at_a_multiple_of_16_does_so_behind_an_argument() -> None:
+    registers = "\n".join(f"movl $1, %{name}" for name in ("esi", "edx", "ecx", "r8d", "r9d"))
+    body = f"subq $40, %rsp\nmovaps %xmm0, 16(%rsp)\nleaq 16(%rsp), %rdi\n{registers}\nmovq $7, (%rsp)\n"
+    frame = soundly_lifted(f=f"{body}callq g@PLT\naddq $40, %rsp\nretq").functions["f"].frame
+    assert frame is not None and frame.outgoing == {0: [-40]}
+    assert (frame.base + 8) % 16 == 0

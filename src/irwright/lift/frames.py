@@ -75,6 +75,8 @@ def frame_use(
     if spans:
         base = min(base, *[low for low, _ in spans])
         top, used_top = (max(place, *[high for _, high in spans]) for place in (top, used_top))
+    if not trim:  # what lies at a multiple of 16 still does
+        base = (base + 8) // flow.align * flow.align - 8
     starts = [base]
     if split and not spans:
         starts += [offset for offset in sorted(uses.taken) if base < offset < top]
