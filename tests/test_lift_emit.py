@@ -144,3 +144,17 @@ def test_what_counts_from_0_may_be_added_to_a_pointer() -> None:
     assert result.functions[0].verdict == "inconclusive"
     assert "@llvm.assume" not in result.ir
     assert "null_pointer_is_valid" in result.ir
+
+
+def test_constants_come_in_the_order_in_which_code_generation_makes_them() -> None:
+    body = "{}\n.L1:\naddl %ecx, %eax\nincl %ecx\nimull %ecx, %edx\naddl %edx, %eax\ndecl %edi\njne .L1\nretq"
+
+    def order(start: str) -> list[str]:
+        text = emitted(body.format(start), Options(reversed_webs=True))  # SROA writes the last one first
+        return [line.split(".")[0].strip() for line in text.splitlines() if " = phi " in line and "rdi" not in line][
+            ::-1
+        ]
+
+    assert order("movl $5, %eax\nmovl $9, %ecx\nmovl $7, %edx") == ["%rdx", "%rcx", "%rax"]
+    assert order("movl $5, %eax\nmovl $9, %ecx\nmovl %esi, %edx") == ["%rcx", "%rax", "%rdx"]
+    assert order("xorl %eax, %eax\nmovl $9, %ecx\nxorl %edx, %edx") == ["%rcx", "%rax", "%rdx"]  # one is copied

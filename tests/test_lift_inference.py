@@ -155,3 +155,10 @@ def test_callees_whose_calls_set_different_numbers_of_arguments() -> None:
     one = "pushq %rbx\nmovl %edi, %ebx\nxorl %eax, %eax\ncallq g@PLT\nmovl $2, %esi\nmovl %ebx, %edi\n{}\ncallq g@PLT\n"
     assert lifted(f=one.format("xorl %eax, %eax") + "popq %rbx\nretq").fewest() == {"g": 2}
     assert lifted(f=one.format("").replace("xorl %eax, %eax\n", "") + "popq %rbx\nretq").fewest() == {}
+
+
+def test_parameters_of_which_32_bits_are_read_are_handed_on_with_32() -> None:
+    body = "movq p(%rip), %rax\ntestq %rax, %rax\nje .L1\nmovq %rdx, %rsi\njmpq *%rax\n.L1:\n{}\nretq"
+    for read, wanted in (("movl %edi, (%rsi)", "i32"), ("movl %edi, (%rsi)\nmovq %rdi, 8(%rsi)", "i64")):
+        found = as_likely(body.format(read)).functions["f"].signature.params
+        assert dict(found)["rdi"] == wanted
