@@ -93,6 +93,21 @@ def ask() -> Ask:
     return run
 
 
+def test_others_may_read_what_is_exported(model: Any, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", model.shape, dict(model.named_parameters()), tokenizer)
+    modes = {path.stat().st_mode for path in (tmp_path / "model").iterdir()}
+    assert len(modes) == 1
+
+
+@pytest.mark.parametrize("to", ["gguf", "hf"])
+def test_a_tokenizer_of_another_model(tokenizer: Tokenizer, tmp_path: Path, to: Any) -> None:
+    small = small_model(tokenizer.num_tokens - 1)
+    write_folder(tmp_path / "model", small.shape, dict(small.named_parameters()), tokenizer)
+    with pytest.raises(ModelError, match=r"the tokenizer has \d+ tokens, the model \d+; they are not of one model"):
+        export(tmp_path, tmp_path / "out", to=to)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_that_can_not_be_written(model: Any, tokenizer: Tokenizer, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="unknown type 'q3' of weights; there are f32, f16, q8_0"):
         write_gguf(tmp_path / "m.gguf", model, tokenizer, kind="q3")  # type: ignore[arg-type]

@@ -158,4 +158,8 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"transformers can't load it \("):
         open_model(str(tmp_path))
+    small = small_model(small_tokenizer().num_tokens - 1)
+    write_folder(tmp_path / "other", small.shape, dict(small.named_parameters()), small_tokenizer())
+    with pytest.raises(ModelError, match="they are not of one model"):
+        open_model(str(tmp_path / "other"))
     assert torch.get_num_threads() == 1

@@ -139,7 +139,8 @@ def check_leaks(functions: Sequence[Chosen], *, near: float | None = THRESHOLD) 
 
 def _disjoint(what: str, train: set[str], heldout: set[str]) -> None:
     if both := sorted(train & heldout):
+        others = f", and so are {len(both) - 1} others" if len(both) > 1 else ""
         raise LeakError(
-            f"{what} {both[0]!r} is both training and held out, and so are {len(both) - 1} others; "
+            f"{what} {both[0]!r} is both training and held out{others}; "
             "make the examples again from a corpus in which each project has one split"
         )

@@ -117,10 +117,13 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    path.touch()
+    mode = path.stat().st_mode  # safetensors puts a file of its own in place, which only its owner can read
     try:
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
     except SafetensorError as error:
         raise OSError(str(error)) from error
+    path.chmod(mode)
 
 
 def load_state(folder: Path) -> State:

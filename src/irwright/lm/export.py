@@ -44,6 +44,7 @@ def export(
     """Write the model of a run as a folder for transformers, or one file for llama.cpp."""
     folder = model_folder(run, stage)
     model, tokenizer = read_model(folder), Tokenizer.load(folder)
+    tokenizer.check_fits(model.shape.num_tokens, str(folder))
     if to == "gguf":
         write_gguf(output, model, tokenizer, kind=kind, outcomes=knows_outcomes(folder))
     else:

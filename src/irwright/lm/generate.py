@@ -46,6 +46,11 @@ class Generator:
         return int(getattr(self._model.config, "max_position_embeddings", 2048))
 
     @property
+    def num_tokens(self) -> int:
+        """Tokens it knows."""
+        return int(self._model.config.vocab_size)
+
+    @property
     def knows_outcomes(self) -> bool:
         """True if `config.json` says that it was trained on measured outcomes."""
         return getattr(self._model.config, OUTCOMES_KEY, False) is True

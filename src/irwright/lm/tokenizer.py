@@ -110,6 +110,12 @@ class Tokenizer:
     def num_tokens(self) -> int:
         return self._hf.get_vocab_size()
 
+    def check_fits(self, num_tokens: int, origin: str) -> None:
+        """ModelError for a model of so many tokens that does not know all of them; `origin` names it."""
+        if num_tokens < self.num_tokens:
+            sizes = f"{self.num_tokens} tokens, the model {num_tokens}"
+            raise ModelError(f"{origin}: the tokenizer has {sizes}; they are not of one model")
+
     @property
     def is_byte_level(self) -> bool:
         """True if every token is bytes, as in GPT-2's; not Llama 2's."""

@@ -160,9 +160,7 @@ def new_model(settings: TrainSettings, tokenizer: Tokenizer) -> Llama:
     """The model a run begins with."""
     if settings.init:
         model = read_model(Path(settings.init))
-        if model.shape.num_tokens < tokenizer.num_tokens:
-            sizes = f"{tokenizer.num_tokens} tokens, the model {model.shape.num_tokens}"
-            raise ModelError(f"{settings.init}: the tokenizer has {sizes}; they are not of one model")
+        tokenizer.check_fits(model.shape.num_tokens, settings.init)
     else:
         shape = preset(settings.preset, num_tokens=tokenizer.num_tokens, context=settings.context)
         model = build(replace(shape, tied=shape.tied and not settings.copying), settings.seed)

@@ -16,7 +16,7 @@ from irwright.tasks.text import SIZES, Style
 
 
 class FolderModel:
-    """A model of transformers; InputError where the folder is none."""
+    """A model of transformers; InputError where the folder is none, ModelError with the tokenizer of another."""
 
     def __init__(self, folder: Path) -> None:
         if find_spec("torch") is None or find_spec("transformers") is None:
@@ -26,6 +26,7 @@ class FolderModel:
         self._folder = folder
         self._tokenizer = Tokenizer.load(folder)
         self._generator = Generator(folder)
+        self._tokenizer.check_fits(self._generator.num_tokens, str(folder))
         self._knows_outcomes = self._generator.knows_outcomes
         native = self._tokenizer.is_native
         self._ends = frozenset([self._tokenizer.end_id] if native else self._tokenizer.known(FOREIGN_ENDS))
