@@ -21,7 +21,7 @@ def observed(num: int = 120, *, told: bool = True) -> Observed:
     np: Any = numpy()
     rng = np.random.default_rng(1)
     kinds = np.arange(num) % 2
-    features = rng.normal(size=(num, len(NAMES)))
+    features = abs(rng.normal(size=(num, len(NAMES))))
     features[:, 0] = kinds * 4.0 if told else 0.0
     gains = np.array([0.10, 0.06, 0.03, 0.09, 0.05, 0.02])
     totals = np.where(np.arange(6)[:, None] // 3 == kinds[None], -gains[:, None], 0.05)

@@ -8,7 +8,16 @@ import pytest
 
 from conftest import Seeds
 from irwright.evaluator import Evaluator
-from irwright.feedback.features import NAMES, count_body, describe, named_in
+from irwright.feedback.features import (
+    NAMES,
+    PER_BYTES,
+    SHARED_BYTES,
+    SIZES,
+    count_body,
+    describe,
+    named_in,
+    with_shares,
+)
 from irwright.llvm.bodies import split_text
 from irwright.llvm.codegen import FunctionSize
 from irwright.llvm.worker import WorkerPool
@@ -63,3 +72,14 @@ def test_names_in_a_body_without_its_own() -> None:
     text = 'define i32 @one(i32 %0) {\n  %2 = call i32 @two(i32 %0)\n  store ptr @"a b", ptr @data.1\n  ret i32 %2\n}\n'
     assert named_in(text) == {"two", "a b", "data.1"}
     assert named_in("") == frozenset()
+
+
+def test_shares_are_counts_beside_the_bytes_of_oz() -> None:
+    numbers = describe(LOOP, LOOP, FunctionSize(code=7, unwind=3, data=0))
+    wide = with_shares(numbers)
+    assert wide[: len(NAMES)] == numbers and len(wide) == 2 * len(NAMES) - len(SIZES) + 1
+    shares = dict(zip(NAMES, wide[len(NAMES) : -1], strict=False))
+    assert shares["raw_call"] == pytest.approx(3 * PER_BYTES / (SHARED_BYTES + 10))
+    assert wide[-1] == pytest.approx(PER_BYTES**3 / (SHARED_BYTES + 10))
+    gone = with_shares(describe(LOOP, "", None))
+    assert gone[-1] == pytest.approx(PER_BYTES**3 / SHARED_BYTES), "no bytes of its own"

@@ -23,6 +23,16 @@ def test_written_and_read() -> None:
     assert write_knowledge(read, llvm_major=22) == data
 
 
+def test_knowledge_of_shares_takes_the_same_numbers() -> None:
+    np = numpy()
+    data = observed()
+    knowledge = learn(data, LearnSettings(shares=True))
+    read = read_knowledge(write_knowledge(knowledge, llvm_major=22), 22, name="x")
+    assert len(read.mean) > len(data.features[0])
+    for number in (0, 1, 50):
+        assert np.allclose(read.place(data.features[number]), knowledge.places[number], atol=1e-3)
+
+
 def test_outcomes_are_shares_within_bounds() -> None:
     assert Outcome.of((50, 30, 10), (100, 60, 20)) == pytest.approx((math.log(0.5), -0.3, -0.1))
     assert Outcome.of((900, 30, 10), (100, 60, 20)).total == 0.5

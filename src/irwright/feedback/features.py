@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from irwright.llvm.codegen import FunctionSize
 
@@ -47,6 +47,12 @@ SIZES = ("code", "unwind", "data", "missing")
 NAMES = (*(f"raw_{name}" for name in _BODY), *(f"oz_{name}" for name in _BODY), *(f"size_{name}" for name in SIZES))
 """what each number is: of the unoptimised body, of the body after -Oz, of the object code after -Oz"""
 
+SHARED_BYTES = 24
+"""of an object that belong to no function: the head of its unwind tables"""
+
+PER_BYTES = 10
+"""shares are counts in so many bytes"""
+
 _INSTRUCTION = re.compile(r"^  (?:%[^ ]+ = )?(?:(?:tail|musttail|notail) )?([a-z]+)(.*)$", re.MULTILINE)
 _LABEL = re.compile(r"^([\w.$-]+|\"[^\"]+\"):", re.MULTILINE)
 _TARGET = re.compile(r"label %([\w.$-]+|\"[^\"]+\")")
@@ -66,6 +72,16 @@ def describe(raw: str, oz: str, size: FunctionSize | None) -> list[float]:
     numbers = [math.log1p(count) for body in (raw, oz) for count in count_body(body).values()]
     sizes = size or FunctionSize(0, 0, 0)
     return [*numbers, *(math.log1p(part) for part in sizes), float(size is None)]
+
+
+def with_shares(numbers: Sequence[float]) -> list[float]:
+    """The numbers, and behind them each count beside the bytes that -Oz makes of the function.
+
+    What a list leaves of each instruction is bytes: so such shares tell of its size beside -Oz's what logarithms can't.
+    """
+    counts, sizes = numbers[: -len(SIZES)], numbers[-len(SIZES) : -1]
+    oz_bytes = SHARED_BYTES + sum(math.expm1(part) for part in sizes)
+    return [*numbers, *(PER_BYTES * math.expm1(count) / oz_bytes for count in counts), PER_BYTES**3 / oz_bytes]
 
 
 def count_body(text: str) -> Mapping[str, int]:

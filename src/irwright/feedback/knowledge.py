@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import irwright
 from irwright.coreset import BUILT_FOR, portable
 from irwright.errors import InputError
-from irwright.feedback.features import NAMES
+from irwright.feedback.features import NAMES, with_shares
 from irwright.plan import Plan
 
 FORMAT = 1
@@ -65,7 +65,7 @@ class Knowledge:
     outcomes: Any
     """float32 (3, P, N): total, text, unwind as in `Outcome`"""
     mean: Any
-    """float32 (F,): of the features"""
+    """float32 (F,): of the features; where these are more than have names, of `with_shares`"""
     scale: Any
     """float32 (F,)"""
     projection: Any
@@ -92,7 +92,8 @@ class Knowledge:
     def place(self, features: Sequence[float]) -> Any:
         """Where a function is among the training functions."""
         np = numpy()
-        standard = (np.asarray(features, dtype=np.float32) - self.mean) / self.scale
+        numbers = with_shares(features) if len(self.mean) > len(NAMES) else features
+        standard = (np.asarray(numbers, dtype=np.float32) - self.mean) / self.scale
         return np.clip(standard, -4, 4) @ self.projection
 
 

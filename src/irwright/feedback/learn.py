@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from irwright.feedback.features import NAMES, with_shares
 from irwright.feedback.guess import Guess
 from irwright.feedback.knowledge import Knowledge, Outcome, numpy
 from irwright.plan import Plan
 
 SMALLEST_SCALE = 0.3
-"""added to the deviation of a feature: one that hardly varies is not blown up"""
+"""added to the deviation of a feature, of shares as so much of their mean one: what hardly varies is not blown up"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +53,20 @@ class LearnSettings:
     neighbours: float = 45.0
     doubt: float = 0.2
     alone_only: bool = False
+    shares: bool = False
+    """features are counts as shares of -Oz's bytes, too"""
 
 
 def learn(observed: Observed, settings: LearnSettings, *, made_by: str = "{}") -> Knowledge:
     """Knowledge of all that was observed."""
     np = numpy()
-    mean = observed.features.mean(axis=0)
-    scale = observed.features.std(axis=0) + SMALLEST_SCALE
-    standard = np.clip((observed.features - mean) / scale, -4, 4)
+    features = observed.features
+    if settings.shares:
+        features = np.array([with_shares(numbers) for numbers in features])
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[: len(NAMES)] += SMALLEST_SCALE
+    scale[len(NAMES) :] += SMALLEST_SCALE * scale[len(NAMES) :].mean() if settings.shares else 0.0
+    standard = np.clip((features - mean) / scale, -4, 4)
     totals = np.clip(observed.outcomes[0].T, -0.4, 0.2)
     moment = standard.T @ standard + settings.ridge * np.eye(standard.shape[1])
     weights = np.linalg.solve(moment, standard.T @ (totals - totals.mean(axis=0)))
