@@ -9,7 +9,7 @@ import pytest
 from conftest import Seeds
 from irwright.coreset import load_coreset
 from irwright.feedback import search as feedback_search
-from irwright.feedback.features import named_in
+from irwright.feedback.features import NAMES, named_in
 from irwright.feedback.knowledge import Knowledge, load_knowledge
 from irwright.feedback.search import described, search_by_outcomes
 from irwright.function_search import FunctionSearch
@@ -43,7 +43,7 @@ def test_a_function_alone_is_tried_with_whole_plans(pool: WorkerPool, seeds: See
     search_by_outcomes(task, known)
     assert task.evaluator.num_compilations == 5
     (features,) = described(task).values()
-    assert len(features) == len(known.mean)
+    assert len(features) == len(NAMES)
 
 
 def test_a_larger_budget_tries_what_a_smaller_one_tried(pool: WorkerPool, seeds: Seeds) -> None:
