@@ -221,8 +221,10 @@ class _Comparison:
         known = same_heap and a.same_pages(b)
         for page in () if known else sorted(a.pages.keys() | b.pages.keys()):
             content_a, content_b = a.page_bytes(page), b.page_bytes(page)
+            if same_heap and content_a == content_b:
+                continue
             first = a.first_content(page)
-            if content_a == content_b and (same_heap or content_a == first):
+            if content_a == content_b == first:
                 continue
             name = self.a.image.externals.name_at(page)
             self.bytes(content_a, content_b, name or f"memory at {page:#x}", first)
