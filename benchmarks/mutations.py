@@ -134,7 +134,8 @@ def _drop_call(line: str, _rng: random.Random) -> str | None:
 
 
 def _wrong_extension(line: str, _rng: random.Random) -> str | None:
-    match = re.search(r"= (zext(?: nneg)?|sext) (?!i1 )", line)
+    # `zext nneg` promises that both extensions are the same.
+    match = re.search(r"= (zext|sext) (?!i1 |nneg )", line)
     if match is None:
         return None
     return line[: match.start(1)] + ("zext" if match.group(1) == "sext" else "sext") + line[match.end(1) :]
