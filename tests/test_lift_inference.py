@@ -162,3 +162,11 @@ def test_parameters_of_which_32_bits_are_read_are_handed_on_with_32() -> None:
     for read, wanted in (("movl %edi, (%rsi)", "i32"), ("movl %edi, (%rsi)\nmovq %rdi, 8(%rsi)", "i64")):
         found = as_likely(body.format(read)).functions["f"].signature.params
         assert dict(found)["rdi"] == wanted
+
+
+def test_callers_know_what_a_callee_gives_no_more_of() -> None:
+    body = "testl %edi, %edi\nje .L{0}\njmp {1}\n.L{0}:\njmp g@PLT"
+    found = lifted(f=body.format(1, "close@PLT"), h=body.format(2, "f"))
+    assert [one.signature.returns for one in found.functions.values()] == [[("rax", "i32")]] * 2
+    found = lifted(f="movl (%rdi), %eax\nretq", h=body.format(2, "f"))
+    assert found.functions["h"].signature.returns == [("rax", "i64")]

@@ -262,7 +262,7 @@ def _after_call(state: Status, call: Call, callee: Signature | None, *, keeps: b
         is_part = unit == "rax" and bits(ty) < 32 and not likely and not callee.is_known
         state[unit] = "part" if is_part else RESULT  # above it lies what nobody has set
         state[f"{unit}.width"] = str(bits(ty))
-        if callee.is_known and unit == "rax" and bits(ty) < 64:
+        if (callee.is_known or callee.is_capped) and unit == "rax" and bits(ty) < 64:
             state["rax.cap"] = str(bits(ty))  # what lies above is nothing that anybody could give on
 
 

@@ -65,11 +65,12 @@ class OwnSignatures(CallSites):
         for number in range(MAX_ROUNDS):
             for lifted in todo:
                 self._find_available(lifted)
-            before = [list(lifted.signature.returns) for lifted in todo]
+            before = [(list(lifted.signature.returns), lifted.signature.is_capped) for lifted in todo]
             for lifted in todo:
                 guard(lifted, self._infer_returns)
             self.settled = True
-            changed = {one.code.name for old, one in zip(before, todo, strict=True) if old != one.signature.returns}
+            after = [(lifted.signature.returns, lifted.signature.is_capped) for lifted in todo]
+            changed = {one.code.name for old, new, one in zip(before, after, todo, strict=True) if old != new}
             if not changed:
                 break
             todo = [lifted for lifted in good if not number or lifted.callees & changed]
@@ -139,6 +140,7 @@ class OwnSignatures(CallSites):
             if "xmm1" in unread and everywhere("xmm1", DEFINED, RESULT):
                 results.append("xmm1")
         lifted.signature.returns = [(unit, result_type(unit, width(unit))) for unit in results]
+        lifted.signature.is_capped = integer and any(site.get("rax.cap") == str(width("rax")) for site in sites)
         return lifted.signature.returns != before
 
     def _deallocates_around_result(self, flow: Flow) -> bool:

@@ -26,6 +26,8 @@ class Signature:
     is_known: bool = False
     """from a prototype: nothing is inferred"""
     is_noreturn: bool = False
+    is_capped: bool = False
+    """above the bits of its integer result lies what nobody has set"""
     returns_twice: bool = False
     """setjmp and its like"""
     attributes: dict[int, str] = field(default_factory=dict[int, str])
