@@ -180,8 +180,7 @@ def label_worth(
     ]
 
 
-def main() -> None:
-    """Measure, print, write."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corpus", type=Path, default=default_corpus())
     parser.add_argument("--examples", type=Path, action="append", help="folder with tuning labels; may be given again")
@@ -191,7 +190,12 @@ def main() -> None:
     parser.add_argument("--functions", type=int, default=200, help="for the rates of examples")
     parser.add_argument("--modules", type=int, default=200, help="for the rate of packing")
     add_out_option(parser)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = _options()
     tools = find()
     try:
         cross = find("aarch64-linux-gnu").library.path

@@ -30,7 +30,7 @@ from irwright.llvm.worker import WorkerPool
 CONTROL = {"call", "ret", "push", "pop", "leave"}
 
 
-def main() -> None:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compiler", choices=("clang", "gcc"), default="clang")
     parser.add_argument("--levels", default="-Oz,-O2")
@@ -39,7 +39,11 @@ def main() -> None:
     parser.add_argument("--max-bytes", type=int, default=200_000, help="larger assembly texts or objects are left out")
     parser.add_argument("--mnemonics-only", action="store_true")
     parser.add_argument("--out", type=Path, help="JSON with the counts and an example of each reason")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = _arguments()
     mnemonics: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
