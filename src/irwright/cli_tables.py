@@ -186,7 +186,7 @@ def learn_outcomes(
         "irwright": __version__,
         "llvm": toolchain.library.version,
     }
-    knowledge, checked = learn_from(observed, LearnSettings(alone_only=alone_only), made_by)
+    knowledge, checked = learn_from(observed, LearnSettings(alone_only=alone_only, shares=True), made_by)
     write_output(output, write_knowledge(knowledge, llvm_major=toolchain.major))
     for name in ("fixed order", "feedback"):
         saved = ", ".join(f"{percent} % at {k}" for k, percent in checked[name].items())
