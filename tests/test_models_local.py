@@ -10,12 +10,13 @@ import pytest
 from lm_tools import small_model, small_tokenizer, torch
 
 from irwright.errors import InputError, ModelError
+from irwright.llvm.worker import default_jobs
 from irwright.lm.export import write_gguf
 from irwright.lm.hf import write_folder
 from irwright.models.answers import Constraint, LanguageModel, Request
 from irwright.models.endpoint import EndpointModel
 from irwright.models.lists import ListLanguage
-from irwright.models.local import LocalModel
+from irwright.models.local import SMALL_BYTES, LocalModel, usual_threads
 from irwright.passes import PassList
 from irwright.proposers import ModelProposer, open_model
 from irwright.tasks import tune
@@ -47,6 +48,11 @@ def local(files: tuple[Path, Path]) -> Iterator[LanguageModel]:
 def folder(files: tuple[Path, Path]) -> Iterator[LanguageModel]:
     with open_model(str(files[1])) as model:
         yield model
+
+
+def test_small_models_run_on_one_thread() -> None:
+    assert usual_threads(SMALL_BYTES) == 1
+    assert usual_threads(SMALL_BYTES + 1) == default_jobs()
 
 
 def test_both_say_the_same(local: LanguageModel, folder: LanguageModel) -> None:

@@ -23,6 +23,13 @@ from irwright.tasks.text import Style
 MAX_CONTEXT = 16_384
 """tokens: more costs gigabytes with a model of 13 billion parameters"""
 START_SECONDS = 300.0
+SMALL_BYTES = 32 << 20
+"""files up to this run on one thread: two, on cores that are busy, wait longer for each other than a matrix takes"""
+
+
+def usual_threads(file_bytes: int) -> int:
+    """How many threads a model runs on where nobody says."""
+    return 1 if file_bytes <= SMALL_BYTES else default_jobs()
 
 
 class LocalModel:
@@ -36,7 +43,7 @@ class LocalModel:
         tokenizer = head.tokenizer if head.is_native else None
         self.context = context or min(head.context or MAX_CONTEXT, MAX_CONTEXT)
         key = secrets.token_urlsafe(24)
-        words = [str(path), str(self.context), str(threads or default_jobs()), key]
+        words = [str(path), str(self.context), str(threads or usual_threads(path.stat().st_size)), key]
         self._worker = WorkerProcess("irwright.models.llama_worker", words, memory_bytes=0)
         try:
             self._endpoint = EndpointModel(
