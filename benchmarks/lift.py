@@ -30,7 +30,7 @@ from typing import Any
 
 from lift_cases import Case, bitcode_files, bitcode_functions, case_folder, source_files, source_functions
 from lift_report import write_report
-from report import add_out_option
+from report import add_out_option, machine
 
 from irwright.corpus.packages import Role
 from irwright.errors import IrwrightError
@@ -73,13 +73,14 @@ def run(configuration: str, options: argparse.Namespace) -> None:
     num_functions = 0
     llvm = str(LLVM17) if configuration.startswith("clang17") else None
     settings = LiftSettings(budget=options.budget, verify=True, llvm=llvm)
+    code = machine()["irwright"].rpartition(" ")[2]
     for case in cases(configuration, options.role):
         if num_functions >= options.num or time.time() > options.until:
             return
         if len(case.data) > MAX_FILE_BYTES or case.data[:2] == b"# ":
             continue
         if case.name not in known:
-            row = judge(case, settings)
+            row = judge(case, settings) | {"code": code}
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{configuration} {num_functions} {row['name']} {row['problem'] or ''}", flush=True)
