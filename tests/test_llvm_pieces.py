@@ -313,6 +313,21 @@ def test_aliases_come_back_as_they_were(pool: WorkerPool) -> None:
     assert "constant ptr @f\n" in made and "call i32 @f()" in made
 
 
+@pytest.mark.parametrize("pic", [False, True])
+def test_tables_of_addresses_become_tables_of_distances(
+    pool: WorkerPool, tools: Toolchain, tmp_path: Path, pic: bool
+) -> None:
+    """Where code may lie anywhere: each address would be a relocation of the linked object."""
+    source = tmp_path / "names.c"
+    cases = "".join(f'case {number}: return "name{number}";' for number in range(9))
+    source.write_text(f"const char *f(int n) {{ switch (n) {{ {cases} }} return 0; }} int g(void) {{ return 1; }}")
+    module = clang.seed_bitcode(tools.need_clang(), source, ["-fPIC" if pic else "-fno-pic"])
+    evaluator = Evaluator(pool, "m", pool.add_module("m", module, name="names.c"), protocol("oz"), llvm_major=MAJOR)
+    plan = parts_of(("", "sroa,simplifycfg<switch-to-lookup>", ("f",)), ("", "", ("g",)))
+    text = evaluator.compile(plan, "ll").decode()
+    assert ("@llvm.load.relative" in text, "[9 x ptr]" in text) == (pic, not pic)
+
+
 @pytest.mark.parametrize(("kind", "comdat"), [("any", "comdat($group)"), ("nodeduplicate", "")])
 def test_comdats_other_than_of_one_member_say_why(
     pool: WorkerPool, tools: Toolchain, tmp_path: Path, kind: str, comdat: str

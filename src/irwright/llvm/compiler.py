@@ -297,7 +297,8 @@ class Compiler:
                 modules.append(module)
                 keep(module, part.functions, owns_data=module is modules[0])
             promoted = self.promoted[key, _preparation(build.parts[0].steps)]
-            whole = join(modules, promoted, [name for name in promoted.roots if name not in promoted.functions])
+            required = [name for name in promoted.roots if name not in promoted.functions]
+            whole = join(modules, promoted, required, self.machines.get(modules[0], build.level))
             for step in build.steps:
                 self._step(key, whole, step, build.level, build.parts[0].steps)
         except LLVMError:

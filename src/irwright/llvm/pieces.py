@@ -6,8 +6,9 @@
               in its place (the rule C++ inline functions live by, "inexact definitions"). C++ inline functions
               and data become `weak_odr` too, since a part without a use of them would drop them.
     keep      all functions but the chosen ones, and all data but the owner's, become declarations
-    join      the parts are linked, data gets the largest alignment a part gave it, and what was promoted
-              becomes what it was
+    join      the parts are linked, data gets the largest alignment a part gave it, what was promoted
+              becomes what it was, and tables of addresses become tables of distances, as LLVM's pipelines end: an
+              address in a shared object is 8 bytes and a relocation of 24 more, which no object's size shows
 
 Further names of functions, as constructors of C++ have them, are set aside in between. Modules in which this is not
 safe (aliases of anything else, block addresses in data, comdats of several members) say so in `why_not`; they are
@@ -293,10 +294,12 @@ def keep(module: Module, names: Collection[str], *, owns_data: bool) -> None:
     module.run_passes("elim-avail-extern,globaldce")
 
 
-def join(parts: Sequence[Module], promoted: Promoted, required: Collection[str]) -> Module:
+def join(
+    parts: Sequence[Module], promoted: Promoted, required: Collection[str], target_machine: int | None = None
+) -> Module:
     """Link the parts into the first; each promoted name becomes what it was. The other parts are consumed.
 
-    `required` are functions the result must define.
+    `required` are functions the result must define; only a target machine tells whether tables of distances are for it.
     """
     whole, *others = parts
     alignments = _alignments(parts)
@@ -311,7 +314,7 @@ def join(parts: Sequence[Module], promoted: Promoted, required: Collection[str])
     missing = [name for name in required if name not in defined]
     if missing:
         raise LLVMError(f"the parts of {whole.name!r} lack the function {missing[0]!r}")
-    whole.run_passes("globaldce,constmerge")
+    whole.run_passes("globaldce,constmerge,rel-lookup-table-converter", target_machine=target_machine)
     return whole
 
 
