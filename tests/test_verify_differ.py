@@ -244,6 +244,8 @@ def test_callers_of_what_is_equal_need_no_run(compile_c: Compile, static: bool) 
     verdict = compare_objects(*objects[:2], signatures=signatures)
     runs = {one.function: one.num_runs for one in verdict.functions}
     assert verdict.equal == 3 and runs["inner"] and bool(runs["outer"] and runs["other"]) is static, verdict.functions
+    (said,) = {one.reason for one in verdict.functions if one.function != "inner"}
+    assert said == ("" if static else "the same machine code, and what it calls is equal")
     wrong = compare_objects(objects[0], objects[2], signatures=signatures)
     assert wrong.different and all(one.num_runs for one in wrong.functions), wrong.functions
 

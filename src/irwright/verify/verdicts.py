@@ -76,7 +76,7 @@ class FunctionVerdict:
 
     @property
     def is_same_code(self) -> bool:
-        """Equal because its machine code is the same: nothing ran."""
+        """Equal because its own machine code is the same, and what it calls the same or equal: nothing ran."""
         return self.kind is VerdictKind.EQUAL and not self.num_runs
 
     def __str__(self) -> str:
@@ -98,6 +98,7 @@ class Unchanged:
         if name not in self.leads_to:
             return None
         seen, todo = {name}, [name]
+        reason = "the same machine code"
         while todo:
             for callee in self.leads_to[todo.pop()] - seen:
                 seen.add(callee)
@@ -107,14 +108,16 @@ class Unchanged:
                 verdict = verdicts.get(callee)
                 if callee in self.static or verdict is None or verdict.kind is not VerdictKind.EQUAL:
                     return None
-        return same_code_verdict(name)
+                reason = "the same machine code, and what it calls is equal"
+        return same_code_verdict(name, reason)
 
 
-def same_code_verdict(name: str) -> FunctionVerdict:
+def same_code_verdict(name: str, reason: str = "the same machine code") -> FunctionVerdict:
+    """A function that is equal without a run."""
     return FunctionVerdict(
         function=name,
         kind=VerdictKind.EQUAL,
-        reason="the same machine code",
+        reason=reason,
         seed=None,
         num_runs=0,
         num_conclusive=0,
